@@ -1,0 +1,6 @@
+//! The node: membership, master, worker, repository, and the command line. The composition root;
+//! the only crate that knows libp2p and processes.
+
+#![forbid(unsafe_code)]
+
+pub mod net;

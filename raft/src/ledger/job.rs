@@ -1,0 +1,268 @@
+//! Jobs: submission, assignment, life cycle, cursors and ticks, verdict.
+//! `queued → preparing → running → finalizing → finished`, or `aborted`, `failed`, `lost`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::types::{ContentId, JobId, PeerName, ProjectName, UnixMs};
+
+/// One execution of a simulation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Job {
+    pub id: JobId,
+    pub project: ProjectName,
+    /// Submission number in the cluster, 1, 2, 3 …: the order of the queue.
+    pub number: u64,
+    pub spec: JobSpec,
+    pub status: JobStatus,
+    pub verdict: Verdict,
+    pub submitted_by: String,
+    pub submitted_at: UnixMs,
+    /// The common start of the load, by the clock of the master that committed it.
+    pub start_at: Option<UnixMs>,
+    pub ended_at: Option<UnixMs>,
+    /// The shards' common plan (opaque JSON of the engine), once all were ready.
+    pub plan: Option<String>,
+    /// The highest epoch given out; the next assignment takes the one after it.
+    pub epoch: u64,
+    pub assignments: Vec<Assignment>,
+    /// Committed ticks not yet sealed into a blob, oldest first.
+    pub ticks: Vec<Arc<Tick>>,
+    /// Number of the last committed tick; ticks count 1, 2, 3 …
+    pub last_tick: u64,
+    /// Sealed ticks, as blobs of the file repository.
+    pub sealed: Vec<SealedTicks>,
+    /// `summary.json`, `index.html`, … → blob, once finished.
+    pub artifacts: BTreeMap<String, ContentId>,
+    /// Small facts for lists (requests, ko, p95 …), opaque JSON written at the end.
+    pub digest: Option<String>,
+    /// Everything that happened to the job: the audit trail.
+    pub events: Vec<JobEvent>,
+}
+
+/// What was submitted; never changes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobSpec {
+    /// Path of the simulation in the project's files.
+    pub simulation: String,
+    /// Every file the shards get, by path, pinned to the content it had at submission.
+    pub files: BTreeMap<String, ContentId>,
+    pub parameters: BTreeMap<String, String>,
+    pub environment: BTreeMap<String, String>,
+    pub title: String,
+    pub labels: BTreeMap<String, String>,
+    /// Nodes wanted; 0: all that are alive.
+    pub nodes: u32,
+    pub division: Division,
+    pub on_node_loss: OnNodeLoss,
+    pub max_duration_ms: Option<u64>,
+    pub seed: u64,
+    /// Shards write each user's scheduled and actual start beside their logs.
+    pub record_arrivals: bool,
+    /// Prefer nodes other than the master for shards.
+    pub avoid_master: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Division {
+    /// One test: the load is divided among the nodes.
+    #[default]
+    Split,
+    /// Each node runs the whole simulation.
+    Copy,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnNodeLoss {
+    #[default]
+    Rebalance,
+    Degrade,
+    Fail,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobStatus {
+    #[default]
+    Queued,
+    Preparing,
+    Running,
+    Finalizing,
+    Finished,
+    Aborted,
+    Failed,
+    Lost,
+}
+
+impl JobStatus {
+    #[must_use]
+    pub fn is_terminal(self) -> bool {
+        matches!(self, Self::Finished | Self::Aborted | Self::Failed | Self::Lost)
+    }
+}
+
+/// Apart from the status: what the test said about the target.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verdict {
+    pub value: VerdictValue,
+    pub reason: String,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VerdictValue {
+    Passed,
+    Failed,
+    Inconclusive,
+    #[default]
+    None,
+}
+
+/// The segments one node holds from one epoch on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Assignment {
+    pub shard: u32,
+    pub epoch: u64,
+    pub node: PeerName,
+    pub segments: Vec<u32>,
+    /// Sequence number of this shard's last frame that is inside a committed tick.
+    pub cursor: u64,
+    pub state: AssignmentState,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AssignmentState {
+    Active,
+    /// The shard said what it did in all, and the cursor reached its last frame.
+    Done {
+        final_seq: u64,
+    },
+    /// Given up; frames after the cursor are missing and the report says so.
+    Lost {
+        reason: String,
+    },
+}
+
+/// One second (or a late amendment of it) of one job, merged over its shards. The payload is the
+/// engine's; the ledger checks the cursors and appends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tick {
+    pub number: u64,
+    pub cursors: Vec<CursorMove>,
+    pub payload: Vec<u8>,
+    pub committed_at: UnixMs,
+}
+
+/// Compare-and-set of one shard's cursor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CursorMove {
+    pub shard: u32,
+    pub epoch: u64,
+    pub from: u64,
+    pub to: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SealedTicks {
+    pub from: u64,
+    pub to: u64,
+    pub content: ContentId,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobEvent {
+    pub at: UnixMs,
+    pub by: String,
+    pub what: String,
+}
+
+/// The commands of this slice.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum JobCommand {
+    /// → `Queued`. The same `idempotency_key` in the same project gives the job it first made.
+    Submit {
+        id: JobId,
+        project: ProjectName,
+        spec: JobSpec,
+        idempotency_key: Option<String>,
+    },
+    /// → `Preparing`. Epochs are given by the ledger, in order.
+    Prepare {
+        id: JobId,
+        assignments: Vec<NewAssignment>,
+    },
+    /// `Preparing` → `Queued` again: a node could not prepare for a reason of its own.
+    Requeue {
+        id: JobId,
+        reason: String,
+    },
+    /// → `Running`.
+    Start {
+        id: JobId,
+        start_at: UnixMs,
+        plan: String,
+    },
+    /// Merged frames of any number of jobs; each job's section stands or falls by itself.
+    Ticks {
+        sections: Vec<TickSection>,
+    },
+    /// A shard's last frame is inside a committed tick.
+    ShardDone {
+        id: JobId,
+        shard: u32,
+        epoch: u64,
+        final_seq: u64,
+    },
+    /// What a shard did after its cursor is declared missing.
+    ShardLost {
+        id: JobId,
+        shard: u32,
+        epoch: u64,
+        reason: String,
+    },
+    /// `Running` → `Finalizing`.
+    Finalize {
+        id: JobId,
+    },
+    /// → a terminal status, in one command.
+    Finish {
+        id: JobId,
+        status: JobStatus,
+        verdict: Verdict,
+        artifacts: BTreeMap<String, ContentId>,
+        digest: Option<String>,
+    },
+    /// Wish to end; the master carries it out and finishes the job as `Aborted`.
+    Abort {
+        id: JobId,
+        reason: String,
+    },
+    /// Ticks `from..=to` are now in a blob.
+    Seal {
+        id: JobId,
+        sealed: SealedTicks,
+    },
+    Note {
+        id: JobId,
+        what: String,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewAssignment {
+    pub shard: u32,
+    pub node: PeerName,
+    pub segments: Vec<u32>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TickSection {
+    pub job: JobId,
+    pub cursors: Vec<CursorMove>,
+    pub payload: Vec<u8>,
+}

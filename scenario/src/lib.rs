@@ -1,0 +1,19 @@
+//! Onrush's scenario engine: script → IR → program → virtual users → frames → summary.
+//! Knows nothing of jobs, nodes, Raft or axum.
+//!
+//! Reading order: `ir`, `step`, `inject`, `feed`, `check`, `protocol`, then `program`, `vu`,
+//! `engine`, and `stats` for what comes out.
+
+pub mod check;
+pub mod el;
+pub mod expr;
+pub mod feed;
+pub mod inject;
+pub mod ir;
+pub mod protocol;
+pub mod session;
+pub mod shard;
+pub mod stats;
+pub mod step;
+pub mod time;
+pub mod value;

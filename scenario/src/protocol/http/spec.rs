@@ -1,0 +1,152 @@
+//! The JSON of HTTP in the IR: what `http("…").get("…")` and `http.baseUrl("…")` compile to.
+//! Sources of the semantics: <https://docs.gatling.io/reference/script/protocols/http/>.
+
+use serde::{Deserialize, Serialize};
+
+use crate::check::CheckSpec;
+use crate::expr::Expr;
+use crate::time::Micros;
+
+/// `spec` of an action `{"protocol": "http", "name": …, "spec": …}`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RequestSpec {
+    pub method: String,
+    pub url: Expr,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub query: Vec<Param>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<Header>,
+    #[serde(default)]
+    pub ignore_protocol_headers: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<Body>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub form: Vec<Param>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Part>,
+    /// `asMultipartForm()`; a body part implies it.
+    #[serde(default)]
+    pub multipart: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<CheckSpec>,
+    #[serde(default)]
+    pub ignore_protocol_checks: bool,
+    #[serde(default)]
+    pub disable_follow_redirect: bool,
+    #[serde(default)]
+    pub disable_url_encoding: bool,
+    /// `silent()` / `notSilent()`; absent: the protocol decides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silent: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_timeout_us: Option<Micros>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub basic_auth: Option<BasicAuth>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resources: Vec<Resource>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Resource {
+    pub name: Expr,
+    pub spec: RequestSpec,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Header {
+    pub name: String,
+    pub value: Expr,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BasicAuth {
+    pub user: Expr,
+    pub password: Expr,
+}
+
+/// A query or form parameter.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Param {
+    One {
+        name: Expr,
+        value: Expr,
+    },
+    /// Several values under one name: a list of expressions, or one that gives a list.
+    Many {
+        name: Expr,
+        values: Vec<Expr>,
+    },
+    ManyExpr {
+        name: Expr,
+        values: Expr,
+    },
+    /// An object of name → value, or an expression that gives one.
+    Map(Vec<(String, Expr)>),
+    MapExpr(Expr),
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Body {
+    /// `StringBody`
+    Text(Expr),
+    /// `ElFileBody`: the file's text is an expression-language template.
+    ElFile(Expr),
+    /// `RawFileBody`
+    RawFile(Expr),
+    /// `ByteArrayBody`
+    Bytes(Expr),
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Part {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<Expr>,
+    pub body: Body,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_type: Option<Expr>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub charset: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disposition_type: Option<Expr>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_name: Option<Expr>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_id: Option<Expr>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transfer_encoding: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<Header>,
+}
+
+/// `spec` of a protocol `{"protocol": "http", "spec": …}`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HttpProtocolSpec {
+    /// One is chosen per user, round robin, for the user's life.
+    pub base_urls: Vec<String>,
+    pub headers: Vec<Header>,
+    pub checks: Vec<CheckSpec>,
+    pub basic_auth: Option<BasicAuth>,
+    pub disable_caching: bool,
+    pub disable_follow_redirect: bool,
+    pub disable_auto_referer: bool,
+    pub disable_auto_origin: bool,
+    pub disable_url_encoding: bool,
+    pub share_connections: bool,
+    pub silent_resources: bool,
+    pub silent_uri: Option<String>,
+    pub strict_302: bool,
+    /// Number of requests in a redirect chain; absent: 20.
+    pub max_redirects: Option<u32>,
+    /// Of one user's concurrent resources; absent: 6.
+    pub max_connections_per_host: Option<u32>,
+    pub connect_timeout_us: Option<Micros>,
+    pub request_timeout_us: Option<Micros>,
+}

@@ -1,0 +1,152 @@
+//! The conversation between a node's worker and the child process that runs one shard.
+//!
+//! stdin of the child: [`ToShard`] messages; stdout: [`FromShard`]. Each message is a `u32` length
+//! (little endian) and JSON, except that a frame's bytes follow as they are: `kind u8, len u32, body`
+//! with kind 0 = JSON and 1 = an encoded [`crate::stats::frame::Frame`].
+//! stderr of the child is free text (panics, the engine's own log) and becomes the job's stderr log.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// All a shard needs to know, sent first.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShardSpec {
+    pub job: String,
+    /// Number of the shard in its job.
+    pub shard: u32,
+    pub epoch: u64,
+    /// S: arrival k belongs to segment k mod S.
+    pub segments_total: u32,
+    /// The segments this shard owns in this epoch.
+    pub segments: Vec<u32>,
+    /// Engine threads; 0: one per core.
+    pub threads: u32,
+    /// Seed of the job: randomised profiles, random feeders and switches derive from it.
+    pub seed: u64,
+    /// Folder with the simulation and its data files; nothing outside it is read.
+    pub root: PathBuf,
+    /// The simulation's path inside `root`: `.js`, `.ts`, or `.json` (exported IR).
+    pub simulation: String,
+    /// `key=value` parameters, for `getParameter`.
+    pub parameters: BTreeMap<String, String>,
+    /// For `getEnvironmentVariable`: only what the submitter passed on.
+    pub environment: BTreeMap<String, String>,
+    /// Writes `arrivals.csv` (scenario, user, scheduled and actual start) into `root`'s sibling
+    /// given here: how "the cluster's plan is the single node's" is proven.
+    #[serde(default)]
+    pub record_arrivals: Option<PathBuf>,
+    /// Overrides the simulation's own maximum duration.
+    #[serde(default)]
+    pub max_duration_us: Option<u64>,
+    /// True: load only while a lease lives (in a cluster). False: `onrush run`.
+    pub leased: bool,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ToShard {
+    Spec(Box<ShardSpec>),
+    /// The common start, by this machine's wall clock.
+    Start {
+        at_unix_us: u64,
+    },
+    /// Load may be generated until then, by this machine's wall clock; renews an earlier lease.
+    Lease {
+        until_unix_us: u64,
+    },
+    /// Graceful: no new users, those in flight end at their next action. Otherwise at once. In
+    /// both cases the last frame is cut and `Finished` sent.
+    Stop {
+        graceful: bool,
+        reason: String,
+    },
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FromShard {
+    Ready(Plan),
+    /// One line of the script's `console.log` (stdout) or `console.error` (stderr).
+    Output {
+        stream: OutputStream,
+        line: String,
+    },
+    /// All users have ended and the last frame has been sent.
+    Finished {
+        reason: EndReason,
+    },
+    /// Could not run, or ended in a crash; nothing follows.
+    Failed(Problem),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutputStream {
+    Stdout,
+    Stderr,
+}
+
+/// What the shard is going to do, known before any load.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Hash of graph, engine version, division-independent feeders: equal on all shards of a job.
+    pub plan_hash: String,
+    pub simulation: String,
+    /// Scenario → users the whole job starts, where known beforehand (open model).
+    pub scenarios: Vec<(String, Option<u64>)>,
+    /// Of the injection profiles (not the users' own work); absent when only `maxDuration` bounds it.
+    pub injection_us: u64,
+    pub max_duration_us: Option<u64>,
+    /// Assertions as JSON (`stats::assertion`), so that the master can judge without a script engine.
+    pub assertions: serde_json::Value,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndReason {
+    /// Everything planned was done.
+    Completed,
+    MaxDuration,
+    /// `stopLoadGenerator`: a normal end.
+    StoppedByScript(String),
+    /// `Stop` was received.
+    Stopped(String),
+    /// The lease ran out: the node was cut off from every master.
+    LeaseExpired,
+}
+
+/// Why a simulation cannot run, with the place: CLI exit code and REST problem derive from `kind`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    pub kind: ProblemKind,
+    pub message: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub column: Option<u32>,
+    /// The source line(s) with a caret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub excerpt: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProblemKind {
+    /// The script does not compile, `setUp` is invalid, an API is not implemented: exit 65.
+    Script,
+    /// Took longer than the limit to build, or used too much memory: exit 65.
+    ScriptLimit,
+    /// A simulation or data file is missing: exit 66.
+    FileMissing,
+    /// A data file is malformed: exit 65.
+    FileInvalid,
+    /// The run crashed (feeder exhausted, crashLoadGenerator): exit 1.
+    Crash,
+    /// A bug of ours: exit 70.
+    Internal,
+}

@@ -1,0 +1,5 @@
+//! Measuring: recording on an engine thread, framing a second, merging shards, summing up.
+
+pub mod assertion;
+pub mod frame;
+pub mod summary;
