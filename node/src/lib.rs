@@ -3,4 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod cli;
+pub mod clock;
+pub mod membership;
 pub mod net;

@@ -1,3 +1,5 @@
 //! The `onrush` binary: everything is in the library, so that tests can reach it.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    onrush_node::cli::main()
+}
