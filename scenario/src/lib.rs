@@ -11,6 +11,7 @@ pub mod feed;
 pub mod inject;
 pub mod ir;
 pub mod protocol;
+pub mod script;
 pub mod session;
 pub mod shard;
 pub mod stats;
