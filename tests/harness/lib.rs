@@ -1,1 +1,6 @@
-//! harness
+//! What the integration tests and the acceptance runs are made of.
+
+pub mod cluster;
+pub mod process;
+pub mod rest;
+pub mod wait;

@@ -1,0 +1,268 @@
+//! Clusters of real nodes on loopback: started through `scripts/node.sh`, each with its own ports
+//! and data directory; killed, restarted, asked over REST.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail, ensure};
+use serde_json::Value;
+
+use crate::process::{Process, binary};
+use crate::rest::Rest;
+use crate::wait::until;
+
+/// Long enough for a busy two-core machine; nothing waits this long when all is well.
+pub const FORMING_LIMIT: Duration = Duration::from_secs(60);
+
+/// One node: its place and, while it runs, its process.
+#[derive(Debug)]
+pub struct Node {
+    pub name: String,
+    pub p2p_port: u16,
+    pub api_port: u16,
+    pub data_dir: PathBuf,
+    process: Option<Process>,
+}
+
+impl Node {
+    #[must_use]
+    pub fn rest(&self) -> Rest {
+        Rest::new(self.api_port)
+    }
+
+    #[must_use]
+    pub fn address(&self) -> String {
+        format!("http://127.0.0.1:{}", self.api_port)
+    }
+
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.process.is_some()
+    }
+
+    /// # Panics
+    /// When the node does not run.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.process.as_ref().expect("the node runs").pid()
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) -> Instant {
+        if let Some(mut process) = self.process.take() {
+            process.kill();
+        }
+        Instant::now()
+    }
+}
+
+/// A cluster and the folder it lives in.
+#[derive(Debug)]
+pub struct Cluster {
+    pub nodes: Vec<Node>,
+    pub dir: PathBuf,
+    secret: PathBuf,
+    _cleanup: Option<tempfile::TempDir>,
+}
+
+impl Cluster {
+    /// Starts `size` nodes and waits until each sees a master and every voter.
+    ///
+    /// # Panics
+    /// When they do not form a cluster; the logs' last lines are in the message.
+    #[must_use]
+    pub fn start(size: usize) -> Self {
+        let cluster = Self::started(size);
+        cluster.await_formed();
+        cluster
+    }
+
+    /// Starts `size` nodes and does not wait.
+    ///
+    /// # Panics
+    /// When a process cannot be started.
+    #[must_use]
+    pub fn started(size: usize) -> Self {
+        let cleanup = tempfile::tempdir().expect("a temporary folder");
+        let dir = cleanup.path().to_owned();
+        let secret = dir.join("secret");
+        write_secret(&secret);
+        let nodes = free_ports(size * 2)
+            .chunks(2)
+            .enumerate()
+            .map(|(index, ports)| Node {
+                name: format!("n{}", index + 1),
+                p2p_port: ports[0],
+                api_port: ports[1],
+                data_dir: dir.join(format!("n{}", index + 1)),
+                process: None,
+            })
+            .collect();
+        let mut cluster = Self { nodes, dir, secret, _cleanup: Some(cleanup) };
+        for index in 0..size {
+            cluster.start_node(index);
+        }
+        cluster
+    }
+
+    /// The command line of a node, as a user would type it.
+    #[must_use]
+    pub fn command(&self, index: usize) -> Command {
+        let node = &self.nodes[index];
+        let contacts: Vec<String> =
+            self.nodes.iter().map(|other| format!("127.0.0.1:{}", other.p2p_port)).collect();
+        let mut command = Command::new(repository().join("scripts/node.sh"));
+        command
+            .env("ONRUSH_BIN", binary("onrush"))
+            .args(["--name", &node.name])
+            .args(["--contact-points", &contacts.join(",")])
+            .args(["--expect", &self.nodes.len().to_string()])
+            .arg("--data-dir")
+            .arg(&node.data_dir)
+            .args(["--listen", &format!("127.0.0.1:{}", node.p2p_port)])
+            .args(["--api", &format!("127.0.0.1:{}", node.api_port)])
+            .arg("--cluster-secret-file")
+            .arg(&self.secret);
+        command
+    }
+
+    /// # Panics
+    /// When the process cannot be started.
+    pub fn start_node(&mut self, index: usize) {
+        let log = self.dir.join(format!("{}.log", self.nodes[index].name));
+        let process = Process::start(&mut self.command(index), &log);
+        self.nodes[index].process = Some(process);
+    }
+
+    /// Waits until every running node knows the same master, and the voters are as many as they
+    /// should be (1, 3 or 5).
+    ///
+    /// # Panics
+    /// After [`FORMING_LIMIT`].
+    pub fn await_formed(&self) {
+        let voters = match self.nodes.len() {
+            0..3 => 1,
+            3..5 => 3,
+            _ => 5,
+        };
+        until("the cluster to form", FORMING_LIMIT, || {
+            for node in self.running() {
+                let status = node
+                    .rest()
+                    .get("/api/v1/raft/status?stale=true")
+                    .with_context(|| self.logs())?;
+                ensure!(status["leader"].is_u64(), "{} knows no leader", node.name);
+                let peers = status["peers"].as_array().context("peers")?;
+                let seen = peers.iter().filter(|peer| peer["voter"] == true).count();
+                ensure!(seen == voters, "{} sees {seen} of {voters} voters", node.name);
+                ensure!(
+                    status["cluster_state"] == "open",
+                    "{}: {}",
+                    node.name,
+                    status["cluster_state"]
+                );
+            }
+            Ok(())
+        });
+    }
+
+    pub fn running(&self) -> impl Iterator<Item = &Node> {
+        self.nodes.iter().filter(|node| node.is_running())
+    }
+
+    /// Index of the node that says it leads.
+    ///
+    /// # Panics
+    /// When none does within the limit.
+    #[must_use]
+    pub fn leader(&self) -> usize {
+        until("a leader", FORMING_LIMIT, || {
+            for (index, node) in self.nodes.iter().enumerate().filter(|(_, node)| node.is_running())
+            {
+                if node.rest().get("/api/v1/raft/status?stale=true")?["state"] == "leader" {
+                    return Ok(index);
+                }
+            }
+            bail!("no node says that it leads")
+        })
+    }
+
+    /// Index of some running node that does not lead.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[must_use]
+    pub fn follower(&self) -> usize {
+        let leader = self.leader();
+        let found =
+            (0..self.nodes.len()).find(|&index| index != leader && self.nodes[index].is_running());
+        found.expect("a running node besides the leader")
+    }
+
+    /// The last lines of every node's log.
+    #[must_use]
+    pub fn logs(&self) -> String {
+        let mut text = String::new();
+        for node in &self.nodes {
+            if let Some(process) = &node.process {
+                text.push_str(&format!("\n--- {}\n{}", node.name, process.tail(8)));
+            }
+        }
+        text
+    }
+
+    /// Keeps the folder for a look after the test.
+    #[must_use]
+    pub fn keep(mut self) -> PathBuf {
+        if let Some(folder) = self._cleanup.take() {
+            return folder.keep();
+        }
+        self.dir.clone()
+    }
+}
+
+/// The repository's root: the folder above this crate's.
+#[must_use]
+pub fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate is inside the repository")
+}
+
+/// Ports that were free a moment ago, all different.
+///
+/// # Panics
+/// When the machine has none.
+#[must_use]
+pub fn free_ports(count: usize) -> Vec<u16> {
+    let held: Vec<TcpListener> =
+        (0..count).map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port")).collect();
+    held.iter().map(|listener| listener.local_addr().expect("bound").port()).collect()
+}
+
+fn write_secret(path: &Path) {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let secret = crate::process::onrush(["secret", "new"]).stdout;
+    let mut file = std::fs::File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .expect("a new file");
+    file.write_all(&secret).expect("the secret is written");
+}
+
+/// Waits until the job has one of the statuses, and gives it.
+///
+/// # Panics
+/// After `limit`.
+#[must_use]
+pub fn await_status(rest: &dyn Fn() -> Rest, job: &str, wanted: &[&str], limit: Duration) -> Value {
+    until(&format!("{job} to be {wanted:?}"), limit, || {
+        let found = rest().get(&format!("/api/v1/jobs/{job}"))?;
+        let status = found["status"].as_str().unwrap_or_default().to_owned();
+        ensure!(wanted.contains(&status.as_str()), "it is {status}: {}", found["verdict"]);
+        Ok(found)
+    })
+}

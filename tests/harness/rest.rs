@@ -1,0 +1,68 @@
+//! The REST client of the tests: small, blocking, and not the product's own.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use serde_json::Value;
+
+/// One node's API.
+#[derive(Clone, Debug)]
+pub struct Rest {
+    base: String,
+    agent: ureq::Agent,
+}
+
+impl Rest {
+    #[must_use]
+    pub fn new(port: u16) -> Self {
+        let config = ureq::Agent::config_builder()
+            .timeout_global(Some(Duration::from_secs(10)))
+            .http_status_as_error(false)
+            .build();
+        Self { base: format!("http://127.0.0.1:{port}"), agent: config.into() }
+    }
+
+    /// # Errors
+    /// Unreachable, not 2xx, or not JSON.
+    pub fn get(&self, path: &str) -> anyhow::Result<Value> {
+        let mut response = self.agent.get(format!("{}{path}", self.base)).call()?;
+        let text = response.body_mut().with_config().limit(256 << 20).read_to_string()?;
+        if !response.status().is_success() {
+            bail!("GET {path}: {} {text}", response.status());
+        }
+        serde_json::from_str(&text).with_context(|| format!("GET {path} gave no JSON: {text}"))
+    }
+
+    /// # Errors
+    /// Unreachable, or not 2xx.
+    pub fn text(&self, path: &str) -> anyhow::Result<String> {
+        let mut response = self.agent.get(format!("{}{path}", self.base)).call()?;
+        let text = response.body_mut().with_config().limit(256 << 20).read_to_string()?;
+        if !response.status().is_success() {
+            bail!("GET {path}: {} {text}", response.status());
+        }
+        Ok(text)
+    }
+
+    /// Status and body of a POST, whatever the status.
+    ///
+    /// # Errors
+    /// Unreachable.
+    pub fn post(&self, path: &str, body: &str) -> anyhow::Result<(u16, String)> {
+        let mut response = self
+            .agent
+            .post(format!("{}{path}", self.base))
+            .header("content-type", "application/json")
+            .send(body)?;
+        Ok((response.status().as_u16(), response.body_mut().read_to_string()?))
+    }
+
+    /// Status and body of a PUT, whatever the status.
+    ///
+    /// # Errors
+    /// Unreachable.
+    pub fn put(&self, path: &str, body: &[u8]) -> anyhow::Result<(u16, String)> {
+        let mut response = self.agent.put(format!("{}{path}", self.base)).send(body)?;
+        Ok((response.status().as_u16(), response.body_mut().read_to_string()?))
+    }
+}
