@@ -23,6 +23,8 @@ pub struct Job {
     /// The common start of the load, by the clock of the master that committed it.
     pub start_at: Option<UnixMs>,
     pub ended_at: Option<UnixMs>,
+    /// Why it is to end early: set by `Abort`, carried out by the master with `Finish`.
+    pub abort: Option<String>,
     /// The shards' common plan (opaque JSON of the engine), once all were ready.
     pub plan: Option<String>,
     /// The highest epoch given out; the next assignment takes the one after it.
