@@ -37,6 +37,8 @@ pub enum HookArgs<'a> {
     Value(&'a Value),
     /// `(value, session) => …` (validators, transformWithSession)
     ValueAndSession(&'a Value),
+    /// `(name, value) => …` (a feeder's transform)
+    NameAndValue(&'a str, &'a Value),
 }
 
 /// What a script function gave back.
@@ -139,5 +141,69 @@ impl Compiled {
             }
         }
         Ok(())
+    }
+}
+
+impl Compiled {
+    /// For texts (urls, headers, names): a function must give a string.
+    ///
+    /// # Errors
+    /// As [`Self::eval`], and a value of the wrong type.
+    pub fn eval_string(
+        &self,
+        session: &Session,
+        ctx: &mut EvalCtx<'_>,
+    ) -> Result<std::sync::Arc<str>, String> {
+        self.eval(session, ctx).map(|value| value.to_string().into())
+    }
+
+    /// For counts. Text is parsed where it comes from an expression; functions are taken at their
+    /// word.
+    ///
+    /// # Errors
+    /// As [`Self::eval`], and a value of the wrong type.
+    pub fn eval_int(&self, session: &Session, ctx: &mut EvalCtx<'_>) -> Result<i64, String> {
+        match self.eval(session, ctx)? {
+            Value::Int(number) => Ok(number),
+            other => Err(format!("{other} is not an integer")),
+        }
+    }
+
+    /// For conditions.
+    ///
+    /// # Errors
+    /// As [`Self::eval_int`].
+    pub fn eval_bool(&self, session: &Session, ctx: &mut EvalCtx<'_>) -> Result<bool, String> {
+        match self.eval(session, ctx)? {
+            Value::Bool(flag) => Ok(flag),
+            other => Err(format!("{other} is not a boolean")),
+        }
+    }
+
+    /// For durations: a number is seconds, `{amount, unit}` what it says. Microseconds.
+    ///
+    /// # Errors
+    /// As [`Self::eval_int`].
+    pub fn eval_duration_us(
+        &self,
+        session: &Session,
+        ctx: &mut EvalCtx<'_>,
+    ) -> Result<u64, String> {
+        self.eval_int(session, ctx).map(|seconds| seconds.unsigned_abs() * 1_000_000)
+    }
+
+    /// For sequences (`foreach`).
+    ///
+    /// # Errors
+    /// As [`Self::eval_int`].
+    pub fn eval_list(
+        &self,
+        session: &Session,
+        ctx: &mut EvalCtx<'_>,
+    ) -> Result<std::sync::Arc<Vec<Value>>, String> {
+        match self.eval(session, ctx)? {
+            Value::List(items) => Ok(items),
+            other => Err(format!("{other} is not a list")),
+        }
     }
 }

