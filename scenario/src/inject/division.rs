@@ -81,9 +81,7 @@ impl Segments {
             return None;
         }
         let slot = usize::try_from(j % owned).expect("below the number of segments");
-        (j / owned)
-            .checked_mul(u64::from(self.total))?
-            .checked_add(u64::from(self.owned[slot]))
+        (j / owned).checked_mul(u64::from(self.total))?.checked_add(u64::from(self.owned[slot]))
     }
 }
 
