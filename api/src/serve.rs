@@ -1,0 +1,188 @@
+//! HTTP/1.1 on a listener, with limits: headers must arrive in time, a client that does not read is
+//! dropped, and a client that speaks TLS is told that this port does not.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, Sleep};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
+
+/// Connections served at a time; more wait in the kernel's queue.
+const CONNECTIONS_MAX: usize = 4_096;
+/// From the first byte of a request to the end of its headers, and between requests.
+const HEADERS_TIMEOUT: Duration = Duration::from_secs(30);
+/// A peer that takes no byte of an answer for so long is dropped (SSE readers that never read).
+const WRITE_STALL_MAX: Duration = Duration::from_secs(30);
+/// Time that requests under way have to end once the node stops.
+const DRAIN_MAX: Duration = Duration::from_secs(5);
+/// Pause after `accept` failed (out of descriptors), so that the loop does not spin.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+const TLS_HANDSHAKE: u8 = 0x16;
+const PLAIN_HTTP_HINT: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\n\
+    content-length: 43\r\nconnection: close\r\n\r\nthis port speaks HTTP, not HTTPS (no TLS)\r\n";
+
+/// Serves until `shutdown` is cancelled, then lets requests under way end.
+///
+/// # Errors
+/// Never in normal operation: a failing `accept` is retried.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    shutdown: CancellationToken,
+) -> io::Result<()> {
+    let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let tasks = TaskTracker::new();
+    loop {
+        let accepted = tokio::select! {
+            () = shutdown.cancelled() => break,
+            accepted = accept(&listener, &slots) => accepted,
+        };
+        let Some((socket, slot)) = accepted else {
+            tokio::time::sleep(ACCEPT_RETRY).await;
+            continue;
+        };
+        let (router, shutdown) = (router.clone(), shutdown.clone());
+        tasks.spawn(async move {
+            connection(socket, router, shutdown).await;
+            drop(slot);
+        });
+    }
+    tasks.close();
+    if tokio::time::timeout(DRAIN_MAX, tasks.wait()).await.is_err() {
+        tracing::warn!(left = tasks.len(), "requests did not end in time and are cut off");
+    }
+    Ok(())
+}
+
+async fn accept(
+    listener: &TcpListener,
+    slots: &Arc<Semaphore>,
+) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+    let slot = Arc::clone(slots).acquire_owned().await.ok()?;
+    match listener.accept().await {
+        Ok((socket, _)) => Some((socket, slot)),
+        Err(error) => {
+            tracing::warn!(%error, "the API cannot accept connections");
+            None
+        }
+    }
+}
+
+async fn connection(mut socket: TcpStream, router: Router, shutdown: CancellationToken) {
+    let mut first = [0_u8; 1];
+    let peeked = tokio::time::timeout(HEADERS_TIMEOUT, socket.peek(&mut first)).await;
+    if !matches!(peeked, Ok(Ok(1))) {
+        return;
+    }
+    if first[0] == TLS_HANDSHAKE {
+        // The peer may be gone already; there is nobody else to tell.
+        let _ = socket.write_all(PLAIN_HTTP_HINT).await;
+        return;
+    }
+    // Events are small and must not wait for Nagle's algorithm.
+    let _ = socket.set_nodelay(true);
+    let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+        router.clone().oneshot(request.map(Body::new))
+    });
+    let serving = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADERS_TIMEOUT)
+        .serve_connection(TokioIo::new(StallGuard::new(socket)), service);
+    tokio::pin!(serving);
+    let ended = tokio::select! {
+        ended = serving.as_mut() => ended,
+        () = shutdown.cancelled() => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "an API connection ended early");
+    }
+}
+
+/// A socket whose writes fail once the peer has taken nothing for [`WRITE_STALL_MAX`].
+struct StallGuard {
+    socket: TcpStream,
+    stalled: Option<Pin<Box<Sleep>>>,
+}
+
+impl StallGuard {
+    fn new(socket: TcpStream) -> Self {
+        Self { socket, stalled: None }
+    }
+
+    fn judge(
+        &mut self,
+        cx: &mut Context<'_>,
+        polled: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if polled.is_ready() {
+            self.stalled = None;
+            return polled;
+        }
+        let deadline = self.stalled.get_or_insert_with(|| {
+            Box::pin(tokio::time::sleep_until(Instant::now() + WRITE_STALL_MAX))
+        });
+        if deadline.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        Poll::Pending
+    }
+}
+
+impl AsyncRead for StallGuard {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for StallGuard {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.socket).poll_write(cx, bytes);
+        self.judge(cx, polled)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.socket).poll_write_vectored(cx, parts);
+        self.judge(cx, polled)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(cx)
+    }
+}
