@@ -3,7 +3,7 @@
 //! the like) into one. Never echoes a token, a path of this machine, or a stack trace.
 
 use axum::extract::Request;
-use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -361,7 +361,7 @@ pub async fn finish(request: Request, next: Next) -> Response {
 /// Headers that the inner response set and the problem does not (`Allow`, `Content-Range`, …).
 fn keep_headers(from: &HeaderMap, to: &mut HeaderMap) {
     for (name, value) in from {
-        if name != CONTENT_TYPE && name != axum::http::header::CONTENT_LENGTH {
+        if name != CONTENT_TYPE && name != CONTENT_LENGTH {
             to.entry(name).or_insert_with(|| value.clone());
         }
     }

@@ -144,7 +144,8 @@ impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
             Ok(AxumQuery(value)) => Ok(Self(value)),
             Err(rejection) => {
                 let text = rejection.body_text();
-                let text = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
+                let text =
+                    text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
                 Err(Problem::field("?", format!("the query does not fit: {text}")))
             }
         }
@@ -214,7 +215,11 @@ mod tests {
         check("{\"simulation\":{\"file\":\"a\"}} x", "", "trailing characters at byte 28");
         check("{\"simulation\":{\"file\":3}}", "/simulation/file", "invalid type");
         check("{\n\"nodes\": 1}", "/nodes", "unknown field `nodes`");
-        check("{\"simulation\":{\"file\":\"a\"},\"parameters\":{\"n\":1}}", "/parameters/n", "string");
+        check(
+            "{\"simulation\":{\"file\":\"a\"},\"parameters\":{\"n\":1}}",
+            "/parameters/n",
+            "string",
+        );
         check("{\"simulation\":{\"file\":\"\\ud800\"}}", "/simulation/file", "surrogate");
         check("{\"simulation\":{\"file\":1e400}}", "/simulation/file", "number out of range");
         let deep = "[".repeat(10_000);

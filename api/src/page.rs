@@ -46,7 +46,10 @@ impl Paging {
             None => LIMIT_DEFAULT,
             Some(text) => {
                 text.parse().ok().filter(|n| (1..=LIMIT_MAX).contains(n)).ok_or_else(|| {
-                    Problem::field("?limit", format!("limit must be a number from 1 to {LIMIT_MAX}"))
+                    Problem::field(
+                        "?limit",
+                        format!("limit must be a number from 1 to {LIMIT_MAX}"),
+                    )
                 })?
             }
         };

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::http::Uri;
 use axum::middleware::{from_fn, from_fn_with_state};
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::OpenApi;
@@ -15,7 +16,7 @@ use crate::error::{self, Problem};
 use crate::state::{ApiConfig, ApiState};
 use crate::{auth, observe};
 
-mod version;
+pub mod version;
 
 #[derive(OpenApi)]
 #[openapi(
@@ -62,7 +63,7 @@ pub fn router(backend: Arc<dyn Backend>, config: ApiConfig) -> Router {
         .with_state(state)
 }
 
-async fn nothing_here(uri: axum::http::Uri) -> Problem {
+async fn nothing_here(uri: Uri) -> Problem {
     Problem::new(error::Kind::NotFound, format!("there is nothing at {}", uri.path()))
 }
 
