@@ -2,12 +2,23 @@
 //! Histograms travel sparse and lossless: the bucket values of a 3-digit HDR histogram with their
 //! counts, beside exact count, sum, minimum and maximum.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
+use super::record::Partial;
+use super::times;
 use crate::time::Micros;
 
 /// Bumped when the layout changes; nodes of another version refuse the shard at `Ready`.
 pub const FRAME_VERSION: u16 = 1;
+
+/// The largest encoded frame that is read: far above what the caps on names and errors allow.
+pub const FRAME_BYTES_MAX: usize = 16 << 20;
+/// Request paths (or groups) of one frame: what the recorders of all threads may have interned.
+const PATHS_MAX: usize = 100_000;
+/// Groups around a request, and the request.
+const PATH_PARTS_MAX: usize = 64;
 
 /// The measurements of one shard in one second of the run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -128,10 +139,311 @@ pub struct Totals {
 pub struct Times {
     pub count: u64,
     pub sum_us: u64,
-    /// Sum of squares of milliseconds (exact integers), for the standard deviation.
-    pub sum_sq_ms: u128,
+    /// Sum of squares, exact, for the standard deviation.
+    pub sum_sq_us: u128,
     pub min_us: Micros,
     pub max_us: Micros,
     /// (increase of the bucket's lowest value over the previous bucket's, count), ascending.
     pub buckets: Vec<(u64, u64)>,
+}
+
+/// Why bytes are not a frame.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("the frame has version {found}, this node reads version {FRAME_VERSION}")]
+    Version { found: u16 },
+    #[error("the frame has {0} bytes, the limit is {FRAME_BYTES_MAX}")]
+    TooLarge(usize),
+    #[error("the frame cannot be decoded: {0}")]
+    Malformed(#[from] postcard::Error),
+    #[error("the frame is followed by {0} more bytes")]
+    Trailing(usize),
+    #[error("the frame's {what} has {count} entries, the limit is {limit}")]
+    TooMany { what: &'static str, count: usize, limit: usize },
+    #[error(transparent)]
+    Times(#[from] times::Error),
+}
+
+/// Who cut a frame, and which one it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FrameHeader {
+    pub shard: u32,
+    pub epoch: u64,
+    pub seq: u64,
+    pub second: u32,
+}
+
+/// One frame of what all engine threads measured in the same second. Rows are sorted by path and
+/// name, so that the order of `partials` does not matter. The caller adds what threads do not know:
+/// `feeders`, `totals`, `planned`, and the process's part of `generator`.
+#[must_use]
+pub fn merge_partials(header: FrameHeader, partials: Vec<Partial>) -> Frame {
+    let mut requests: BTreeMap<Vec<String>, RequestDelta> = BTreeMap::new();
+    let mut groups: BTreeMap<Vec<String>, GroupDelta> = BTreeMap::new();
+    let mut scenarios: BTreeMap<String, ScenarioDelta> = BTreeMap::new();
+    let mut errors: BTreeMap<(Vec<String>, String, bool), u64> = BTreeMap::new();
+    let (mut connections, mut generator) = (ConnectionDelta::default(), GeneratorHealth::default());
+    let mut lateness = Times::default();
+    for partial in partials {
+        merge_requests(&mut requests, partial.requests);
+        merge_groups(&mut groups, partial.groups);
+        for delta in partial.scenarios {
+            let sum = scenarios.entry(delta.name.clone()).or_default();
+            sum.add_parallel(&delta);
+        }
+        for delta in partial.errors {
+            *errors.entry((delta.path, delta.message, delta.crash)).or_default() += delta.count;
+        }
+        connections.add(&partial.connections);
+        generator.dropped += partial.dropped;
+        generator.local_errors += partial.local_errors;
+        lateness.merge(&partial.lateness);
+    }
+    generator.lateness_max_us = lateness.max_us;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "between the minimum and the maximum of u64 samples"
+    )]
+    {
+        generator.lateness_p99_us = lateness.percentile_us(99.0) as u64;
+    }
+    Frame {
+        version: FRAME_VERSION,
+        shard: header.shard,
+        epoch: header.epoch,
+        seq: header.seq,
+        second: header.second,
+        requests: requests.into_values().collect(),
+        groups: groups.into_values().collect(),
+        scenarios: scenarios.into_values().collect(),
+        errors: errors
+            .into_iter()
+            .map(|((path, message, crash), count)| ErrorDelta { path, message, count, crash })
+            .collect(),
+        feeders: Vec::new(),
+        connections,
+        generator,
+        totals: None,
+    }
+}
+
+/// Adds rows to those of the same path.
+pub(super) fn merge_requests(
+    into: &mut BTreeMap<Vec<String>, RequestDelta>,
+    deltas: Vec<RequestDelta>,
+) {
+    for delta in deltas {
+        match into.get_mut(&delta.path) {
+            Some(sum) => sum.add(&delta),
+            None => {
+                into.insert(delta.path.clone(), delta);
+            }
+        }
+    }
+}
+
+/// Adds rows to those of the same path.
+pub(super) fn merge_groups(into: &mut BTreeMap<Vec<String>, GroupDelta>, deltas: Vec<GroupDelta>) {
+    for delta in deltas {
+        match into.get_mut(&delta.path) {
+            Some(sum) => sum.add(&delta),
+            None => {
+                into.insert(delta.path.clone(), delta);
+            }
+        }
+    }
+}
+
+impl RequestDelta {
+    /// Adds the samples of the same request.
+    pub fn add(&mut self, other: &Self) {
+        self.sent += other.sent;
+        self.ok.merge(&other.ok);
+        self.ko.merge(&other.ko);
+        for &(code, count) in &other.codes {
+            match self.codes.binary_search_by_key(&code, |entry| entry.0) {
+                Ok(at) => self.codes[at].1 += count,
+                Err(at) => self.codes.insert(at, (code, count)),
+            }
+        }
+        self.bytes_sent += other.bytes_sent;
+        self.bytes_received += other.bytes_received;
+    }
+}
+
+impl GroupDelta {
+    /// Adds the samples of the same group.
+    pub fn add(&mut self, other: &Self) {
+        self.duration_ok.merge(&other.duration_ok);
+        self.duration_ko.merge(&other.duration_ko);
+        self.cumulated_ok.merge(&other.cumulated_ok);
+        self.cumulated_ko.merge(&other.cumulated_ko);
+    }
+}
+
+impl ScenarioDelta {
+    /// Adds what ran beside it (another thread, another shard) in the same second. The sum of
+    /// maxima is an upper bound: they need not have been reached at the same instant.
+    pub fn add_parallel(&mut self, other: &Self) {
+        if self.name.is_empty() {
+            self.name.clone_from(&other.name);
+        }
+        self.started += other.started;
+        self.ended += other.ended;
+        self.active += other.active;
+        self.active_max += other.active_max;
+        self.planned = self.planned.max(other.planned);
+    }
+}
+
+impl ConnectionDelta {
+    pub fn add(&mut self, other: &Self) {
+        self.opened += other.opened;
+        self.closed += other.closed;
+        self.failed += other.failed;
+    }
+}
+
+impl Totals {
+    /// Adds what a frame says; a shard keeps these and sends them in its last frame.
+    pub fn add_frame(&mut self, frame: &Frame) {
+        self.frames += 1;
+        for request in &frame.requests {
+            self.requests_ok += request.ok.count;
+            self.requests_ko += request.ko.count;
+        }
+        for scenario in &frame.scenarios {
+            self.users_started += scenario.started;
+            self.users_ended += scenario.ended;
+        }
+        self.errors += frame.errors.iter().map(|error| error.count).sum::<u64>();
+    }
+
+    /// Adds the totals of another shard or epoch.
+    pub fn add(&mut self, other: &Self) {
+        self.frames += other.frames;
+        self.requests_ok += other.requests_ok;
+        self.requests_ko += other.requests_ko;
+        self.users_started += other.users_started;
+        self.users_ended += other.users_ended;
+        self.errors += other.errors;
+    }
+}
+
+impl Frame {
+    /// Postcard, the version first.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        postcard::to_stdvec(self).expect("a frame holds nothing that cannot be encoded")
+    }
+
+    /// The frame in `bytes`, checked: version, size, number of rows, histograms in canonical form.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
+        if bytes.len() > FRAME_BYTES_MAX {
+            return Err(Error::TooLarge(bytes.len()));
+        }
+        let (version, _) = postcard::take_from_bytes::<u16>(bytes)?;
+        if version != FRAME_VERSION {
+            return Err(Error::Version { found: version });
+        }
+        let (frame, rest) = postcard::take_from_bytes::<Self>(bytes)?;
+        if !rest.is_empty() {
+            return Err(Error::Trailing(rest.len()));
+        }
+        check_rows(&frame.requests, &frame.groups, &frame.errors)?;
+        Ok(frame)
+    }
+}
+
+/// Bounds and canonical form of decoded rows; shared with ticks.
+pub(super) fn check_rows(
+    requests: &[RequestDelta],
+    groups: &[GroupDelta],
+    errors: &[ErrorDelta],
+) -> Result<(), Error> {
+    let within = |what, count, limit| {
+        if count > limit { Err(Error::TooMany { what, count, limit }) } else { Ok(()) }
+    };
+    within("list of requests", requests.len(), PATHS_MAX)?;
+    within("list of groups", groups.len(), PATHS_MAX)?;
+    within("list of errors", errors.len(), PATHS_MAX)?;
+    let paths = requests.iter().map(|r| &r.path).chain(groups.iter().map(|g| &g.path));
+    for path in paths.chain(errors.iter().map(|e| &e.path)) {
+        within("path", path.len(), PATH_PARTS_MAX)?;
+    }
+    for request in requests {
+        request.ok.validate()?;
+        request.ko.validate()?;
+    }
+    for group in groups {
+        group.duration_ok.validate()?;
+        group.duration_ko.validate()?;
+        group.cumulated_ok.validate()?;
+        group.cumulated_ko.validate()?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Frame {
+        Frame {
+            version: FRAME_VERSION,
+            shard: 3,
+            epoch: 2,
+            seq: 7,
+            second: 41,
+            requests: vec![RequestDelta {
+                path: vec!["g".into(), "r".into()],
+                sent: 2,
+                ok: Times::of([1_500, 20_007]),
+                ko: Times::default(),
+                codes: vec![(200, 2)],
+                bytes_sent: 10,
+                bytes_received: 300,
+            }],
+            scenarios: vec![ScenarioDelta {
+                name: "s".into(),
+                planned: Some(5),
+                ..Default::default()
+            }],
+            ..Frame::default()
+        }
+    }
+
+    /// The wire layout: whoever changes it must raise `FRAME_VERSION`.
+    #[test]
+    fn golden_bytes() {
+        let hex: String = sample().encode().iter().map(|b| format!("{b:02x}")).collect();
+        assert_eq!(hex, GOLDEN);
+        assert_eq!(Frame::decode(&sample().encode()).unwrap(), sample());
+    }
+    const GOLDEN: &str = "0103020729010201670172020283a80181bef8bf01dc0ba79c0102dc0b01c4901\
+        00100000000000001c801020aac0200010173000000000105000000000000000000000000000000000000000000";
+
+    #[test]
+    fn what_is_no_frame_is_refused() {
+        let bytes = sample().encode();
+        assert!(matches!(Frame::decode(&[]), Err(Error::Malformed(_))));
+        assert!(matches!(Frame::decode(&bytes[..bytes.len() - 1]), Err(Error::Malformed(_))));
+        let mut long = bytes.clone();
+        long.push(0);
+        assert!(matches!(Frame::decode(&long), Err(Error::Trailing(1))));
+        let mut other = bytes;
+        other[0] = 99;
+        assert!(matches!(Frame::decode(&other), Err(Error::Version { found: 99 })));
+        assert!(matches!(Frame::decode(&vec![0; FRAME_BYTES_MAX + 1]), Err(Error::TooLarge(_))));
+        let mut lying = sample();
+        lying.requests[0].ok.count = 9;
+        assert!(matches!(Frame::decode(&lying.encode()), Err(Error::Times(_))));
+        let mut deep = sample();
+        deep.requests[0].path = vec![String::new(); 65];
+        assert!(matches!(Frame::decode(&deep.encode()), Err(Error::TooMany { what: "path", .. })));
+        // A list that claims 2^60 entries: refused for want of bytes, nothing is reserved for it.
+        let bomb = [&[1, 0, 0, 0, 0][..], &[0xff; 8], &[0x0f]].concat();
+        assert!(matches!(Frame::decode(&bomb), Err(Error::Malformed(_))));
+    }
 }

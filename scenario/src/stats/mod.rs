@@ -2,4 +2,6 @@
 
 pub mod assertion;
 pub mod frame;
+pub mod record;
 pub mod summary;
+pub mod times;
