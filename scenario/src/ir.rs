@@ -85,5 +85,13 @@ pub struct ProtocolSpec {
 pub struct ActionSpec {
     pub protocol: String,
     pub name: Expr,
+    #[serde(deserialize_with = "buffered_raw")]
     pub spec: Box<RawValue>,
+}
+
+/// Steps are tagged objects, which serde reads through a buffer; a `RawValue` cannot be taken from
+/// that buffer directly.
+fn buffered_raw<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Box<RawValue>, D::Error> {
+    let value = serde_json::Value::deserialize(from)?;
+    serde_json::value::to_raw_value(&value).map_err(serde::de::Error::custom)
 }

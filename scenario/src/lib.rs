@@ -6,10 +6,12 @@
 
 pub mod check;
 pub mod el;
+pub mod engine;
 pub mod expr;
 pub mod feed;
 pub mod inject;
 pub mod ir;
+pub mod program;
 pub mod protocol;
 pub mod script;
 pub mod session;
@@ -18,3 +20,4 @@ pub mod stats;
 pub mod step;
 pub mod time;
 pub mod value;
+pub mod vu;

@@ -1,3 +1,153 @@
-//! Protocols: the registry, and what a protocol is to the engine.
+//! Protocols: the registry, and what a protocol is to the engine. The engine knows no HTTP: it
+//! hands an action a user and takes the user back when the action is done.
+//!
+//! To add a protocol: a folder here and one line in [`Protocols::new`].
+
+use std::any::Any;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use futures::future::LocalBoxFuture;
+use serde_json::value::RawValue;
+
+use crate::expr::{EvalCtx, Expr};
+use crate::script::Sources;
+use crate::session::Session;
+use crate::time::Micros;
 
 pub mod http;
+
+/// A protocol on one engine thread: it owns that thread's client (pools, TLS, name cache).
+pub trait Protocol {
+    /// As in the IR's `protocol`.
+    fn name(&self) -> &'static str;
+
+    /// Binds it to a configuration, for one scenario.
+    ///
+    /// # Errors
+    /// What is wrong with the configuration.
+    fn bind(&self, config: Option<&RawValue>) -> Result<Box<dyn Bound>, String>;
+}
+
+/// A protocol with its configuration.
+pub trait Bound {
+    /// # Errors
+    /// What is wrong with the action.
+    fn action(&self, name: &Expr, spec: &RawValue) -> Result<Rc<dyn Action>, String>;
+}
+
+/// One action of a scenario, compiled.
+pub trait Action {
+    /// Which slot of the users' protocol states it reads: the protocol's place in the registry.
+    fn slot(&self) -> usize;
+
+    /// Carries it out for one user. Dropping the future abandons it: nothing more is counted.
+    fn run(self: Rc<Self>, user: User, host: Rc<dyn Host>) -> LocalBoxFuture<'static, Done>;
+}
+
+/// What an action gets of its user, and gives back.
+pub struct User {
+    pub session: Session,
+    /// Index of the population, for throttles.
+    pub scenario: u32,
+    /// What the protocol keeps for the user (connections, cookies, cache); none at first. Dropped
+    /// when the user ends.
+    pub state: Option<Box<dyn Any>>,
+}
+
+/// What came of it.
+pub struct Done {
+    pub user: User,
+    pub failed: bool,
+    /// What it adds to the cumulated response time of the open groups.
+    pub response_time: Micros,
+}
+
+/// Interned request path on this thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RequestId(pub u32);
+
+/// A response, or what came instead of one.
+#[derive(Clone, Copy, Debug)]
+pub struct Response<'a> {
+    /// The text of a KO.
+    pub failure: Option<&'a str>,
+    pub time: Micros,
+    /// 0: none.
+    pub code: u16,
+    pub bytes_sent: u64,
+    pub bytes_received: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectionEvent {
+    Opened,
+    Closed,
+    Failed,
+    /// A fault of the generator itself: no port, no descriptor.
+    LocalFault,
+}
+
+/// The engine thread as protocols see it.
+pub trait Host {
+    /// Since the common start.
+    fn now(&self) -> Micros;
+    fn unix_ms(&self) -> i64;
+    /// Evaluates expressions and checks; never called re-entrantly.
+    fn with_eval(&self, evaluate: &mut dyn FnMut(&mut EvalCtx<'_>));
+    /// Waits until the throttles let one more request of that population pass; none: at once.
+    fn permit(&self, scenario: u32) -> Option<LocalBoxFuture<'static, ()>>;
+    fn request(&self, groups: &[Arc<str>], name: &str) -> RequestId;
+    fn sent(&self, request: RequestId);
+    fn response(&self, request: RequestId, response: Response<'_>);
+    /// A request could not be built: a line of the errors table, not a request.
+    fn unbuilt(&self, groups: &[Arc<str>], name: &str, message: &str);
+    fn connection(&self, event: ConnectionEvent);
+    /// A line of the engine's own log.
+    fn note(&self, line: &str);
+}
+
+/// The protocols of one engine thread.
+pub struct Protocols {
+    entries: Vec<Box<dyn Protocol>>,
+}
+
+impl Protocols {
+    /// # Errors
+    /// When a client cannot be set up.
+    pub fn new(sources: &Arc<dyn Sources>) -> Result<Self, String> {
+        Ok(Self { entries: vec![Box::new(http::Http::new(0, Arc::clone(sources))?)] })
+    }
+
+    /// For tests of the engine.
+    #[must_use]
+    pub fn of(entries: Vec<Box<dyn Protocol>>) -> Self {
+        Self { entries }
+    }
+
+    #[must_use]
+    pub fn knows(&self, name: &str) -> bool {
+        self.entries.iter().any(|entry| entry.name() == name)
+    }
+
+    pub fn names(&self) -> Vec<&'static str> {
+        self.entries.iter().map(|entry| entry.name()).collect()
+    }
+
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// # Errors
+    /// When there is no such protocol, or its configuration is wrong.
+    pub fn bind(&self, name: &str, config: Option<&RawValue>) -> Result<Box<dyn Bound>, String> {
+        let entry = self.entries.iter().find(|entry| entry.name() == name);
+        entry.ok_or_else(|| format!("protocol {name} is not known"))?.bind(config)
+    }
+}

@@ -1,11 +1,54 @@
-//! The structural steps of a scenario, one slice a file; this file assembles the enum.
+//! The structural steps of a scenario, one slice a file: the JSON, how it compiles to operations,
+//! and how a virtual user runs them. This file assembles the two enums.
 //! JSON: `{"step": "pause", …}`. Bodies are lists of steps.
 
 use serde::{Deserialize, Serialize};
 
-use crate::expr::{Expr, FnId};
 use crate::ir::ActionSpec;
-use crate::time::Micros;
+use crate::program::{Compiler, Error};
+use crate::vu::{Ctx, Flow, Vu};
+
+mod action;
+pub(crate) mod cast;
+mod do_if;
+mod dummy;
+mod exit;
+mod feed;
+mod foreach;
+mod group;
+mod hook;
+pub(crate) mod looping;
+mod pace;
+mod pause;
+mod random_switch;
+mod rendez_vous;
+mod repeat;
+mod set_in_session;
+mod stop;
+mod switch;
+mod try_max;
+
+pub use do_if::{DoIf, DoIfEquals};
+pub use dummy::Dummy;
+pub use exit::ExitHereIf;
+pub use feed::Feed;
+pub use foreach::Foreach;
+pub use group::Group;
+pub use hook::Hook;
+pub use looping::Loop;
+pub use pace::Pace;
+pub use pause::{Pause, PauseKind};
+pub use random_switch::{RandomSwitch, RoundRobinSwitch, UniformRandomSwitch, WeightedCase};
+pub use rendez_vous::RendezVous;
+pub use repeat::Repeat;
+pub use set_in_session::SetInSession;
+pub use stop::{CrashLoadGenerator, StopLoadGenerator};
+pub use switch::{DoSwitch, SwitchCase};
+pub use try_max::TryMax;
+
+pub(crate) use dummy::finish as finish_dummy;
+pub(crate) use looping::LoopHead;
+pub(crate) use try_max::TryEnter;
 
 /// One step. Gatling: <https://docs.gatling.io/concepts/scenario/>.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -13,167 +56,135 @@ use crate::time::Micros;
 pub enum Step {
     /// A protocol's action: `exec(http("x").get("/"))`.
     Action(ActionSpec),
-    /// `exec(session => …)`.
-    Hook {
-        function: FnId,
-    },
-    /// A number is seconds; `{"lit": n}` therefore holds seconds as well. `max` makes it a range.
-    Pause {
-        duration: Expr,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        max: Option<Expr>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        kind: Option<PauseKind>,
-    },
-    Pace {
-        duration: Expr,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        max: Option<Expr>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        counter: Option<String>,
-    },
-    RendezVous {
-        users: u32,
-    },
-    Feed {
-        /// Index into the simulation's feeders.
-        feeder: u32,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        count: Option<Expr>,
-    },
-    Group {
-        name: Expr,
-        body: Vec<Step>,
-    },
-    Repeat {
-        times: Expr,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        counter: Option<String>,
-        body: Vec<Step>,
-    },
-    Foreach {
-        seq: Expr,
-        attribute: String,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        counter: Option<String>,
-        body: Vec<Step>,
-    },
-    /// `during`, `forever`, `asLongAs`, `doWhile` and their combinations: `condition` true (absent:
-    /// always) and `duration` not over (absent: no limit). `check_first` is false for `doWhile…`.
-    Loop {
-        /// How it reads in the script, for error texts and the tree: `during`, `asLongAs`, …
-        name: String,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        condition: Option<Expr>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        duration: Option<Expr>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        counter: Option<String>,
-        exit_asap: bool,
-        check_first: bool,
-        body: Vec<Step>,
-    },
-    /// `doIf`, `doIfOrElse`.
-    DoIf {
-        condition: Expr,
-        then: Vec<Step>,
-        or_else: Vec<Step>,
-    },
-    /// `doIfEquals`, `doIfEqualsOrElse`.
-    DoIfEquals {
-        actual: Expr,
-        expected: Expr,
-        then: Vec<Step>,
-        or_else: Vec<Step>,
-    },
-    DoSwitch {
-        value: Expr,
-        cases: Vec<SwitchCase>,
-        or_else: Vec<Step>,
-    },
-    /// Weights are percentages; the remainder goes to `or_else`.
-    RandomSwitch {
-        cases: Vec<WeightedCase>,
-        or_else: Vec<Step>,
-    },
-    UniformRandomSwitch {
-        cases: Vec<Vec<Step>>,
-    },
-    RoundRobinSwitch {
-        cases: Vec<Vec<Step>>,
-    },
-    /// `exitBlockOnFail` is `tryMax(1)`.
-    TryMax {
-        times: Expr,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        counter: Option<String>,
-        body: Vec<Step>,
-    },
+    Hook(Hook),
+    Pause(Pause),
+    Pace(Pace),
+    RendezVous(RendezVous),
+    Feed(Feed),
+    Group(Group),
+    Repeat(Repeat),
+    Foreach(Foreach),
+    Loop(Loop),
+    DoIf(DoIf),
+    DoIfEquals(DoIfEquals),
+    DoSwitch(DoSwitch),
+    RandomSwitch(RandomSwitch),
+    UniformRandomSwitch(UniformRandomSwitch),
+    RoundRobinSwitch(RoundRobinSwitch),
+    TryMax(TryMax),
     ExitHereIfFailed,
     ExitHere,
-    ExitHereIf {
-        condition: Expr,
-    },
-    StopLoadGenerator {
-        message: Expr,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        condition: Option<Expr>,
-    },
-    CrashLoadGenerator {
-        message: Expr,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        condition: Option<Expr>,
-    },
-    SetInSession {
-        value: Expr,
-        attribute: String,
-    },
-    /// Gatling's fake request, for tests of the tool itself.
-    Dummy {
-        name: Expr,
-        response_time_ms: Expr,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        success: Option<Expr>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        session_update: Option<FnId>,
-    },
+    ExitHereIf(ExitHereIf),
+    StopLoadGenerator(StopLoadGenerator),
+    CrashLoadGenerator(CrashLoadGenerator),
+    SetInSession(SetInSession),
+    Dummy(Dummy),
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SwitchCase {
-    pub key: Expr,
-    pub then: Vec<Step>,
+impl Step {
+    pub(crate) fn compile(&self, compiler: &mut Compiler<'_>) -> Result<(), Error> {
+        match self {
+            Self::Action(step) => action::compile(step, compiler),
+            Self::Hook(step) => step.compile(compiler),
+            Self::Pause(step) => step.compile(compiler),
+            Self::Pace(step) => step.compile(compiler),
+            Self::RendezVous(step) => step.compile(compiler),
+            Self::Feed(step) => step.compile(compiler),
+            Self::Group(step) => step.compile(compiler),
+            Self::Repeat(step) => step.compile(compiler),
+            Self::Foreach(step) => step.compile(compiler),
+            Self::Loop(step) => step.compile(compiler),
+            Self::DoIf(step) => step.compile(compiler),
+            Self::DoIfEquals(step) => step.compile(compiler),
+            Self::DoSwitch(step) => step.compile(compiler),
+            Self::RandomSwitch(step) => step.compile(compiler),
+            Self::UniformRandomSwitch(step) => step.compile(compiler),
+            Self::RoundRobinSwitch(step) => step.compile(compiler),
+            Self::TryMax(step) => step.compile(compiler),
+            Self::ExitHereIfFailed => exit::compile_if_failed(compiler),
+            Self::ExitHere => exit::compile_always(compiler),
+            Self::ExitHereIf(step) => step.compile(compiler),
+            Self::StopLoadGenerator(step) => step.compile(compiler),
+            Self::CrashLoadGenerator(step) => step.compile(compiler),
+            Self::SetInSession(step) => step.compile(compiler),
+            Self::Dummy(step) => step.compile(compiler),
+        }
+    }
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct WeightedCase {
-    pub percent: f64,
-    pub then: Vec<Step>,
+/// One operation of the flat program; jump targets are indices into [`crate::program::Program::ops`].
+#[derive(Debug)]
+pub(crate) enum Op {
+    Action { action: u32 },
+    Hook(hook::HookOp),
+    Pause(pause::PauseOp),
+    Pace(pace::PaceOp),
+    RendezVous(rendez_vous::RendezVousOp),
+    Feed(feed::FeedOp),
+    GroupEnter(group::GroupEnter),
+    GroupExit,
+    LoopHead(LoopHead),
+    Jump(u32),
+    Branch(do_if::Branch),
+    BranchEquals(do_if::BranchEquals),
+    Switch(switch::SwitchOp),
+    Random(random_switch::RandomOp),
+    RoundRobin(random_switch::RoundRobinOp),
+    TryEnter(TryEnter),
+    TryExit,
+    Exit(exit::ExitOp),
+    Stop(stop::StopOp),
+    Set(set_in_session::SetOp),
+    Dummy(dummy::DummyOp),
+    End,
 }
 
-/// How a pause's nominal duration becomes the actual one.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-pub enum PauseKind {
-    Disabled,
-    Constant,
-    Exponential,
-    NormalWithPercentage {
-        std_dev: f64,
-    },
-    NormalWithStdDev {
-        std_dev_us: Micros,
-    },
-    /// The function returns milliseconds.
-    Custom {
-        function: FnId,
-    },
-    UniformPercentage {
-        plus_or_minus: f64,
-    },
-    UniformDuration {
-        plus_or_minus_us: Micros,
-    },
+impl Op {
+    pub(crate) fn run(&self, vu: &mut Vu, ctx: &mut Ctx<'_>) -> Flow {
+        match self {
+            Self::Action { action } => action::run(*action),
+            Self::Hook(op) => op.run(vu, ctx),
+            Self::Pause(op) => op.run(vu, ctx),
+            Self::Pace(op) => op.run(vu, ctx),
+            Self::RendezVous(op) => op.run(),
+            Self::Feed(op) => op.run(vu, ctx),
+            Self::GroupEnter(op) => op.run(vu, ctx),
+            Self::GroupExit => group::leave(vu, ctx),
+            Self::LoopHead(op) => op.run(vu, ctx),
+            Self::Jump(target) => Flow::Jump(*target),
+            Self::Branch(op) => op.run(vu, ctx),
+            Self::BranchEquals(op) => op.run(vu, ctx),
+            Self::Switch(op) => op.run(vu, ctx),
+            Self::Random(op) => op.run(ctx),
+            Self::RoundRobin(op) => op.run(ctx),
+            Self::TryEnter(op) => op.run(vu),
+            Self::TryExit => try_max::succeed(vu, ctx),
+            Self::Exit(op) => op.run(vu, ctx),
+            Self::Stop(op) => op.run(vu, ctx),
+            Self::Set(op) => op.run(vu, ctx),
+            Self::Dummy(op) => op.run(vu, ctx),
+            Self::End => Flow::End,
+        }
+    }
+
+    /// Whether the conditions of the `exitASAP` loops around it are looked at first. A plain
+    /// `exec(fn)` is not among them.
+    pub(crate) fn is_exitable(&self) -> bool {
+        !matches!(
+            self,
+            Self::Hook(_)
+                | Self::Set(_)
+                | Self::Jump(_)
+                | Self::GroupExit
+                | Self::TryExit
+                | Self::Exit(_)
+                | Self::End
+        )
+    }
+
+    /// Whether a failure inside `tryMax` lets this operation run before the block is left:
+    /// `exitHereIfFailed` inside `tryMax` ends the user.
+    pub(crate) fn runs_when_failed(&self) -> bool {
+        matches!(self, Self::Exit(_))
+    }
 }

@@ -1,0 +1,62 @@
+//! Running a shard: threads, arrivals, stop, frames. The shell around the pure virtual users.
+//! The caller's thread coordinates; each engine thread owns its users, its script and its clients.
+
+use std::sync::mpsc::Receiver;
+
+use crate::shard::{EndReason, OutputStream, Plan, Problem, ShardSpec};
+use crate::stats::frame::Frame;
+
+pub mod clock;
+
+/// What a run tells its owner, in this order: `Ready`, then frames and output as they come.
+#[derive(Debug)]
+pub enum Event {
+    Ready(Plan),
+    Output {
+        stream: OutputStream,
+        line: String,
+    },
+    /// One per second of the run, `seq` without gaps; the last one carries the totals.
+    Frame(Box<Frame>),
+}
+
+/// What the owner may ask of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Control {
+    /// The common start, by this machine's wall clock. Users due more than [`LATE_START_MAX_US`]
+    /// before the start was known are counted as dropped, not started late.
+    Start { at_unix_us: u64 },
+    /// Load may be generated until then; only looked at where the spec says `leased`.
+    Lease { until_unix_us: u64 },
+    /// Graceful: no new users, and those in flight end before their next action.
+    Stop { graceful: bool, reason: String },
+}
+
+/// Beyond this, an arrival of the past is not made up for.
+pub const LATE_START_MAX_US: u64 = 2_000_000;
+
+/// Loads the simulation, reports `Ready`, waits for `Control::Start` and runs it to its end.
+/// A disconnected `control` is a stop at once.
+///
+/// # Errors
+/// Why it could not run, or that it crashed; the frames measured until then have been handed out.
+pub fn run(
+    _spec: &ShardSpec,
+    _control: &Receiver<Control>,
+    _on_event: &mut dyn FnMut(Event),
+) -> Result<EndReason, Problem> {
+    Ok(EndReason::Completed)
+}
+
+/// [`run`], started at once and without leases: what `onrush run` does. `control` may be dropped
+/// by the caller without ending the run.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_local(
+    spec: &ShardSpec,
+    control: &Receiver<Control>,
+    on_event: &mut dyn FnMut(Event),
+) -> Result<EndReason, Problem> {
+    run(spec, control, on_event)
+}
