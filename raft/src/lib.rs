@@ -1,7 +1,14 @@
 //! Consensus and the ledger. Knows nothing of HTTP, libp2p or scripts.
+//!
+//! Reading order: [`types`], [`ledger`] (the pure state machine), [`codec`] (bytes), `log` and
+//! `snapshot` (disk), [`consensus`] (openraft behind a handle), [`autopilot`] and [`bootstrap`]
+//! (pure decisions that a node carries out).
 
 #![forbid(unsafe_code)]
+#![deny(clippy::iter_over_hash_type)]
 
+pub mod codec;
+pub mod consensus;
 pub mod ledger;
 pub mod status;
 pub mod types;

@@ -1,7 +1,13 @@
-//! The file repository's names: paths of a project, pointing to immutable content.
+//! The file repository's names: paths of a project, pointing to immutable content. Never touches
+//! the content itself.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::outcome::{Outcome, Rejection};
+use super::{At, Ledger, limits};
 use crate::types::{ContentId, ProjectName, RaftId, UnixMs};
 
 /// One version of a file.
@@ -20,8 +26,182 @@ pub struct FileVersion {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FileCommand {
     /// Refused unless `holders` contains a majority of the voters at the time of apply: whoever
-    /// gets the acknowledgement may lose any minority and still read the file.
+    /// gets the acknowledgement may lose any minority and still read the file. The content that
+    /// the newest version has already makes no new version.
     Put { project: ProjectName, path: String, content: ContentId, size: u64, holders: Vec<RaftId> },
     /// All versions, or one. Refused while a job that has not ended pins the content.
     Delete { project: ProjectName, path: String, version: Option<u64> },
+}
+
+type Versions = BTreeMap<u64, Arc<FileVersion>>;
+
+/// Project → path → versions.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct FileTable(BTreeMap<ProjectName, Arc<BTreeMap<String, Arc<Versions>>>>);
+
+impl FileTable {
+    pub(super) fn versions(&self, project: &ProjectName, path: &str) -> Option<&Versions> {
+        self.0.get(project)?.get(path).map(Arc::as_ref)
+    }
+
+    pub(super) fn newest<'a>(
+        &'a self,
+        project: &ProjectName,
+    ) -> impl Iterator<Item = &'a Arc<FileVersion>> + use<'a> {
+        let files = self.0.get(project).into_iter().flat_map(|files| files.values());
+        files.filter_map(|versions| versions.last_key_value().map(|(_, newest)| newest))
+    }
+
+    pub(super) fn contents(&self) -> impl Iterator<Item = &ContentId> {
+        let files = self.0.values().flat_map(|files| files.values());
+        files.flat_map(|versions| versions.values()).map(|version| &version.content)
+    }
+
+    pub(super) fn count(&self, project: &ProjectName) -> usize {
+        self.0.get(project).map_or(0, |files| files.len())
+    }
+
+    fn insert(&mut self, version: FileVersion) {
+        let files = Arc::make_mut(self.0.entry(version.project.clone()).or_default());
+        let versions = Arc::make_mut(files.entry(version.path.clone()).or_default());
+        versions.insert(version.version, Arc::new(version));
+    }
+
+    fn remove(&mut self, project: &ProjectName, path: &str, version: Option<u64>) {
+        let Some(files) = self.0.get_mut(project).map(Arc::make_mut) else { return };
+        if let (Some(version), Some(versions)) = (version, files.get_mut(path)) {
+            Arc::make_mut(versions).remove(&version);
+        }
+        if version.is_none() || files.get(path).is_some_and(|versions| versions.is_empty()) {
+            files.remove(path);
+        }
+        if files.is_empty() {
+            self.0.remove(project);
+        }
+    }
+}
+
+impl Ledger {
+    pub(super) fn apply_file(
+        &mut self,
+        at: At<'_>,
+        command: &FileCommand,
+    ) -> Result<Outcome, Rejection> {
+        match command {
+            FileCommand::Put { project, path, content, size, holders } => {
+                self.require_project(project)?;
+                check_path(path)?;
+                check_content(content)?;
+                self.check_holders(holders)?;
+                self.put_file(at, project, path, content, *size)
+            }
+            FileCommand::Delete { project, path, version } => {
+                self.require_project(project)?;
+                self.delete_file(project, path, *version)
+            }
+        }
+    }
+
+    fn put_file(
+        &mut self,
+        at: At<'_>,
+        project: &ProjectName,
+        path: &str,
+        content: &ContentId,
+        size: u64,
+    ) -> Result<Outcome, Rejection> {
+        let versions = self.files.versions(project, path);
+        let newest = versions.and_then(|v| v.last_key_value()).map(|(_, newest)| newest);
+        if let Some(newest) = newest.filter(|newest| &newest.content == content) {
+            return Ok(Outcome::FileVersion(newest.version));
+        }
+        let version = newest.map_or(1, |newest| newest.version + 1);
+        let (files, kept) = (self.files.count(project), versions.map_or(0, BTreeMap::len));
+        limits::count("versions of one file", kept + 1, limits::VERSIONS_PER_FILE_MAX)?;
+        if kept == 0 {
+            limits::count("files in one project", files + 1, limits::FILES_PER_PROJECT_MAX)?;
+        }
+        self.files.insert(FileVersion {
+            project: project.clone(),
+            path: path.to_owned(),
+            version,
+            content: content.clone(),
+            size,
+            uploaded_by: at.by.to_owned(),
+            uploaded_at: at.at,
+        });
+        Ok(Outcome::FileVersion(version))
+    }
+
+    fn delete_file(
+        &mut self,
+        project: &ProjectName,
+        path: &str,
+        version: Option<u64>,
+    ) -> Result<Outcome, Rejection> {
+        let missing = || {
+            let path: String = path.chars().take(120).collect();
+            let version = version.map(|v| format!(" version {v}")).unwrap_or_default();
+            Rejection::NotFound { what: format!("file {path}{version} of project {project}") }
+        };
+        let versions = self.files.versions(project, path).ok_or_else(missing)?;
+        if version.is_some_and(|version| !versions.contains_key(&version)) {
+            return Err(missing());
+        }
+        let doomed = versions.values().filter(|v| version.is_none_or(|want| want == v.version));
+        for file in doomed {
+            let pinned = |job: &&Arc<super::job::Job>| {
+                &job.project == project && job.spec.files.values().any(|c| c == &file.content)
+            };
+            if let Some(job) = self.jobs.live().find(pinned) {
+                return Err(Rejection::Conflict(format!(
+                    "version {} of {path} is in use by {}, which has not ended",
+                    file.version, job.id
+                )));
+            }
+        }
+        self.files.remove(project, path, version);
+        Ok(Outcome::Done)
+    }
+
+    /// A majority of every voter set must hold the content.
+    fn check_holders(&self, holders: &[RaftId]) -> Result<(), Rejection> {
+        limits::count("holders", holders.len(), limits::MEMBERS_MAX)?;
+        if self.voter_sets.is_empty() {
+            return Err(Rejection::NeedHolders { have: 0, need: 1 });
+        }
+        for voters in &self.voter_sets {
+            let have = voters.iter().filter(|id| holders.contains(id)).count();
+            let need = voters.len() / 2 + 1;
+            if have < need {
+                let short = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+                return Err(Rejection::NeedHolders { have: short(have), need: short(need) });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Relative, with `/` between non-empty parts, none of them `.` or `..`.
+pub fn check_path(path: &str) -> Result<(), Rejection> {
+    limits::text("the path", path, limits::PATH_BYTES_MAX)?;
+    let bad_part = |part: &str| part.is_empty() || part == "." || part == "..";
+    let bad_char = |c: char| c.is_control() || c == '\\';
+    if path.split('/').any(bad_part) || path.contains(bad_char) {
+        return Err(Rejection::Invalid(format!(
+            "path {path:?} is not valid: it must be relative, with / between its parts, without \
+             ., .., backslashes and control characters"
+        )));
+    }
+    Ok(())
+}
+
+/// 64 lower-case hex digits.
+pub fn check_content(content: &ContentId) -> Result<(), Rejection> {
+    let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+    if content.0.len() == 64 && content.0.bytes().all(hex) {
+        return Ok(());
+    }
+    let shown: String = content.0.chars().take(80).collect();
+    Err(Rejection::Invalid(format!("content id {shown:?} is not 64 lower-case hex digits")))
 }

@@ -1,8 +1,18 @@
 //! Nodes of the cluster, and whether it is open for clients (forming rules R3 to R5).
+//!
+//! Open and Dissolve exclude each other by log order. Raft ids are log indices, so they are never
+//! used twice inside a cluster (B3). Who votes is Raft's own business, only recorded here.
+
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::outcome::{Outcome, Rejection};
+use super::{At, Ledger, limits};
 use crate::types::{ClusterId, PeerName, RaftId, UnixMs};
+
+/// The founder's raft id: index 1 is the first leader's blank entry, so no `Allocate` can get it.
+pub const FOUNDER: RaftId = 1;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
@@ -23,6 +33,14 @@ pub struct Cluster {
     pub expect: u32,
     pub min_open: u32,
     pub state: ClusterState,
+}
+
+impl Cluster {
+    /// Voters that `Open` asks for: three where three nodes are expected, else one.
+    #[must_use]
+    pub fn voters_to_open(&self) -> usize {
+        if self.expect >= 3 { 3 } else { 1 }
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,11 +74,183 @@ pub enum MemberCommand {
     Bound {
         raft_id: RaftId,
     },
+    /// Needs `min_open` bound members, and three voters where three nodes are expected.
     Open,
+    /// Only while forming.
     Dissolve {
         into: ClusterId,
     },
+    /// Refused while it votes: the membership must let it go first.
     Remove {
         raft_id: RaftId,
     },
+    /// `Open` by the operator's word: waives the number of voters, not that of bound members.
+    OpenNow,
+}
+
+impl Ledger {
+    pub(super) fn apply_member(
+        &mut self,
+        at: At<'_>,
+        command: &MemberCommand,
+    ) -> Result<Outcome, Rejection> {
+        if let MemberCommand::Genesis { .. } = command {
+            return self.genesis(at, command);
+        }
+        if self.cluster.state == ClusterState::None {
+            return Err(Rejection::Forming);
+        }
+        match command {
+            MemberCommand::Genesis { .. } => self.genesis(at, command),
+            MemberCommand::Allocate { peer, name } => self.allocate(at, peer, name),
+            MemberCommand::Bound { raft_id } => self.bound(*raft_id),
+            MemberCommand::Open => self.open(self.cluster.voters_to_open()),
+            MemberCommand::OpenNow => self.open(1),
+            MemberCommand::Dissolve { into } => self.dissolve(into),
+            MemberCommand::Remove { raft_id } => self.remove(*raft_id),
+        }
+    }
+
+    fn genesis(&mut self, at: At<'_>, command: &MemberCommand) -> Result<Outcome, Rejection> {
+        let MemberCommand::Genesis { cluster, name, expect, min_open, founder, founder_name } =
+            command
+        else {
+            return Err(Rejection::Invalid("not a genesis".to_owned()));
+        };
+        if self.cluster.state != ClusterState::None {
+            if &self.cluster.id == cluster {
+                return Ok(Outcome::Done);
+            }
+            return Err(Rejection::Conflict(format!("this is cluster {}", self.cluster.id)));
+        }
+        limits::text("the cluster id", &cluster.0, limits::NAME_BYTES_MAX)?;
+        limits::text("the cluster name", name, limits::NAME_BYTES_MAX)?;
+        check_node(founder, founder_name)?;
+        if cluster.0.is_empty() {
+            return Err(Rejection::Invalid("the cluster id is empty".to_owned()));
+        }
+        if *expect == 0 || *min_open != expect / 2 + 1 {
+            return Err(Rejection::Invalid(format!(
+                "expect {expect} needs min_open {}, not {min_open}",
+                expect / 2 + 1
+            )));
+        }
+        self.cluster = Cluster {
+            id: cluster.clone(),
+            name: name.clone(),
+            expect: *expect,
+            min_open: *min_open,
+            state: ClusterState::Forming,
+        };
+        self.insert_member(FOUNDER, founder, founder_name, at.at, true);
+        Ok(Outcome::Done)
+    }
+
+    fn allocate(&mut self, at: At<'_>, peer: &PeerName, name: &str) -> Result<Outcome, Rejection> {
+        check_node(peer, name)?;
+        if let Some(member) = self.member_of_peer(peer) {
+            let (id, renamed) = (member.raft_id, member.name != name);
+            if renamed && let Some(row) = Arc::make_mut(&mut self.members).get_mut(&id) {
+                name.clone_into(&mut Arc::make_mut(row).name);
+            }
+            return Ok(Outcome::Allocated(id));
+        }
+        let active = self.members.values().filter(|m| !m.removed).count();
+        limits::count("members", active + 1, limits::MEMBERS_MAX)?;
+        if self.members.last_key_value().is_some_and(|(&newest, _)| newest >= at.index) {
+            return Err(Rejection::Invalid(format!("index {} is not new", at.index)));
+        }
+        self.insert_member(at.index, peer, name, at.at, false);
+        Ok(Outcome::Allocated(at.index))
+    }
+
+    fn insert_member(
+        &mut self,
+        raft_id: RaftId,
+        peer: &PeerName,
+        name: &str,
+        joined_at: UnixMs,
+        bound: bool,
+    ) {
+        let (peer, name) = (peer.clone(), name.to_owned());
+        let member = Member { raft_id, peer, name, joined_at, bound, removed: false };
+        Arc::make_mut(&mut self.members).insert(raft_id, Arc::new(member));
+    }
+
+    fn bound(&mut self, id: RaftId) -> Result<Outcome, Rejection> {
+        if !self.active_member(id)?.bound
+            && let Some(row) = Arc::make_mut(&mut self.members).get_mut(&id)
+        {
+            Arc::make_mut(row).bound = true;
+        }
+        Ok(Outcome::Done)
+    }
+
+    fn open(&mut self, voters_needed: usize) -> Result<Outcome, Rejection> {
+        if self.cluster.state == ClusterState::Open {
+            return Ok(Outcome::Done);
+        }
+        let (bound, need) = (self.bound_members(), self.cluster.min_open);
+        if bound < usize::try_from(need).unwrap_or(usize::MAX) {
+            return Err(Rejection::Conflict(format!(
+                "{bound} of {need} nodes are bound to the cluster"
+            )));
+        }
+        let voters = self.voter_sets.iter().map(std::collections::BTreeSet::len).min();
+        let voters = voters.unwrap_or(0);
+        if voters < voters_needed {
+            return Err(Rejection::Conflict(format!(
+                "{voters} of {voters_needed} voters are there"
+            )));
+        }
+        self.cluster.state = ClusterState::Open;
+        Ok(Outcome::Done)
+    }
+
+    fn dissolve(&mut self, into: &ClusterId) -> Result<Outcome, Rejection> {
+        if self.cluster.state == ClusterState::Open {
+            return Err(Rejection::Conflict("an open cluster is never dissolved".to_owned()));
+        }
+        limits::text("the cluster id", &into.0, limits::NAME_BYTES_MAX)?;
+        if into.0.is_empty() || into == &self.cluster.id {
+            return Err(Rejection::Invalid(format!("cannot dissolve into {into:?}")));
+        }
+        self.cluster.state = ClusterState::Dissolved { into: into.clone() };
+        Ok(Outcome::Done)
+    }
+
+    fn remove(&mut self, id: RaftId) -> Result<Outcome, Rejection> {
+        match self.members.get(&id) {
+            None => return Err(Rejection::NotFound { what: format!("member {id}") }),
+            Some(member) if member.removed => return Ok(Outcome::Done),
+            Some(_) => {}
+        }
+        if self.voters().contains(&id) {
+            return Err(Rejection::Conflict(format!("member {id} is a voter")));
+        }
+        let members = Arc::make_mut(&mut self.members);
+        if let Some(row) = members.get_mut(&id) {
+            Arc::make_mut(row).removed = true;
+        }
+        let removed: Vec<RaftId> =
+            members.values().filter(|m| m.removed).map(|m| m.raft_id).collect();
+        for id in removed.iter().take(removed.len().saturating_sub(limits::MEMBERS_MAX)) {
+            members.remove(id);
+        }
+        Ok(Outcome::Done)
+    }
+
+    fn active_member(&self, id: RaftId) -> Result<&Arc<Member>, Rejection> {
+        let member = self.members.get(&id).filter(|member| !member.removed);
+        member.ok_or_else(|| Rejection::NotFound { what: format!("member {id}") })
+    }
+}
+
+fn check_node(peer: &PeerName, name: &str) -> Result<(), Rejection> {
+    limits::text("the peer id", &peer.0, limits::NAME_BYTES_MAX)?;
+    limits::text("the node's name", name, limits::NAME_BYTES_MAX)?;
+    if peer.0.is_empty() {
+        return Err(Rejection::Invalid("the peer id is empty".to_owned()));
+    }
+    Ok(())
 }

@@ -28,7 +28,8 @@ pub enum Outcome {
 pub enum TickOutcome {
     /// Committed as this tick.
     Accepted { number: u64 },
-    /// Some `from` was not the stored cursor: nothing was appended; these are the cursors.
+    /// Nothing was appended; these are the cursors (none: no such job). Some `from` was not the
+    /// stored cursor, the job takes no frames, or `UNSEALED_TICKS_MAX` ticks wait to be sealed.
     Refused { cursors: Vec<CursorMove> },
 }
 

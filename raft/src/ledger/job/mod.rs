@@ -1,5 +1,13 @@
 //! Jobs: submission, assignment, life cycle, cursors and ticks, verdict.
 //! `queued → preparing → running → finalizing → finished`, or `aborted`, `failed`, `lost`.
+//!
+//! This file has the records and commands; `table` keeps the rows, `apply` the transitions, `tick`
+//! the cursors. Payloads, plans and digests are opaque here.
+
+mod apply;
+mod spec;
+mod table;
+mod tick;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,6 +15,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::types::{ContentId, JobId, PeerName, ProjectName, UnixMs};
+pub(super) use table::JobTable;
 
 /// One execution of a simulation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +49,8 @@ pub struct Job {
     pub artifacts: BTreeMap<String, ContentId>,
     /// Small facts for lists (requests, ko, p95 …), opaque JSON written at the end.
     pub digest: Option<String>,
+    /// The wish to end it, once there is one; the master carries it out.
+    pub abort: Option<JobEvent>,
     /// Everything that happened to the job: the audit trail.
     pub events: Vec<JobEvent>,
 }
@@ -198,7 +209,8 @@ pub enum JobCommand {
         id: JobId,
         assignments: Vec<NewAssignment>,
     },
-    /// `Preparing` → `Queued` again: a node could not prepare for a reason of its own.
+    /// `Preparing` → `Queued` again: a node could not prepare for a reason of its own. The
+    /// assignments are void; their epoch is never given out again.
     Requeue {
         id: JobId,
         reason: String,
@@ -231,7 +243,8 @@ pub enum JobCommand {
     Finalize {
         id: JobId,
     },
-    /// → a terminal status, in one command.
+    /// → a terminal status, in one command. `Finished` only from `Finalizing`, once each
+    /// assignment is done or lost.
     Finish {
         id: JobId,
         status: JobStatus,
@@ -239,12 +252,13 @@ pub enum JobCommand {
         artifacts: BTreeMap<String, ContentId>,
         digest: Option<String>,
     },
-    /// Wish to end; the master carries it out and finishes the job as `Aborted`.
+    /// Wish to end; the master carries it out and finishes the job as `Aborted`. A job that is
+    /// still queued is `Aborted` at once.
     Abort {
         id: JobId,
         reason: String,
     },
-    /// Ticks `from..=to` are now in a blob.
+    /// Ticks `from..=to` are now in a blob; the oldest first, also after the job's end.
     Seal {
         id: JobId,
         sealed: SealedTicks,
