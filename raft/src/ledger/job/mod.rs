@@ -49,8 +49,6 @@ pub struct Job {
     pub artifacts: BTreeMap<String, ContentId>,
     /// Small facts for lists (requests, ko, p95 …), opaque JSON written at the end.
     pub digest: Option<String>,
-    /// The wish to end it, once there is one; the master carries it out.
-    pub abort: Option<JobEvent>,
     /// Everything that happened to the job: the audit trail.
     pub events: Vec<JobEvent>,
 }
