@@ -7,6 +7,8 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::iter_over_hash_type)]
 
+pub mod autopilot;
+pub mod bootstrap;
 pub mod codec;
 pub mod consensus;
 pub mod ledger;
