@@ -1,11 +1,14 @@
 //! Values that are worked out per virtual user: a literal, an expression-language string, or a
 //! function of the script. Every place of the IR where Gatling takes "value, EL or function" is one.
 
+use std::sync::Arc;
+
 use rand::rngs::SmallRng;
 use serde::{Deserialize, Serialize};
 
-use crate::el::Template;
+use crate::el::{Template, cast};
 use crate::session::Session;
+use crate::time::Micros;
 use crate::value::Value;
 
 /// Index of a script function in the table that evaluating the script builds. Evaluation is
@@ -144,7 +147,23 @@ impl Compiled {
     }
 }
 
+/// Typed evaluation: literals and expression-language strings are cast (`"3"` is a count), what a
+/// function returns is taken at its word (`() => "3"` is not).
 impl Compiled {
+    fn eval_as<T>(
+        &self,
+        session: &Session,
+        ctx: &mut EvalCtx<'_>,
+        lenient: impl FnOnce(&Value) -> Result<T, String>,
+        strict: impl FnOnce(&Value) -> Result<T, String>,
+    ) -> Result<T, String> {
+        match self {
+            Self::Lit(value) => lenient(value),
+            Self::El(template) => lenient(&template.eval(session, ctx)?),
+            Self::Fn(_) => strict(&self.eval(session, ctx)?),
+        }
+    }
+
     /// For texts (urls, headers, names): a function must give a string.
     ///
     /// # Errors
@@ -153,57 +172,95 @@ impl Compiled {
         &self,
         session: &Session,
         ctx: &mut EvalCtx<'_>,
-    ) -> Result<std::sync::Arc<str>, String> {
-        self.eval(session, ctx).map(|value| value.to_string().into())
+    ) -> Result<Arc<str>, String> {
+        self.eval_as(session, ctx, |value| Ok(cast::to_str(value)), cast::to_str_strict)
     }
 
-    /// For counts. Text is parsed where it comes from an expression; functions are taken at their
-    /// word.
+    /// For counts.
     ///
     /// # Errors
     /// As [`Self::eval`], and a value of the wrong type.
     pub fn eval_int(&self, session: &Session, ctx: &mut EvalCtx<'_>) -> Result<i64, String> {
-        match self.eval(session, ctx)? {
-            Value::Int(number) => Ok(number),
-            other => Err(format!("{other} is not an integer")),
-        }
+        self.eval_as(session, ctx, cast::to_int, cast::to_int_strict)
     }
 
     /// For conditions.
     ///
     /// # Errors
-    /// As [`Self::eval_int`].
+    /// As [`Self::eval`], and a value of the wrong type.
     pub fn eval_bool(&self, session: &Session, ctx: &mut EvalCtx<'_>) -> Result<bool, String> {
-        match self.eval(session, ctx)? {
-            Value::Bool(flag) => Ok(flag),
-            other => Err(format!("{other} is not a boolean")),
-        }
+        self.eval_as(session, ctx, cast::to_bool, cast::to_bool_strict)
     }
 
     /// For durations: a number is seconds, `{amount, unit}` what it says. Microseconds.
     ///
     /// # Errors
-    /// As [`Self::eval_int`].
+    /// As [`Self::eval`], and a value of the wrong type.
     pub fn eval_duration_us(
         &self,
         session: &Session,
         ctx: &mut EvalCtx<'_>,
-    ) -> Result<u64, String> {
-        self.eval_int(session, ctx).map(|seconds| seconds.unsigned_abs() * 1_000_000)
+    ) -> Result<Micros, String> {
+        self.eval_as(session, ctx, cast::to_duration_us, cast::to_duration_us_strict)
     }
 
     /// For sequences (`foreach`).
     ///
     /// # Errors
-    /// As [`Self::eval_int`].
+    /// As [`Self::eval`], and a value of the wrong type.
     pub fn eval_list(
         &self,
         session: &Session,
         ctx: &mut EvalCtx<'_>,
-    ) -> Result<std::sync::Arc<Vec<Value>>, String> {
-        match self.eval(session, ctx)? {
-            Value::List(items) => Ok(items),
-            other => Err(format!("{other} is not a list")),
+    ) -> Result<Arc<Vec<Value>>, String> {
+        self.eval_as(session, ctx, cast::to_list, cast::to_list)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+
+    use super::*;
+
+    struct Returns(Value);
+
+    impl Hooks for Returns {
+        fn call(
+            &mut self,
+            _function: FnId,
+            _session: &Session,
+            _args: HookArgs<'_>,
+        ) -> Result<HookOutcome, String> {
+            Ok(HookOutcome::Value(self.0.clone()))
         }
+    }
+
+    #[test]
+    fn functions_are_taken_at_their_word_and_texts_are_cast() {
+        let mut session = Session::new("s".into(), 0);
+        session.set("n", "3".into());
+        let mut hooks = Returns("3".into());
+        let mut rng = SmallRng::seed_from_u64(1);
+        let mut ctx = EvalCtx { hooks: &mut hooks, rng: &mut rng, unix_ms: 0 };
+        let el = Compiled::new(&Expr::El("#{n}".into())).unwrap();
+        let function = Compiled::new(&Expr::Fn(0)).unwrap();
+        assert_eq!(el.eval_int(&session, &mut ctx), Ok(3));
+        assert_eq!(el.eval_duration_us(&session, &mut ctx), Ok(3_000_000));
+        assert_eq!(
+            function.eval_int(&session, &mut ctx),
+            Err("Can't cast value 3 of type string into integer".to_owned())
+        );
+        assert_eq!(function.eval_string(&session, &mut ctx).as_deref(), Ok("3"));
+        let literal = Compiled::new(&Expr::Lit(Value::Int(5))).unwrap();
+        assert_eq!(literal.eval_string(&session, &mut ctx).as_deref(), Ok("5"));
+        assert!(literal.eval_list(&session, &mut ctx).is_err());
+    }
+
+    #[test]
+    fn a_text_without_expressions_becomes_a_literal() {
+        let literal = Compiled::new(&Expr::El("a \\#{b}".into())).unwrap();
+        assert!(matches!(literal, Compiled::Lit(Value::Str(text)) if &*text == "a #{b}"));
+        assert!(Compiled::new(&Expr::El("#{".into())).is_err());
     }
 }

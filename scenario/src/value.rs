@@ -58,6 +58,54 @@ impl Value {
         matches!(self, Self::Null)
     }
 
+    /// Gatling's JSON text of a value: a string by itself is not quoted, doubles have Java's form.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        match self {
+            Self::Str(text) => text.as_ref().to_owned(),
+            _ => {
+                let mut out = String::new();
+                self.write_json(&mut out);
+                out
+            }
+        }
+    }
+
+    fn write_json(&self, out: &mut String) {
+        let quoted = |out: &mut String, text: &str| {
+            // Text is always JSON: there is nothing in it that could fail.
+            out.push_str(&serde_json::to_string(text).unwrap_or_default());
+        };
+        match self {
+            Self::Null => out.push_str("null"),
+            Self::Bool(_) | Self::Int(_) | Self::Double(_) => out.push_str(&self.to_string()),
+            Self::Str(text) => quoted(out, text),
+            Self::Bytes(_) => quoted(out, &self.to_string()),
+            Self::List(items) => {
+                out.push('[');
+                for (index, item) in items.iter().enumerate() {
+                    if index > 0 {
+                        out.push(',');
+                    }
+                    item.write_json(out);
+                }
+                out.push(']');
+            }
+            Self::Map(entries) => {
+                out.push('{');
+                for (index, (key, value)) in entries.iter().enumerate() {
+                    if index > 0 {
+                        out.push(',');
+                    }
+                    quoted(out, key);
+                    out.push(':');
+                    value.write_json(out);
+                }
+                out.push('}');
+            }
+        }
+    }
+
     /// The field's name of the type, for error messages.
     #[must_use]
     pub fn type_name(&self) -> &'static str {
@@ -288,6 +336,12 @@ mod tests {
         assert_eq!(
             serde_json::to_string(&value).unwrap(),
             r#"{"b":1,"a":1.5,"c":[true,null,"x"]}"#
+        );
+        assert_eq!(value.to_json(), r#"{"b":1,"a":1.5,"c":[true,null,"x"]}"#);
+        assert_eq!(Value::from("a\"b").to_json(), "a\"b");
+        assert_eq!(
+            Value::list(vec![Value::Double(1000.0), "x".into()]).to_json(),
+            r#"[1000.0,"x"]"#
         );
     }
 }
