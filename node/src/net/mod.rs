@@ -1,6 +1,21 @@
 //! The mesh of nodes: who is there, and how to talk to them. The rest of the node sees only
 //! [`Mesh`]; libp2p stays inside this folder.
 
+mod actor;
+pub mod contact;
+mod dialer;
+mod greet;
+mod hello;
+mod lane;
+mod libp2p_mesh;
+mod limits;
+pub mod phi;
+pub mod record;
+mod shared;
+mod streams;
+mod swarm;
+mod table;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +26,9 @@ use futures::future::BoxFuture;
 use onrush_raft::types::PeerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
+
+pub use libp2p_mesh::{Libp2pMesh, NetConfig, NetError, start};
+pub use phi::SUSPECT as PHI_SUSPECT;
 
 /// What a call or a stream is for. Each has its own long-lived substream, so that a heartbeat never
 /// waits behind bulk bytes of another service.
@@ -71,6 +89,9 @@ pub struct PeerView {
     pub record: Option<NodeRecord>,
     /// Phi-accrual suspicion: a hint and a display, never a decision.
     pub phi: f64,
+    /// Connected, but not let in: another cluster, another version.
+    pub refused: Option<String>,
+    /// Age of the last sign of life, milliseconds; 0 for this node.
     pub last_seen_ms: u64,
     pub rtt_us: Option<u64>,
 }

@@ -1,0 +1,381 @@
+//! The task that owns the swarm. It never waits for anyone: events and commands come in, the table
+//! changes, streams and dials are started, and everything slow happens elsewhere.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use futures::StreamExt as _;
+use libp2p::core::ConnectedPoint;
+use libp2p::gossipsub::{self, IdentTopic, MessageAcceptance, PublishError};
+use libp2p::swarm::dial_opts::DialOpts;
+use libp2p::swarm::{ConnectionId, DialError, ListenError, Swarm, SwarmEvent};
+use libp2p::{PeerId, ping};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::hello::{Hello, Said};
+use super::limits::{
+    COMPLAINT_EVERY_MS, COMPLAINTS_MAX, RECORD_GAP_MS, RECORD_PERIOD_MS, TICK, VIEW_PERIOD_MS,
+};
+use super::shared::Shared;
+use super::streams::StreamOpener;
+use super::swarm::{Behaviour, BehaviourEvent};
+use super::table::{Connection, Heard, Table};
+use super::{contact, greet, record};
+use crate::clock::Clock;
+
+/// What others ask of the swarm's task.
+#[derive(Debug)]
+pub(super) enum Command {
+    /// Connect, unless the address is this node's own or leads to a connected peer.
+    Dial { address: SocketAddr },
+    /// A peer said hello.
+    Hello { peer: PeerId, hello: Hello },
+    /// A peer does not answer hellos.
+    Silent { peer: PeerId, reason: String },
+}
+
+pub(super) struct Actor {
+    pub(super) swarm: Swarm<Behaviour>,
+    pub(super) topic: IdentTopic,
+    pub(super) fingerprint: String,
+    pub(super) shared: Arc<Shared>,
+    pub(super) table: Table,
+    pub(super) opener: Arc<dyn StreamOpener>,
+    pub(super) commands: mpsc::Receiver<Command>,
+    pub(super) sender: mpsc::Sender<Command>,
+    pub(super) clock: Clock,
+    pub(super) tracker: TaskTracker,
+    pub(super) state: State,
+}
+
+/// What the actor remembers between events.
+#[derive(Default)]
+pub(super) struct State {
+    dialling: BTreeMap<ConnectionId, SocketAddr>,
+    own_addresses: BTreeSet<SocketAddr>,
+    complaints: BTreeMap<IpAddr, u64>,
+    refused: BTreeMap<PeerId, String>,
+    published_ms: u64,
+    viewed_ms: u64,
+    record_due: bool,
+    view_due: bool,
+}
+
+impl Actor {
+    pub(super) async fn run(mut self, stop: CancellationToken) {
+        self.state.record_due = true;
+        let shared = Arc::clone(&self.shared);
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                event = self.swarm.select_next_some() => self.event(event),
+                Some(command) = self.commands.recv() => self.command(command),
+                () = shared.changed.notified() => self.state.record_due = true,
+                _ = tick.tick() => self.tick(),
+            }
+            self.settle();
+        }
+    }
+
+    /// After each step: publish what changed.
+    fn settle(&mut self) {
+        let now = self.clock.now_ms();
+        if self.state.record_due && now.saturating_sub(self.state.published_ms) >= RECORD_GAP_MS {
+            self.publish_record(now);
+        }
+        if self.state.view_due {
+            self.publish_view(now);
+        }
+    }
+
+    fn tick(&mut self) {
+        let now = self.clock.now_ms();
+        if now.saturating_sub(self.state.published_ms) >= RECORD_PERIOD_MS {
+            self.state.record_due = true;
+        }
+        if now.saturating_sub(self.state.viewed_ms) >= VIEW_PERIOD_MS {
+            self.state.view_due = true;
+            self.table.forget(now);
+        }
+        for id in self.table.surplus(now) {
+            tracing::debug!(%id, "closing a second connection to a peer");
+            self.swarm.close_connection(id);
+        }
+    }
+
+    fn publish_record(&mut self, now: u64) {
+        self.state.record_due = false;
+        self.state.published_ms = now;
+        let (own, sealed) = match self.shared.edition() {
+            Ok(edition) => edition,
+            Err(error) => {
+                tracing::error!(%error, "this node's record cannot be published");
+                return;
+            }
+        };
+        self.table.set_own(own);
+        self.state.view_due = true;
+        let published = self.swarm.behaviour_mut().gossip.publish(self.topic.clone(), sealed);
+        match published {
+            // Alone, or slow peers: the next edition comes in two seconds.
+            Ok(_)
+            | Err(
+                PublishError::NoPeersSubscribedToTopic
+                | PublishError::Duplicate
+                | PublishError::AllQueuesFull(_),
+            ) => {}
+            Err(error) => tracing::warn!(%error, "this node's record was not gossiped"),
+        }
+    }
+
+    fn publish_view(&mut self, now: u64) {
+        self.state.view_due = false;
+        self.state.viewed_ms = now;
+        self.shared.linked.store(Arc::new(self.table.linked()));
+        self.shared.admitted.store(Arc::new(self.table.admitted()));
+        let view = self.table.view(now);
+        for (peer, view) in &view {
+            self.report_refusal(peer, view.refused.as_ref());
+        }
+        self.shared.views.send_replace(Arc::new(view));
+    }
+
+    fn report_refusal(&mut self, peer: &onrush_raft::types::PeerName, reason: Option<&String>) {
+        let Ok(id) = peer.0.parse::<PeerId>() else { return };
+        match reason {
+            None => drop(self.state.refused.remove(&id)),
+            Some(reason) if self.state.refused.get(&id) != Some(reason) => {
+                tracing::warn!(%peer, "refusing a peer: {reason}");
+                self.state.refused.insert(id, reason.clone());
+            }
+            Some(_) => {}
+        }
+    }
+
+    fn command(&mut self, command: Command) {
+        match command {
+            Command::Dial { address } => self.dial(address),
+            Command::Hello { peer, hello } => self.hello(peer, hello),
+            Command::Silent { peer, reason } => {
+                tracing::warn!(%peer, reason, "a peer does not say hello; disconnecting");
+                let _ = self.swarm.disconnect_peer_id(peer);
+            }
+        }
+    }
+
+    fn dial(&mut self, address: SocketAddr) {
+        let known = self.state.own_addresses.contains(&address)
+            || self.state.dialling.values().any(|each| *each == address)
+            || self.table.is_dialled(address)
+            || self.table.is_covered(address);
+        if known {
+            return;
+        }
+        // A port of its own: dialling from the listening port lets two simultaneous dials meet in
+        // one socket pair.
+        let options = DialOpts::unknown_peer_id()
+            .address(contact::to_multiaddr(address))
+            .allocate_new_port()
+            .build();
+        let id = options.connection_id();
+        match self.swarm.dial(options) {
+            Ok(()) => drop(self.state.dialling.insert(id, address)),
+            Err(error) => tracing::debug!(%address, %error, "cannot dial"),
+        }
+    }
+
+    fn hello(&mut self, peer: PeerId, hello: Hello) {
+        let now = self.clock.now_ms();
+        match record::open(hello.record.as_bytes()) {
+            Ok((signer, own)) if signer == peer => {
+                self.table.heard(peer, own, now);
+            }
+            Ok((signer, _)) => {
+                tracing::warn!(%peer, %signer, "a hello carries another node's record");
+                return;
+            }
+            Err(error) => {
+                tracing::warn!(%peer, %error, "a hello carries a bad record");
+                return;
+            }
+        }
+        let said = Said {
+            protocol_min: hello.protocol_min,
+            protocol_max: hello.protocol_max,
+            cluster_name: hello.cluster_name,
+        };
+        if self.table.said(peer, said).is_none() {
+            tracing::info!(%peer, "connected");
+        }
+        self.state.view_due = true;
+        // The newcomer may have missed the last edition.
+        self.state.record_due = true;
+    }
+
+    fn event(&mut self, event: SwarmEvent<BehaviourEvent>) {
+        match event {
+            SwarmEvent::Behaviour(event) => self.behaviour(event),
+            SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
+                self.established(peer_id, connection_id, &endpoint);
+            }
+            SwarmEvent::ConnectionClosed { peer_id, connection_id, cause, .. } => {
+                if self.table.closed(peer_id, connection_id) {
+                    let cause = cause.map(|c| c.to_string()).unwrap_or_default();
+                    tracing::info!(peer = %peer_id, cause, "disconnected");
+                }
+                self.state.view_due = true;
+            }
+            SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
+                let address = self.state.dialling.remove(&connection_id);
+                self.dial_failed(address, &error);
+            }
+            SwarmEvent::IncomingConnectionError { send_back_addr, error, .. } => {
+                self.incoming_failed(contact::to_socket(&send_back_addr), &error);
+            }
+            SwarmEvent::NewListenAddr { address, .. } => {
+                tracing::debug!(%address, "listening");
+                self.state.own_addresses.extend(contact::to_socket(&address));
+            }
+            SwarmEvent::ListenerError { error, .. } => {
+                tracing::warn!(%error, "a listener failed");
+            }
+            SwarmEvent::ListenerClosed { addresses, reason, .. } => {
+                tracing::error!(?addresses, ?reason, "a listener closed");
+            }
+            _ => {}
+        }
+    }
+
+    fn established(&mut self, peer: PeerId, id: ConnectionId, endpoint: &ConnectedPoint) {
+        let dialled = self.state.dialling.remove(&id);
+        let since_ms = self.clock.now_ms();
+        self.table.connected(peer, Connection { id, dialled, since_ms });
+        self.publish_view(since_ms);
+        if endpoint.is_dialer() {
+            let greeting = greet::introduce(
+                Arc::clone(&self.opener),
+                Arc::clone(&self.shared),
+                self.sender.clone(),
+                peer,
+            );
+            self.tracker.spawn(greeting);
+        }
+    }
+
+    fn behaviour(&mut self, event: BehaviourEvent) {
+        match event {
+            BehaviourEvent::Ping(ping::Event { peer, connection, result }) => match result {
+                Ok(rtt) => {
+                    let rtt_us = u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX);
+                    self.table.ponged(peer, rtt_us, self.clock.now_ms());
+                }
+                Err(ping::Failure::Unsupported) => {}
+                // libp2p-ping keeps the first failure to itself: this is the second in a row.
+                Err(error) => {
+                    tracing::warn!(%peer, %error, "closing a dead connection");
+                    self.swarm.close_connection(connection);
+                }
+            },
+            BehaviourEvent::Gossip(gossipsub::Event::Message {
+                propagation_source,
+                message_id,
+                message,
+            }) => {
+                let acceptance = self.gossiped(&message.data);
+                self.swarm.behaviour_mut().gossip.report_message_validation_result(
+                    &message_id,
+                    &propagation_source,
+                    acceptance,
+                );
+            }
+            _ => {}
+        }
+    }
+
+    fn gossiped(&mut self, data: &[u8]) -> MessageAcceptance {
+        match record::open(data) {
+            Err(error) => {
+                tracing::debug!(%error, "a gossiped record is refused");
+                MessageAcceptance::Reject
+            }
+            Ok((peer, record)) => match self.table.heard(peer, record, self.clock.now_ms()) {
+                Heard::New => {
+                    self.state.view_due = true;
+                    MessageAcceptance::Accept
+                }
+                Heard::Stale | Heard::Own | Heard::Full => MessageAcceptance::Ignore,
+            },
+        }
+    }
+
+    fn dial_failed(&mut self, address: Option<SocketAddr>, error: &DialError) {
+        let Some(address) = address else { return };
+        match error {
+            DialError::LocalPeerId { .. } => {
+                if self.state.own_addresses.insert(address) {
+                    tracing::info!(%address, "a contact point is this node itself");
+                }
+            }
+            DialError::Transport(causes) if causes.iter().any(|(_, cause)| is_quiet(cause)) => {
+                tracing::debug!(%address, %error, "cannot connect");
+            }
+            DialError::Transport(_) => self.complain(address),
+            _ => tracing::debug!(%address, %error, "cannot connect"),
+        }
+    }
+
+    fn incoming_failed(&mut self, address: Option<SocketAddr>, error: &ListenError) {
+        match (error, address) {
+            (ListenError::LocalPeerId { .. }, _) => {}
+            (ListenError::Transport(_), Some(address)) => self.complain(address),
+            (ListenError::Denied { cause }, _) => {
+                tracing::warn!(?address, %cause, "a connection is refused");
+            }
+            _ => tracing::debug!(?address, %error, "an incoming connection failed"),
+        }
+    }
+
+    /// The handshake failed: one line per address and ten seconds.
+    fn complain(&mut self, address: SocketAddr) {
+        let now = self.clock.now_ms();
+        let complaints = &mut self.state.complaints;
+        complaints.retain(|_, at| now.saturating_sub(*at) < COMPLAINT_EVERY_MS);
+        if complaints.len() >= COMPLAINTS_MAX || complaints.contains_key(&address.ip()) {
+            return;
+        }
+        complaints.insert(address.ip(), now);
+        tracing::warn!(
+            "the peer at {address} has a different cluster secret, or is no Onrush node \
+             (this node's secret has the fingerprint {})",
+            self.fingerprint
+        );
+    }
+}
+
+/// Nobody listens there, or the network is down: not worth more than a debug line.
+fn is_quiet(cause: &libp2p::TransportError<std::io::Error>) -> bool {
+    use std::io::ErrorKind;
+    let libp2p::TransportError::Other(error) = cause else { return true };
+    let mut kinds = vec![error.kind()];
+    let mut source: Option<&(dyn std::error::Error + 'static)> =
+        error.get_ref().map(|inner| inner as &(dyn std::error::Error + 'static));
+    while let Some(inner) = source {
+        kinds.extend(inner.downcast_ref::<std::io::Error>().map(std::io::Error::kind));
+        source = inner.source();
+    }
+    kinds.iter().any(|kind| {
+        matches!(
+            kind,
+            ErrorKind::ConnectionRefused
+                | ErrorKind::HostUnreachable
+                | ErrorKind::NetworkUnreachable
+                | ErrorKind::TimedOut
+                | ErrorKind::AddrNotAvailable
+        )
+    })
+}

@@ -1,0 +1,64 @@
+//! The bounds of the mesh, in one place.
+
+use std::time::Duration;
+
+/// One request or answer on a lane: a message of 8 MiB and its headers.
+pub(super) const FRAME_BYTES_MAX: usize = 8 * 1024 * 1024 + 4096;
+/// Requests that wait to be written on one lane.
+pub(super) const LANE_QUEUE: usize = 256;
+/// Requests without an answer yet on one lane.
+pub(super) const LANE_PENDING: usize = 1_024;
+/// Requests of one inbound lane that are handled at once, where their order does not matter.
+pub(super) const LANE_CONCURRENCY: usize = 32;
+/// Inbound streams that are served at once, over all peers.
+pub(super) const INBOUND_STREAMS: usize = 1_024;
+/// An opened stream must be accepted by the application within this time.
+pub(super) const OPEN_TIMEOUT: Duration = Duration::from_secs(3);
+/// Pause between two tries to open one stream; up to as much again is added at random.
+pub(super) const OPEN_RETRY: Duration = Duration::from_millis(50);
+/// Reading and answering a hello.
+pub(super) const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const HELLO_BYTES_MAX: usize = 64 * 1024;
+pub(super) const HELLO_TRIES: u32 = 3;
+/// Transport, noise and yamux together.
+pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const PING_INTERVAL: Duration = Duration::from_secs(2);
+pub(super) const PING_TIMEOUT: Duration = Duration::from_secs(4);
+/// Connections live on our long-lived streams; an idle one is no reason to part.
+pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(3_600);
+/// A node says what it is this often, and at once when that changes.
+pub(super) const RECORD_PERIOD_MS: u64 = 2_000;
+/// Records published at most this often.
+pub(super) const RECORD_GAP_MS: u64 = 50;
+/// Two connections to one peer are left alone for this long.
+pub(super) const SURPLUS_AFTER_MS: u64 = 5_000;
+/// Commands to the swarm's task.
+pub(super) const COMMANDS: usize = 256;
+/// The swarm's task looks at its clock this often.
+pub(super) const TICK: Duration = Duration::from_millis(100);
+/// What watchers see of ages and suspicion is at most this old.
+pub(super) const VIEW_PERIOD_MS: u64 = 1_000;
+/// Nodes remembered.
+pub(super) const PEERS_MAX: usize = 1_024;
+/// A node that is not connected is forgotten after this silence.
+pub(super) const FORGET_AFTER_MS: u64 = 24 * 3_600 * 1_000;
+/// First and longest pause between two tries of one contact point or peer.
+pub(super) const DIAL_FIRST_MS: u64 = 250;
+pub(super) const DIAL_MAX_MS: u64 = 10_000;
+/// The node with the larger peer id leaves the dialling to the other for this long.
+pub(super) const DIAL_YIELD_MS: u64 = 3_000;
+/// Dials started in one round of the dialler.
+pub(super) const DIALS_PER_ROUND: usize = 32;
+/// The dialler's rounds.
+pub(super) const DIAL_ROUND: Duration = Duration::from_millis(250);
+/// Connections: being made by others, made in all, made per peer. Two per peer is the least that
+/// lets simultaneous dials end well; a dead one may linger beside them.
+pub(super) const PENDING_INCOMING: u32 = 64;
+pub(super) const ESTABLISHED: u32 = 512;
+pub(super) const ESTABLISHED_PER_PEER: u32 = 4;
+/// Substreams of one connection.
+pub(super) const STREAMS_PER_CONNECTION: usize = 256;
+/// A failing handshake of one address is logged at most this often.
+pub(super) const COMPLAINT_EVERY_MS: u64 = 10_000;
+/// Addresses whose complaints are remembered.
+pub(super) const COMPLAINTS_MAX: usize = 256;

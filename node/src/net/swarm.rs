@@ -1,0 +1,113 @@
+//! The libp2p parts, composed: transport (TCP → pre-shared key → noise → yamux) and behaviours.
+
+use std::collections::HashSet;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use libp2p::connection_limits::{self, ConnectionLimits};
+use libp2p::core::Transport as _;
+use libp2p::core::muxing::StreamMuxerBox;
+use libp2p::core::transport::Boxed;
+use libp2p::core::upgrade::Version;
+use libp2p::gossipsub::{
+    self, IdentTopic, MessageAuthenticity, MessageId, ValidationMode, WhitelistSubscriptionFilter,
+};
+use libp2p::identity::Keypair;
+use libp2p::pnet::{PnetConfig, PreSharedKey};
+use libp2p::swarm::{NetworkBehaviour, Swarm};
+use libp2p::{PeerId, identify, noise, ping, tcp, yamux};
+
+use super::limits::{
+    ESTABLISHED, ESTABLISHED_PER_PEER, HANDSHAKE_TIMEOUT, IDLE_TIMEOUT, PENDING_INCOMING,
+    PING_INTERVAL, PING_TIMEOUT, STREAMS_PER_CONNECTION,
+};
+use super::record::RECORD_BYTES_MAX;
+
+type Gossip = gossipsub::Behaviour<gossipsub::IdentityTransform, WhitelistSubscriptionFilter>;
+
+#[derive(NetworkBehaviour)]
+pub(super) struct Behaviour {
+    limits: connection_limits::Behaviour,
+    identify: identify::Behaviour,
+    ping: ping::Behaviour,
+    pub(super) gossip: Gossip,
+    pub(super) streams: libp2p_stream::Behaviour,
+}
+
+/// One topic per cluster name; the records inside name their cluster ids.
+pub(super) fn topic(cluster_name: &str) -> IdentTopic {
+    let name = blake3::hash(cluster_name.as_bytes()).to_hex();
+    IdentTopic::new(format!("onrush/1/{}/nodes", &name[..16]))
+}
+
+/// A swarm that does not listen yet.
+pub(super) fn build(
+    key: &Keypair,
+    psk: [u8; 32],
+    cluster_name: &str,
+) -> Result<Swarm<Behaviour>, String> {
+    let transport = transport(key, psk)?;
+    let behaviour = Behaviour {
+        limits: connection_limits::Behaviour::new(
+            ConnectionLimits::default()
+                .with_max_pending_incoming(Some(PENDING_INCOMING))
+                .with_max_established(Some(ESTABLISHED))
+                .with_max_established_per_peer(Some(ESTABLISHED_PER_PEER)),
+        ),
+        identify: identify::Behaviour::new(
+            identify::Config::new("/onrush/1".to_owned(), key.public())
+                .with_agent_version(concat!("onrush/", env!("CARGO_PKG_VERSION")).to_owned())
+                .with_cache_size(0),
+        ),
+        ping: ping::Behaviour::new(
+            ping::Config::new().with_interval(PING_INTERVAL).with_timeout(PING_TIMEOUT),
+        ),
+        gossip: gossip(cluster_name)?,
+        streams: libp2p_stream::Behaviour::new(),
+    };
+    let config = libp2p::swarm::Config::with_tokio_executor()
+        .with_idle_connection_timeout(IDLE_TIMEOUT)
+        .with_notify_handler_buffer_size(NonZeroUsize::new(32).expect("32 is not zero"))
+        .with_per_connection_event_buffer_size(64);
+    Ok(Swarm::new(transport, behaviour, key.public().to_peer_id(), config))
+}
+
+fn transport(key: &Keypair, psk: [u8; 32]) -> Result<Boxed<(PeerId, StreamMuxerBox)>, String> {
+    let noise = noise::Config::new(key).map_err(|e| format!("noise: {e}"))?;
+    let mut muxer = yamux::Config::default();
+    muxer.set_max_num_streams(STREAMS_PER_CONNECTION);
+    let psk = PreSharedKey::new(psk);
+    Ok(tcp::tokio::Transport::new(tcp::Config::new().nodelay(true))
+        .and_then(move |socket, _| PnetConfig::new(psk).handshake(socket))
+        .upgrade(Version::V1Lazy)
+        .authenticate(noise)
+        .multiplex(muxer)
+        .timeout(HANDSHAKE_TIMEOUT)
+        .boxed())
+}
+
+/// Anonymous mode with our own signature inside: gossipsub's signed mode verifies every copy that
+/// arrives, ours is verified once, after de-duplication.
+fn gossip(cluster_name: &str) -> Result<Gossip, String> {
+    let config = gossipsub::ConfigBuilder::default()
+        .heartbeat_initial_delay(Duration::from_millis(200))
+        .heartbeat_interval(Duration::from_millis(500))
+        .validation_mode(ValidationMode::Anonymous)
+        .validate_messages()
+        .max_transmit_size(2 * RECORD_BYTES_MAX)
+        .message_id_fn(|message| MessageId::from(blake3::hash(&message.data).as_bytes().as_slice()))
+        .build()
+        .map_err(|e| format!("gossip: {e}"))?;
+    let topic = topic(cluster_name);
+    let filter = WhitelistSubscriptionFilter(HashSet::from([topic.hash()]));
+    let mut gossip =
+        Gossip::new_with_subscription_filter(MessageAuthenticity::Anonymous, config, filter)
+            .map_err(|e| format!("gossip: {e}"))?;
+    gossip.subscribe(&topic).map_err(|e| format!("gossip: {e}"))?;
+    Ok(gossip)
+}
+
+/// What the actor calls the key in its messages: equal fingerprints mean equal secrets.
+pub(super) fn fingerprint(psk: [u8; 32]) -> String {
+    PreSharedKey::new(psk).fingerprint().to_string()
+}

@@ -1,0 +1,104 @@
+//! The table of peers, step by step.
+
+use super::*;
+
+fn peers() -> (PeerId, PeerId) {
+    let (a, b) = (PeerId::random(), PeerId::random());
+    if a < b { (a, b) } else { (b, a) }
+}
+
+fn table(local: PeerId) -> Table {
+    Table::new(local, "onrush".to_owned(), NodeRecord::default())
+}
+
+fn connection(id: usize, dialled: Option<&str>, since_ms: u64) -> Connection {
+    let dialled = dialled.map(|text| text.parse().unwrap());
+    Connection { id: ConnectionId::new_unchecked(id), dialled, since_ms }
+}
+
+fn record(seq: u64) -> NodeRecord {
+    NodeRecord { incarnation: 1, seq, ..NodeRecord::default() }
+}
+
+fn said() -> Said {
+    Said { protocol_min: 1, protocol_max: 1, cluster_name: "onrush".to_owned() }
+}
+
+#[test]
+fn a_peer_is_let_in_after_connection_record_and_hello() {
+    let (local, peer) = peers();
+    let mut table = table(local);
+    table.connected(peer, connection(1, None, 0));
+    assert_eq!(table.linked().len(), 1);
+    assert!(table.admitted().is_empty());
+    assert_eq!(table.heard(peer, record(1), 10), Heard::New);
+    assert!(table.admitted().is_empty());
+    assert_eq!(table.said(peer, said()), None);
+    assert!(table.admitted().contains(&peer));
+    assert!(table.closed(peer, ConnectionId::new_unchecked(1)));
+    assert!(table.admitted().is_empty());
+}
+
+#[test]
+fn old_records_change_nothing() {
+    let (local, peer) = peers();
+    let mut table = table(local);
+    assert_eq!(table.heard(peer, record(5), 0), Heard::New);
+    assert_eq!(table.heard(peer, record(5), 1), Heard::Stale);
+    assert_eq!(table.heard(peer, record(4), 2), Heard::Stale);
+    assert_eq!(table.heard(local, record(9), 2), Heard::Own);
+}
+
+#[test]
+fn everyone_is_judged_anew_when_this_node_changes_cluster() {
+    let (local, peer) = peers();
+    let mut table = table(local);
+    let bound = |id: &str| NodeRecord {
+        cluster: Some(id.into()),
+        cluster_state: "open".to_owned(),
+        ..record(1)
+    };
+    table.connected(peer, connection(1, None, 0));
+    table.heard(peer, bound("bb"), 0);
+    assert_eq!(table.said(peer, said()), None);
+    table.set_own(bound("aa"));
+    assert!(table.admitted().is_empty());
+    assert!(table.view(0)[&PeerName(peer.to_string())].refused.is_some());
+    table.set_own(bound("bb"));
+    assert_eq!(table.admitted().len(), 1);
+}
+
+#[test]
+fn of_two_connections_the_one_that_the_smaller_dialled_stays() {
+    let (small, large) = peers();
+    let mut at_small = table(small);
+    at_small.connected(large, connection(1, Some("127.0.0.1:1"), 0));
+    at_small.connected(large, connection(2, None, 10));
+    let mut at_large = table(large);
+    at_large.connected(small, connection(8, None, 0));
+    at_large.connected(small, connection(9, Some("127.0.0.1:2"), 10));
+    assert!(at_large.surplus(4_000).is_empty());
+    assert_eq!(at_large.surplus(6_000), [ConnectionId::new_unchecked(9)]);
+    assert!(at_small.surplus(6_000).is_empty());
+}
+
+#[test]
+fn of_two_dials_of_the_same_side_the_older_stays() {
+    for (local, peer) in [peers(), (peers().1, peers().0)] {
+        let mut table = table(local);
+        table.connected(peer, connection(1, Some("127.0.0.1:1"), 0));
+        table.connected(peer, connection(2, Some("127.0.0.1:1"), 10));
+        assert_eq!(table.surplus(6_000), [ConnectionId::new_unchecked(2)]);
+    }
+}
+
+#[test]
+fn the_table_is_bounded() {
+    let mut table = table(PeerId::random());
+    for _ in 0..PEERS_MAX {
+        assert_eq!(table.heard(PeerId::random(), record(1), 0), Heard::New);
+    }
+    assert_eq!(table.heard(PeerId::random(), record(1), 0), Heard::Full);
+    table.forget(FORGET_AFTER_MS);
+    assert_eq!(table.heard(PeerId::random(), record(1), 0), Heard::New);
+}
