@@ -5,5 +5,8 @@
 
 pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod membership;
 pub mod net;
+pub mod telemetry;
+pub mod wire;

@@ -1,0 +1,286 @@
+//! The data directory: its lock, the node's key, the boot counter, and `cluster.json`. Whatever is
+//! written here is durable before the function returns.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use libp2p::identity::Keypair;
+use onrush_raft::bootstrap::Binding;
+use onrush_raft::types::{ClusterId, RaftId};
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("data directory {0}: this is a file, not a directory")]
+    NotADirectory(PathBuf),
+    #[error("data directory {path}: not writable: {why}")]
+    NotWritable { path: PathBuf, why: String },
+    #[error("data directory {path}: in use by another node (process {pid})")]
+    Locked { path: PathBuf, pid: String },
+    #[error("{path}: {why}")]
+    Damaged { path: PathBuf, why: String },
+    #[error(
+        "data directory {path}: it belongs to a node of cluster '{found}', this node was started \
+         for '{wanted}'; use another --data-dir, or --cluster-name {found}"
+    )]
+    OtherCluster { path: PathBuf, found: String, wanted: String },
+    #[error("{path}: {why}")]
+    Io { path: PathBuf, why: String },
+}
+
+/// What a founder still owes its cluster: kept until `Genesis` is in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Founding {
+    pub expect: u32,
+    pub min_open: u32,
+}
+
+/// `cluster.json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterFile {
+    pub cluster: ClusterId,
+    pub cluster_name: String,
+    /// Absent: removed from the cluster, may only rejoin it.
+    pub raft_id: Option<RaftId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub founding: Option<Founding>,
+}
+
+impl ClusterFile {
+    pub fn binding(file: Option<&Self>) -> Binding {
+        match file {
+            None => Binding::Blank,
+            Some(Self { cluster, raft_id: Some(raft_id), .. }) => {
+                Binding::Bound { cluster: cluster.clone(), raft_id: *raft_id }
+            }
+            Some(Self { cluster, raft_id: None, .. }) => {
+                Binding::Detached { cluster: cluster.clone() }
+            }
+        }
+    }
+}
+
+/// A locked data directory. The lock lives as long as this.
+#[derive(Debug)]
+pub struct DataDir {
+    root: PathBuf,
+    _lock: File,
+}
+
+impl DataDir {
+    /// Creates what is missing and takes the lock.
+    pub fn open(root: &Path) -> Result<Self, Error> {
+        if root.is_file() {
+            return Err(Error::NotADirectory(root.to_owned()));
+        }
+        let not_writable =
+            |e: std::io::Error| Error::NotWritable { path: root.to_owned(), why: e.to_string() };
+        for dir in [root.to_owned(), root.join("identity")] {
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(not_writable)?;
+        }
+        let lock = Self::lock(root)?;
+        Ok(Self { root: root.to_owned(), _lock: lock })
+    }
+
+    fn lock(root: &Path) -> Result<File, Error> {
+        let path = root.join("LOCK");
+        let not_writable =
+            |e: std::io::Error| Error::NotWritable { path: root.to_owned(), why: e.to_string() };
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(not_writable)?;
+        let operation = rustix::fs::FlockOperation::NonBlockingLockExclusive;
+        if rustix::fs::flock(&file, operation).is_err() {
+            let mut holder = String::new();
+            let _ = file.read_to_string(&mut holder);
+            let pid = holder.trim();
+            let pid = if pid.is_empty() { "unknown" } else { pid }.to_owned();
+            return Err(Error::Locked { path: root.to_owned(), pid });
+        }
+        file.set_len(0).map_err(not_writable)?;
+        writeln!(file, "{}", std::process::id()).map_err(not_writable)?;
+        Ok(file)
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub fn raft_dir(&self) -> PathBuf {
+        self.root.join("raft")
+    }
+
+    /// The node's key, made at the first start.
+    pub fn key(&self) -> Result<Keypair, Error> {
+        let path = self.root.join("identity/node.key");
+        match fs::read(&path) {
+            Ok(bytes) => Keypair::from_protobuf_encoding(&bytes)
+                .map_err(|e| Error::Damaged { path, why: format!("not a node key: {e}") }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let key = Keypair::generate_ed25519();
+                let bytes = key
+                    .to_protobuf_encoding()
+                    .map_err(|e| Error::Io { path: path.clone(), why: e.to_string() })?;
+                write_durably(&path, &bytes)?;
+                Ok(key)
+            }
+            Err(error) => Err(Error::Io { path, why: error.to_string() }),
+        }
+    }
+
+    /// Counts this start; the first is 1.
+    pub fn next_incarnation(&self) -> Result<u64, Error> {
+        let path = self.root.join("identity/incarnation");
+        let last = match fs::read_to_string(&path) {
+            Ok(text) => text.trim().parse::<u64>().map_err(|_| Error::Damaged {
+                path: path.clone(),
+                why: "not a number".to_owned(),
+            })?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => 0,
+            Err(error) => return Err(Error::Io { path, why: error.to_string() }),
+        };
+        write_durably(&path, format!("{}\n", last + 1).as_bytes())?;
+        Ok(last + 1)
+    }
+
+    /// `cluster.json`, if there is one; refused where it names another cluster than the one this
+    /// node was started for.
+    pub fn cluster(&self, wanted: &str) -> Result<Option<ClusterFile>, Error> {
+        let path = self.root.join("cluster.json");
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Error::Io { path, why: error.to_string() }),
+        };
+        let file: ClusterFile = serde_json::from_str(&text)
+            .map_err(|e| Error::Damaged { path, why: format!("not a cluster file: {e}") })?;
+        if file.cluster_name != wanted {
+            return Err(Error::OtherCluster {
+                path: self.root.clone(),
+                found: file.cluster_name,
+                wanted: wanted.to_owned(),
+            });
+        }
+        Ok(Some(file))
+    }
+
+    pub fn bind(&self, file: &ClusterFile) -> Result<(), Error> {
+        let path = self.root.join("cluster.json");
+        let text = serde_json::to_string_pretty(file)
+            .map_err(|e| Error::Io { path: path.clone(), why: e.to_string() })?;
+        write_durably(&path, text.as_bytes())
+    }
+
+    /// Puts Raft's folder aside: it belongs to a cluster that this node left.
+    pub fn archive_raft(&self, cluster: &ClusterId, unix_ms: u64) -> Result<(), Error> {
+        let (from, short) = (self.raft_dir(), cluster.0.get(..8).unwrap_or("unknown"));
+        let to = self.root.join(format!("raft.left-{short}-{unix_ms}"));
+        match fs::rename(&from, &to) {
+            Ok(()) => sync_dir(&self.root),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(Error::Io { path: from, why: error.to_string() }),
+        }
+    }
+
+    /// Deletes `cluster.json`: the node is blank again.
+    pub fn unbind(&self) -> Result<(), Error> {
+        let path = self.root.join("cluster.json");
+        match fs::remove_file(&path) {
+            Ok(()) => sync_dir(&self.root),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(Error::Io { path, why: error.to_string() }),
+        }
+    }
+}
+
+/// Written beside, synced, renamed, and the folder synced: whole or not at all.
+fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let fail = |e: std::io::Error| Error::Io { path: path.to_owned(), why: e.to_string() };
+    let beside = path.with_extension("new");
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&beside)
+        .map_err(fail)?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(fail)?;
+    fs::rename(&beside, path).map_err(fail)?;
+    path.parent().map_or(Ok(()), sync_dir)
+}
+
+fn sync_dir(path: &Path) -> Result<(), Error> {
+    let synced = File::open(path).and_then(|dir| dir.sync_all());
+    synced.map_err(|e| Error::Io { path: path.to_owned(), why: e.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn the_key_stays_and_each_start_counts() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = DataDir::open(root.path()).unwrap();
+        let key = dir.key().unwrap().public();
+        assert_eq!(dir.next_incarnation().unwrap(), 1);
+        drop(dir);
+        let dir = DataDir::open(root.path()).unwrap();
+        assert_eq!(dir.key().unwrap().public(), key);
+        assert_eq!(dir.next_incarnation().unwrap(), 2);
+        let mode = fs::metadata(root.path().join("identity/node.key")).unwrap().permissions();
+        assert_eq!(mode.mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_second_node_is_told_who_holds_the_directory() {
+        let root = tempfile::tempdir().unwrap();
+        let _held = DataDir::open(root.path()).unwrap();
+        let error = DataDir::open(root.path()).unwrap_err().to_string();
+        let pid = std::process::id();
+        let path = root.path().display();
+        let expected = format!("data directory {path}: in use by another node (process {pid})");
+        assert_eq!(error, expected);
+    }
+
+    #[test]
+    fn a_file_and_an_unwritable_place_are_told_apart() {
+        let root = tempfile::tempdir().unwrap();
+        let file = root.path().join("file");
+        fs::write(&file, "x").unwrap();
+        assert!(matches!(DataDir::open(&file), Err(Error::NotADirectory(_))));
+        assert!(matches!(DataDir::open(&file.join("below")), Err(Error::NotWritable { .. })));
+    }
+
+    #[test]
+    fn cluster_json_binds_and_unbinds() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = DataDir::open(root.path()).unwrap();
+        assert_eq!(dir.cluster("onrush").unwrap(), None);
+        let file = ClusterFile {
+            cluster: ClusterId::from("00ff00ff00ff"),
+            cluster_name: "onrush".to_owned(),
+            raft_id: Some(4),
+            founding: None,
+        };
+        dir.bind(&file).unwrap();
+        assert_eq!(dir.cluster("onrush").unwrap(), Some(file));
+        let other = dir.cluster("prod").unwrap_err().to_string();
+        assert!(other.contains("it belongs to a node of cluster 'onrush'"), "{other}");
+        fs::create_dir(dir.raft_dir()).unwrap();
+        dir.archive_raft(&ClusterId::from("00ff00ff00ff"), 5).unwrap();
+        assert!(root.path().join("raft.left-00ff00ff-5").is_dir());
+        dir.unbind().unwrap();
+        assert_eq!(dir.cluster("onrush").unwrap(), None);
+        fs::write(root.path().join("cluster.json"), "{").unwrap();
+        assert!(matches!(dir.cluster("onrush"), Err(Error::Damaged { .. })));
+    }
+}
