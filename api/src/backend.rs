@@ -14,6 +14,7 @@ use onrush_raft::status::RaftStatus;
 use onrush_raft::types::{ContentId, JobId};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
+use utoipa::ToSchema;
 
 pub type ByteStream = BoxStream<'static, std::io::Result<Bytes>>;
 
@@ -58,7 +59,7 @@ pub struct StoredBlob {
     pub holders: Vec<u64>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LogStream {
     /// What the script printed.
@@ -68,7 +69,7 @@ pub enum LogStream {
 }
 
 /// One line of a shard's log. `offset` resumes: a stream asked for from `offset` starts after it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LogLine {
     pub shard: u32,
     pub node: String,
@@ -100,7 +101,7 @@ pub struct Identity {
 }
 
 /// One node of the cluster as this node sees it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct MemberView {
     pub name: String,
     pub peer: String,
@@ -115,6 +116,7 @@ pub struct MemberView {
     pub labels: std::collections::BTreeMap<String, String>,
     pub cores: u32,
     pub running_shards: u32,
+    /// Age of the last sign of life.
     pub last_seen_ms: u64,
     pub rtt_us: Option<u64>,
 }

@@ -1,6 +1,8 @@
 //! The routes: one file per resource with its DTOs, handlers, OpenAPI words and tests. This file
 //! joins them, and puts the layers around them.
 
+#![expect(unused_qualifications, reason = "in what utoipa's macros make")]
+
 use std::sync::Arc;
 
 use axum::Router;
@@ -16,7 +18,16 @@ use crate::error::{self, Problem};
 use crate::state::{ApiConfig, ApiState};
 use crate::{auth, observe};
 
+pub mod cluster;
+mod dto;
+pub mod files;
+mod home;
+pub mod jobs;
+pub mod projects;
+pub mod raft;
 pub mod version;
+
+pub use dto::{digest_text, rfc3339};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -33,7 +44,14 @@ struct Doc;
 
 /// Every route, with its documentation.
 fn table() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::with_openapi(Doc::openapi()).merge(version::routes())
+    OpenApiRouter::with_openapi(Doc::openapi())
+        .merge(home::routes())
+        .merge(version::routes())
+        .merge(cluster::routes())
+        .merge(raft::routes())
+        .merge(projects::routes())
+        .merge(files::routes())
+        .merge(jobs::routes())
 }
 
 /// The OpenAPI 3.1 document, as served at `/api/v1/openapi.json`.

@@ -1,0 +1,105 @@
+//! The cluster as this node sees it: `/api/v1/cluster` and `/api/v1/cluster/members`.
+
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::raft::health_of;
+use crate::backend::MemberView;
+use crate::error::ProblemBody;
+use crate::routes::jobs::Items;
+use crate::state::ApiState;
+
+pub(super) fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new().routes(routes!(cluster)).routes(routes!(members))
+}
+
+/// The cluster in a few figures, by this node's own view.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Cluster {
+    pub id: String,
+    pub name: String,
+    /// `forming`, `open`, …
+    pub state: String,
+    /// The node that answers.
+    pub node: String,
+    /// Name of the master, where this node knows one.
+    pub leader: Option<String>,
+    pub term: u64,
+    /// `healthy`, `degraded`, `no-quorum`, `forming`, with the reason in `health_detail`.
+    pub health: String,
+    pub health_detail: String,
+    pub members: Counts,
+    pub jobs: JobCounts,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Counts {
+    pub alive: usize,
+    pub suspect: usize,
+    pub dead: usize,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct JobCounts {
+    pub queued: usize,
+    /// Preparing, running or finalizing.
+    pub active: usize,
+    pub ended: usize,
+}
+
+/// The cluster, as the node that answers sees it
+#[utoipa::path(
+    get, path = "/api/v1/cluster", tag = "cluster",
+    responses((status = 200, body = Cluster), (status = "default", body = ProblemBody))
+)]
+async fn cluster(State(state): State<ApiState>) -> Json<Cluster> {
+    Json(view(&state))
+}
+
+pub(super) fn view(state: &ApiState) -> Cluster {
+    let status = state.backend.raft_status();
+    let members = state.backend.members();
+    let ledger = state.ledger();
+    let health = health_of(&status, &members);
+    let mut jobs = JobCounts::default();
+    for job in ledger.jobs() {
+        match job.status {
+            onrush_raft::ledger::job::JobStatus::Queued => jobs.queued += 1,
+            status if status.is_terminal() => jobs.ended += 1,
+            _ => jobs.active += 1,
+        }
+    }
+    let mut counts = Counts::default();
+    for member in &members {
+        match member.health.as_str() {
+            "alive" => counts.alive += 1,
+            "suspect" => counts.suspect += 1,
+            _ => counts.dead += 1,
+        }
+    }
+    Cluster {
+        id: status.cluster.to_string(),
+        name: status.cluster_name.clone(),
+        state: status.cluster_state.clone(),
+        node: state.backend.identity().name,
+        leader: status.leader.map(|id| super::raft::name_of(&status, id)),
+        term: status.term,
+        health: health.0.to_owned(),
+        health_detail: health.1,
+        members: counts,
+        jobs,
+    }
+}
+
+/// All nodes, as the node that answers sees them
+#[utoipa::path(
+    get, path = "/api/v1/cluster/members", tag = "cluster",
+    responses((status = 200, body = Items<MemberView>), (status = "default", body = ProblemBody))
+)]
+async fn members(State(state): State<ApiState>) -> Json<Items<MemberView>> {
+    Json(Items { items: state.backend.members() })
+}
