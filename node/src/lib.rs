@@ -6,7 +6,11 @@
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod control_wire;
+pub mod master;
 pub mod membership;
 pub mod net;
+pub mod repository;
 pub mod telemetry;
 pub mod wire;
+pub mod worker;

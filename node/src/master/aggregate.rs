@@ -1,0 +1,394 @@
+//! The master's buffer of frames between a worker's spool and a committed tick. Pure: what arrives
+//! and the time are parameters. It refuses to decide what was counted: the ledger's cursors do, and
+//! whatever this holds may be thrown away and asked for again.
+//!
+//! For each (job, shard, epoch) it keeps the frames that follow the committed cursor without a gap.
+//! A job has at most one section on its way to the ledger; what comes back settles it.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+use onrush_raft::ledger::job::{CursorMove, TickSection};
+use onrush_raft::ledger::outcome::TickOutcome;
+use onrush_raft::types::JobId;
+
+use crate::control_wire::ShardKey;
+
+/// How long a second waits for slow shards, from the arrival of its first frame.
+pub const STRAGGLER_WAIT_MS: u64 = 1_200;
+/// Frames kept per shard; what is beyond is asked for again once there is room.
+pub const FRAMES_PER_SHARD_MAX: usize = 120;
+/// Frames of one section: bounds the tick after a long fail-over.
+pub const FRAMES_PER_SECTION_MAX: usize = 64;
+/// Encoded frames of one section; at least one frame always goes.
+pub const SECTION_BYTES_MAX: usize = 512 << 10;
+
+/// A frame as it arrived. Its content is the engine's; only what orders it is read here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    pub seq: u64,
+    pub second: u32,
+    /// It carries the shard's totals: nothing follows it.
+    pub last: bool,
+    pub body: Bytes,
+    pub arrived_ms: u64,
+}
+
+/// What became of a frame that was offered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offer {
+    Kept,
+    /// At or below what is known already.
+    Duplicate,
+    /// Frames are missing before it: ask again for what follows `after`.
+    Gap {
+        after: u64,
+    },
+    /// The ledger has no such active assignment.
+    Unknown,
+    /// No room; ask again after the next commit.
+    Full,
+}
+
+/// A section ready to be proposed, and the frames it is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batch {
+    pub job: JobId,
+    pub cursors: Vec<CursorMove>,
+    pub frames: Vec<Bytes>,
+}
+
+impl Batch {
+    #[must_use]
+    pub fn into_section(self, payload: Vec<u8>) -> TickSection {
+        TickSection { job: self.job, cursors: self.cursors, payload }
+    }
+}
+
+#[derive(Debug, Default)]
+struct ShardBuffer {
+    committed: u64,
+    /// Contiguous: the front is `committed + 1`.
+    frames: VecDeque<Held>,
+}
+
+impl ShardBuffer {
+    fn newest(&self) -> u64 {
+        self.frames.back().map_or(self.committed, |held| held.seq)
+    }
+
+    fn ended(&self) -> bool {
+        self.frames.back().is_some_and(|held| held.last)
+    }
+
+    fn drop_through(&mut self, cursor: u64) {
+        while self.frames.front().is_some_and(|held| held.seq <= cursor) {
+            self.frames.pop_front();
+        }
+        if self.frames.front().is_some_and(|held| held.seq != cursor + 1) {
+            self.frames.clear();
+        }
+        self.committed = cursor;
+    }
+}
+
+#[derive(Debug, Default)]
+struct JobBuffer {
+    shards: BTreeMap<(u32, u64), ShardBuffer>,
+    in_flight: bool,
+}
+
+#[derive(Debug, Default)]
+pub struct Aggregator {
+    jobs: BTreeMap<JobId, JobBuffer>,
+}
+
+impl Aggregator {
+    /// Takes over the ledger's active cursors of a job: what they cover is dropped, shards that are
+    /// not among them are forgotten. A section on its way stays so until it is settled.
+    pub fn sync(&mut self, job: &JobId, cursors: &[(u32, u64, u64)]) {
+        let buffer = self.jobs.entry(job.clone()).or_default();
+        buffer.shards.retain(|key, _| cursors.iter().any(|(s, e, _)| (*s, *e) == *key));
+        for (shard, epoch, cursor) in cursors {
+            let shard = buffer.shards.entry((*shard, *epoch)).or_default();
+            if shard.committed != *cursor {
+                shard.drop_through(*cursor);
+            }
+        }
+    }
+
+    /// Forgets jobs that are not wanted any more.
+    pub fn retain(&mut self, wanted: impl Fn(&JobId) -> bool) {
+        self.jobs.retain(|job, _| wanted(job));
+    }
+
+    pub fn offer(&mut self, key: &ShardKey, held: Held) -> Offer {
+        let shard =
+            self.jobs.get_mut(&key.job).and_then(|job| job.shards.get_mut(&(key.shard, key.epoch)));
+        let Some(shard) = shard else { return Offer::Unknown };
+        let newest = shard.newest();
+        if held.seq <= newest {
+            Offer::Duplicate
+        } else if held.seq != newest + 1 {
+            Offer::Gap { after: newest }
+        } else if shard.frames.len() >= FRAMES_PER_SHARD_MAX {
+            Offer::Full
+        } else {
+            shard.frames.push_back(held);
+            Offer::Kept
+        }
+    }
+
+    /// The newest frame known of a shard, committed or buffered: what a resumed session starts from.
+    #[must_use]
+    pub fn newest(&self, key: &ShardKey) -> Option<u64> {
+        let job = self.jobs.get(&key.job)?;
+        job.shards.get(&(key.shard, key.epoch)).map(ShardBuffer::newest)
+    }
+
+    /// The sections that may go now, one per job at most; each counts as on its way until
+    /// [`Aggregator::settle`] or [`Aggregator::unknown`].
+    pub fn take(&mut self, now_ms: u64) -> Vec<Batch> {
+        let mut batches = Vec::new();
+        for (job, buffer) in &mut self.jobs {
+            if buffer.in_flight {
+                continue;
+            }
+            let Some(through) = ready_through(buffer, now_ms) else { continue };
+            let (cursors, frames) = collect(buffer, through);
+            if !cursors.is_empty() {
+                buffer.in_flight = true;
+                batches.push(Batch { job: job.clone(), cursors, frames });
+            }
+        }
+        batches
+    }
+
+    /// The ledger's word on a section. Gives what may be acknowledged to the workers.
+    pub fn settle(
+        &mut self,
+        job: &JobId,
+        moves: &[CursorMove],
+        outcome: &TickOutcome,
+    ) -> Vec<(ShardKey, u64)> {
+        let Some(buffer) = self.jobs.get_mut(job) else { return Vec::new() };
+        buffer.in_flight = false;
+        let mut acks = Vec::new();
+        let stored = match outcome {
+            TickOutcome::Accepted { .. } => moves,
+            TickOutcome::Refused { cursors } => cursors.as_slice(),
+        };
+        for cursor in stored {
+            if let Some(shard) = buffer.shards.get_mut(&(cursor.shard, cursor.epoch)) {
+                shard.drop_through(cursor.to);
+            }
+            let key = ShardKey { job: job.clone(), shard: cursor.shard, epoch: cursor.epoch };
+            acks.push((key, cursor.to));
+        }
+        acks
+    }
+
+    /// Whether the section was committed is not known: the next `sync` with the ledger tells, and
+    /// if it is committed later still, compare-and-set refuses one of the two.
+    pub fn unknown(&mut self, job: &JobId) {
+        if let Some(buffer) = self.jobs.get_mut(job) {
+            buffer.in_flight = false;
+        }
+    }
+}
+
+/// The last second that may go: all shards have delivered it, or it has waited long enough.
+fn ready_through(buffer: &JobBuffer, now_ms: u64) -> Option<u32> {
+    let shards = || buffer.shards.values();
+    let complete = shards()
+        .filter(|shard| !shard.ended())
+        .map(|shard| shard.frames.back().map(|held| held.second))
+        .min();
+    let all_ended = complete.is_none();
+    let waited = shards()
+        .flat_map(|shard| &shard.frames)
+        .filter(|held| all_ended || now_ms >= held.arrived_ms.saturating_add(STRAGGLER_WAIT_MS))
+        .map(|held| held.second)
+        .max();
+    waited.max(complete.flatten())
+}
+
+/// Takes frames evenly, oldest second first, within the bounds of a section.
+fn collect(buffer: &JobBuffer, through: u32) -> (Vec<CursorMove>, Vec<Bytes>) {
+    let mut next: Vec<_> = buffer
+        .shards
+        .iter()
+        .map(|((shard, epoch), held)| (*shard, *epoch, held, 0_usize))
+        .collect();
+    let mut frames: Vec<Bytes> = Vec::new();
+    let mut bytes = 0;
+    while frames.len() < FRAMES_PER_SECTION_MAX {
+        let oldest = next
+            .iter_mut()
+            .filter_map(|entry| {
+                let held = entry.2.frames.get(entry.3)?;
+                (held.second <= through).then_some((held.second, entry))
+            })
+            .min_by_key(|(second, entry)| (*second, entry.0, entry.1));
+        let Some((_, entry)) = oldest else { break };
+        let held = &entry.2.frames[entry.3];
+        if !frames.is_empty() && bytes + held.body.len() > SECTION_BYTES_MAX {
+            break;
+        }
+        bytes += held.body.len();
+        frames.push(held.body.clone());
+        entry.3 += 1;
+    }
+    let cursors = next
+        .iter()
+        .filter(|entry| entry.3 > 0)
+        .map(|(shard, epoch, held, taken)| CursorMove {
+            shard: *shard,
+            epoch: *epoch,
+            from: held.committed,
+            to: held.committed + *taken as u64,
+        })
+        .collect();
+    (cursors, frames)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job() -> JobId {
+        JobId("job_a".into())
+    }
+
+    fn key(shard: u32) -> ShardKey {
+        ShardKey { job: job(), shard, epoch: 1 }
+    }
+
+    fn held(seq: u64, now: u64) -> Held {
+        let second = u32::try_from(seq).unwrap() - 1;
+        let body = Bytes::from(format!("f{seq}"));
+        Held { seq, second, last: false, body, arrived_ms: now }
+    }
+
+    fn two_shards() -> Aggregator {
+        let mut all = Aggregator::default();
+        all.sync(&job(), &[(0, 1, 0), (1, 1, 0)]);
+        all
+    }
+
+    fn moved(shard: u32, from: u64, to: u64) -> CursorMove {
+        CursorMove { shard, epoch: 1, from, to }
+    }
+
+    #[test]
+    fn a_second_goes_as_soon_as_all_shards_delivered_it() {
+        let mut all = two_shards();
+        assert_eq!(all.offer(&key(0), held(1, 0)), Offer::Kept);
+        assert_eq!(all.take(1), vec![]);
+        assert_eq!(all.offer(&key(1), held(1, 2)), Offer::Kept);
+        let batches = all.take(2);
+        assert_eq!(batches.len(), 1);
+        assert_eq!(batches[0].cursors, vec![moved(0, 0, 1), moved(1, 0, 1)]);
+        assert_eq!(batches[0].frames, vec![Bytes::from("f1"), Bytes::from("f1")]);
+    }
+
+    #[test]
+    fn a_slow_shard_is_waited_for_1200_ms_and_then_amends_its_second_later() {
+        let mut all = two_shards();
+        all.offer(&key(0), held(1, 100));
+        assert_eq!(all.take(1_299), vec![]);
+        let batches = all.take(1_300);
+        assert_eq!(batches[0].cursors, vec![moved(0, 0, 1)]);
+        let acks = all.settle(&job(), &batches[0].cursors, &TickOutcome::Accepted { number: 1 });
+        assert_eq!(acks, vec![(key(0), 1)]);
+        all.offer(&key(1), held(1, 1_400));
+        all.offer(&key(0), held(2, 1_400));
+        // Shard 1 has not delivered second 1, shard 0's second 0 is committed: 0 goes.
+        assert_eq!(all.take(1_400)[0].cursors, vec![moved(1, 0, 1)]);
+    }
+
+    #[test]
+    fn one_section_at_a_time() {
+        let mut all = two_shards();
+        for shard in [0, 1] {
+            all.offer(&key(shard), held(1, 0));
+        }
+        let first = all.take(0);
+        for shard in [0, 1] {
+            all.offer(&key(shard), held(2, 1));
+        }
+        assert_eq!(all.take(5_000), vec![]);
+        all.settle(&job(), &first[0].cursors, &TickOutcome::Accepted { number: 1 });
+        assert_eq!(all.take(5_000)[0].cursors, vec![moved(0, 1, 2), moved(1, 1, 2)]);
+    }
+
+    #[test]
+    fn repeats_are_dropped_and_gaps_named() {
+        let mut all = two_shards();
+        all.offer(&key(0), held(1, 0));
+        assert_eq!(all.offer(&key(0), held(1, 0)), Offer::Duplicate);
+        assert_eq!(all.offer(&key(0), held(3, 0)), Offer::Gap { after: 1 });
+        assert_eq!(all.offer(&key(7), held(1, 0)), Offer::Unknown);
+    }
+
+    #[test]
+    fn a_refused_section_takes_the_ledgers_cursors() {
+        let mut all = two_shards();
+        for seq in 1..=3 {
+            all.offer(&key(0), held(seq, 0));
+            all.offer(&key(1), held(seq, 0));
+        }
+        let batch = all.take(0).remove(0);
+        assert_eq!(batch.cursors, vec![moved(0, 0, 3), moved(1, 0, 3)]);
+        let cursors = vec![moved(0, 2, 2), moved(1, 0, 0)];
+        all.settle(&job(), &batch.cursors, &TickOutcome::Refused { cursors });
+        assert_eq!(all.take(0)[0].cursors, vec![moved(0, 2, 3), moved(1, 0, 3)]);
+    }
+
+    #[test]
+    fn an_unknown_outcome_is_resolved_by_the_ledger() {
+        let mut all = two_shards();
+        all.offer(&key(0), held(1, 0));
+        all.offer(&key(1), held(1, 0));
+        all.take(0);
+        all.unknown(&job());
+        all.sync(&job(), &[(0, 1, 1), (1, 1, 1)]);
+        assert_eq!(all.take(9_000), vec![]);
+        assert_eq!(all.newest(&key(0)), Some(1));
+    }
+
+    #[test]
+    fn a_cursor_behind_the_buffer_asks_for_all_again() {
+        let mut all = two_shards();
+        all.sync(&job(), &[(0, 1, 5), (1, 1, 5)]);
+        all.offer(&key(0), held(6, 0));
+        all.sync(&job(), &[(0, 1, 3), (1, 1, 5)]);
+        assert_eq!(all.newest(&key(0)), Some(3));
+        assert_eq!(all.offer(&key(0), held(7, 0)), Offer::Gap { after: 3 });
+    }
+
+    #[test]
+    fn an_ended_shard_is_not_waited_for() {
+        let mut all = two_shards();
+        all.offer(&key(0), Held { last: true, ..held(1, 0) });
+        all.offer(&key(1), held(1, 0));
+        all.offer(&key(1), held(2, 0));
+        assert_eq!(all.take(0)[0].cursors, vec![moved(0, 0, 1), moved(1, 0, 2)]);
+    }
+
+    #[test]
+    fn sections_are_bounded() {
+        let mut all = two_shards();
+        for seq in 1..=100 {
+            all.offer(&key(0), held(seq, 0));
+            all.offer(&key(1), held(seq, 0));
+        }
+        let batch = all.take(0).remove(0);
+        assert_eq!(batch.frames.len(), FRAMES_PER_SECTION_MAX);
+        assert_eq!(batch.cursors, vec![moved(0, 0, 32), moved(1, 0, 32)]);
+        for seq in 101..=130 {
+            all.offer(&key(0), held(seq, 0));
+        }
+        assert_eq!(all.offer(&key(0), held(121, 0)), Offer::Full);
+    }
+}

@@ -1,0 +1,266 @@
+//! Which queued jobs may prepare now, and on which nodes. Pure; refuses to remember anything: the
+//! queue, the nodes and what runs are parameters, so a new master places as the old one would have.
+//!
+//! First in first out within a project; between projects, the one with the fewest running shards
+//! first. The first job in that order that has to wait for busy nodes lets nobody past it (or a
+//! wide job would wait for ever); one that asks for more nodes than there are stands aside.
+
+use std::collections::BTreeMap;
+
+use onrush_raft::ledger::job::{Division, Job, JobStatus, NewAssignment};
+use onrush_raft::types::{JobId, PeerName, ProjectName};
+use onrush_scenario::inject::division;
+
+/// Shards that one node runs at the same time.
+pub const SHARDS_PER_NODE_MAX: usize = 4;
+/// A label of a job that begins so asks for nodes with the label behind the prefix:
+/// `node/zone=a` asks for nodes started with `zone=a`. Others only describe the job.
+pub const NODE_LABEL_PREFIX: &str = "node/";
+
+/// A node that could run shards: alive, and with a session to this master.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Candidate {
+    pub peer: PeerName,
+    pub name: String,
+    pub labels: BTreeMap<String, String>,
+    pub cores: u32,
+    pub is_master: bool,
+}
+
+/// A job and the nodes it is to prepare on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Placement {
+    pub job: JobId,
+    pub assignments: Vec<NewAssignment>,
+}
+
+/// `jobs`: all that have not ended, oldest first.
+#[must_use]
+pub fn place(jobs: &[&Job], nodes: &[Candidate]) -> Vec<Placement> {
+    let mut busy: BTreeMap<&PeerName, usize> = BTreeMap::new();
+    let mut running: BTreeMap<&ProjectName, usize> = BTreeMap::new();
+    for job in jobs.iter().filter(|job| job.status != JobStatus::Queued) {
+        for assignment in &job.assignments {
+            *busy.entry(&assignment.node).or_default() += 1;
+            *running.entry(&job.project).or_default() += 1;
+        }
+    }
+    let mut queue: Vec<&Job> = jobs.iter().copied().filter(|job| is_waiting(job)).collect();
+    let mut placements = Vec::new();
+    while let Some(job) = next_in_line(&queue, &running) {
+        queue.retain(|other| other.id != job.id);
+        let eligible = eligible(job, nodes);
+        let wanted = wanted(job, &eligible);
+        if wanted == 0 || wanted > eligible.len() {
+            // It cannot run with the nodes there are: the others of its project go on.
+            continue;
+        }
+        let Some(chosen) = choose(&eligible, &busy, wanted, job.spec.avoid_master) else { break };
+        for node in &chosen {
+            *busy.entry(&node.peer).or_default() += 1;
+        }
+        *running.entry(&job.project).or_default() += chosen.len();
+        placements.push(Placement { job: job.id.clone(), assignments: assign(job, &chosen) });
+    }
+    placements
+}
+
+fn is_waiting(job: &Job) -> bool {
+    job.status == JobStatus::Queued && job.abort.is_none()
+}
+
+fn next_in_line<'a>(queue: &[&'a Job], running: &BTreeMap<&ProjectName, usize>) -> Option<&'a Job> {
+    let load = |job: &Job| running.get(&job.project).copied().unwrap_or(0);
+    queue.iter().copied().min_by_key(|job| (load(job), job.number))
+}
+
+/// Nodes with the labels asked for, by peer id.
+fn eligible<'a>(job: &Job, nodes: &'a [Candidate]) -> Vec<&'a Candidate> {
+    let asked: Vec<(&str, &String)> = job
+        .spec
+        .labels
+        .iter()
+        .filter_map(|(key, value)| Some((key.strip_prefix(NODE_LABEL_PREFIX)?, value)))
+        .collect();
+    let matching = |node: &&Candidate| {
+        asked.iter().all(|(key, value)| node.labels.get(*key).is_some_and(|has| has == *value))
+    };
+    let mut found: Vec<&Candidate> = nodes.iter().filter(matching).collect();
+    found.sort_by(|a, b| a.peer.cmp(&b.peer));
+    found
+}
+
+/// How many nodes the job takes. `0` in the spec: all; less the master where it is to be avoided.
+fn wanted(job: &Job, eligible: &[&Candidate]) -> usize {
+    if job.spec.nodes > 0 {
+        return job.spec.nodes as usize;
+    }
+    let others = eligible.iter().filter(|node| !node.is_master).count();
+    if job.spec.avoid_master && others > 0 { others } else { eligible.len() }
+}
+
+/// The least busy nodes, the master last among equals. None when too few have room.
+fn choose<'a>(
+    eligible: &[&'a Candidate],
+    busy: &BTreeMap<&PeerName, usize>,
+    wanted: usize,
+    avoid_master: bool,
+) -> Option<Vec<&'a Candidate>> {
+    let load = |node: &Candidate| busy.get(&node.peer).copied().unwrap_or(0);
+    let mut free: Vec<&Candidate> =
+        eligible.iter().copied().filter(|node| load(node) < SHARDS_PER_NODE_MAX).collect();
+    // The master has work of its own.
+    free.sort_by_key(|node| (avoid_master && node.is_master, load(node), node.is_master));
+    if free.len() < wanted {
+        return None;
+    }
+    free.truncate(wanted);
+    free.sort_by(|a, b| a.peer.cmp(&b.peer));
+    Some(free)
+}
+
+fn assign(job: &Job, nodes: &[&Candidate]) -> Vec<NewAssignment> {
+    let parts = match job.spec.division {
+        Division::Split => {
+            let weights: Vec<u32> = nodes.iter().map(|node| node.cores.max(1)).collect();
+            division::split(&weights)
+        }
+        Division::Copy => vec![(0..division::SEGMENTS).collect(); nodes.len()],
+    };
+    nodes
+        .iter()
+        .zip(parts)
+        // A node so small beside the others that no segment falls to it has nothing to run.
+        .filter(|(_, segments)| !segments.is_empty())
+        .zip(0..)
+        .map(|((node, segments), shard)| NewAssignment { shard, node: node.peer.clone(), segments })
+        .collect()
+}
+
+/// S of a job whose segments these are.
+#[must_use]
+pub fn segments_total(job: &Job) -> u32 {
+    let highest = job.assignments.iter().flat_map(|a| &a.segments).max();
+    highest.map_or(0, |highest| highest + 1).max(division::SEGMENTS)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::master::fixture::job;
+
+    fn nodes(names: &[&str]) -> Vec<Candidate> {
+        let node = |name: &&str| Candidate {
+            peer: PeerName((*name).into()),
+            name: (*name).into(),
+            cores: 2,
+            is_master: *name == "m",
+            ..Candidate::default()
+        };
+        names.iter().map(node).collect()
+    }
+
+    fn placed(jobs: &[Job], nodes: &[Candidate]) -> Vec<String> {
+        let jobs: Vec<&Job> = jobs.iter().collect();
+        let shown = |placement: Placement| {
+            let on: Vec<String> = placement
+                .assignments
+                .iter()
+                .map(|a| format!("{}={}x{}", a.shard, a.node, a.segments.len()))
+                .collect();
+            format!("{}: {}", placement.job, on.join(" "))
+        };
+        place(&jobs, nodes).into_iter().map(shown).collect()
+    }
+
+    fn queued(number: u64, project: &str, count: u32) -> Job {
+        let mut job = job(number, JobStatus::Queued);
+        job.project = ProjectName(project.into());
+        job.spec.nodes = count;
+        job
+    }
+
+    #[test]
+    fn all_nodes_share_a_job_evenly() {
+        let got = placed(&[queued(1, "p", 0)], &nodes(&["a", "b", "m"]));
+        assert_eq!(got, ["job_1: 0=ax240 1=bx240 2=mx240"]);
+    }
+
+    #[test]
+    fn shares_follow_the_cores() {
+        let mut nodes = nodes(&["a", "b"]);
+        nodes[0].cores = 6;
+        assert_eq!(placed(&[queued(1, "p", 0)], &nodes), ["job_1: 0=ax540 1=bx180"]);
+    }
+
+    #[test]
+    fn segments_of_a_split_are_disjoint_and_complete() {
+        let job = queued(1, "p", 0);
+        let placements = place(&[&job], &nodes(&["a", "b", "c", "d", "e", "f", "g"]));
+        let mut all: Vec<u32> =
+            placements[0].assignments.iter().flat_map(|a| a.segments.clone()).collect();
+        all.sort_unstable();
+        assert_eq!(all, (0..720).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn copies_own_everything() {
+        let mut job = queued(1, "p", 0);
+        job.spec.division = Division::Copy;
+        assert_eq!(placed(&[job], &nodes(&["a", "b"])), ["job_1: 0=ax720 1=bx720"]);
+    }
+
+    #[test]
+    fn the_master_is_left_out_where_asked() {
+        let mut job = queued(1, "p", 0);
+        job.spec.avoid_master = true;
+        let all = nodes(&["a", "m"]);
+        assert_eq!(placed(std::slice::from_ref(&job), &all), ["job_1: 0=ax720"]);
+        assert_eq!(placed(&[job], &nodes(&["m"])), ["job_1: 0=mx720"]);
+    }
+
+    #[test]
+    fn labels_choose_nodes() {
+        let mut job = queued(1, "p", 0);
+        job.spec.labels.insert("node/zone".into(), "x".into());
+        job.spec.labels.insert("team".into(), "shop".into());
+        let mut all = nodes(&["a", "b"]);
+        assert_eq!(placed(std::slice::from_ref(&job), &all), Vec::<String>::new());
+        all[1].labels.insert("zone".into(), "x".into());
+        assert_eq!(placed(&[job], &all), ["job_1: 0=bx720"]);
+    }
+
+    #[test]
+    fn first_in_first_out_within_a_project_and_fair_between_projects() {
+        let jobs = [queued(1, "p", 1), queued(2, "p", 1), queued(3, "q", 1)];
+        let got = placed(&jobs, &nodes(&["a"]));
+        assert_eq!(got, ["job_1: 0=ax720", "job_3: 0=ax720", "job_2: 0=ax720"]);
+    }
+
+    #[test]
+    fn a_job_that_waits_for_busy_nodes_is_not_overtaken() {
+        let mut jobs = vec![];
+        for number in 1..=4 {
+            let mut running = queued(number, "p", 1);
+            running.status = JobStatus::Running;
+            running.assignments = crate::master::fixture::assigned(&["a"]);
+            jobs.push(running);
+        }
+        jobs.push(queued(5, "q", 2));
+        jobs.push(queued(6, "q", 1));
+        assert_eq!(placed(&jobs, &nodes(&["a", "b"])), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_job_wider_than_the_cluster_stands_aside() {
+        let jobs = [queued(1, "p", 3), queued(2, "p", 1)];
+        assert_eq!(placed(&jobs, &nodes(&["a", "b"])), ["job_2: 0=ax720"]);
+    }
+
+    #[test]
+    fn an_aborted_job_is_not_placed() {
+        let mut job = queued(1, "p", 1);
+        job.abort = Some("enough".into());
+        assert_eq!(placed(&[job], &nodes(&["a"])), Vec::<String>::new());
+    }
+}

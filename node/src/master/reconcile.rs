@@ -1,0 +1,443 @@
+//! What is to be done now: the ledger's jobs against what the workers report. Pure, idempotent and
+//! without memory: carried out twice, or by another master, the result is the same, because each
+//! intent is either a command that the ledger refuses when it does not follow, or an order that a
+//! worker carries out once. It refuses to look at measurements; `aggregate` moves the cursors.
+//!
+//! ```text
+//! queued ──place──▶ preparing ──all ready, same plan──▶ running ──all over──▶ finalizing ─▶ finished
+//!   ▲                  │ node unable or lost               │ abort, crash, `fail` policy
+//!   └──────────────────┘                                   └─▶ stop all, then aborted or failed
+//! ```
+
+use std::collections::BTreeMap;
+
+use onrush_raft::ledger::job::{
+    Assignment, AssignmentState, Job, JobCommand, JobStatus, OnNodeLoss,
+};
+use onrush_raft::types::{JobId, PeerName, UnixMs};
+use onrush_scenario::shard::{EndReason, Plan, Problem};
+
+use super::place::{self, Candidate};
+use crate::control_wire::{Phase, ShardKey, ShardOrder, ShardReport, ToWorker};
+
+/// How long a shard may generate load after its master's last heartbeat.
+pub const LEASE_MS: u64 = 6_000;
+/// Beyond the lease, before the shard counts as lost: it must have stopped by any clock.
+pub const LEASE_MARGIN_MS: u64 = 2_000;
+/// From the commit of the start to the start: orders reach all nodes, clocks are converted.
+pub const START_DELAY_MS: u64 = 1_500;
+/// Times a job is prepared before nodes that cannot are its failure.
+pub const PREPARATIONS_MAX: u64 = 5;
+/// Ticks per sealed segment: a minute.
+pub const SEAL_TICKS: u64 = 60;
+/// Ticks that stay in the ledger behind a sealed minute, for those who follow a job live.
+pub const HOT_TICKS: usize = 30;
+/// An ended job's ticks are sealed after this time.
+pub const SEAL_ENDED_AFTER_MS: u64 = 60_000;
+
+/// A node that is or was a member.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Node {
+    pub candidate: Candidate,
+    /// A session is open and the worker has reported all that it knows in it.
+    pub reported: bool,
+    /// Since the last heartbeat was sent to it, or since this master leads if none was.
+    pub silent_ms: u64,
+}
+
+impl Node {
+    fn is_lost(&self) -> bool {
+        !self.reported && self.silent_ms > LEASE_MS + LEASE_MARGIN_MS
+    }
+}
+
+/// All that the decision depends on.
+pub struct View<'a> {
+    pub now: UnixMs,
+    /// Jobs that have not ended, oldest first.
+    pub live: &'a [&'a Job],
+    /// Ended jobs whose ticks are not all sealed.
+    pub unsealed: &'a [&'a Job],
+    /// By peer; those removed from the cluster are absent.
+    pub nodes: &'a BTreeMap<PeerName, Node>,
+    /// What the workers with an open session last said.
+    pub reports: &'a BTreeMap<PeerName, Vec<ShardReport>>,
+}
+
+/// How a job is to end; the verdict on a finished one is made from its measurements.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ending {
+    pub status: JobStatus,
+    pub reason: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Intent {
+    Propose(JobCommand),
+    /// Sum up, keep the report, and finish the job in one command.
+    Conclude {
+        job: JobId,
+        ending: Ending,
+    },
+    /// Put ticks `from..=to` into a blob.
+    Seal {
+        job: JobId,
+        from: u64,
+        to: u64,
+    },
+    Order {
+        peer: PeerName,
+        order: ToWorker,
+    },
+}
+
+#[must_use]
+pub fn reconcile(view: &View<'_>) -> Vec<Intent> {
+    let mut intents = Vec::new();
+    for job in view.live {
+        match job.status {
+            JobStatus::Queued => {}
+            JobStatus::Preparing => preparing(view, job, &mut intents),
+            JobStatus::Running => running(view, job, &mut intents),
+            JobStatus::Finalizing => conclude(job, JobStatus::Finished, "", &mut intents),
+            _ => {}
+        }
+        seal_live(job, &mut intents);
+    }
+    queue(view, &mut intents);
+    for job in view.unsealed {
+        seal_ended(view, job, &mut intents);
+    }
+    release(view, &mut intents);
+    intents
+}
+
+fn queue(view: &View<'_>, intents: &mut Vec<Intent>) {
+    let candidates: Vec<Candidate> =
+        view.nodes.values().filter(|n| n.reported).map(|n| n.candidate.clone()).collect();
+    for job in view.live.iter().filter(|job| job.status == JobStatus::Queued) {
+        if let Some(wish) = &job.abort {
+            conclude(job, JobStatus::Aborted, wish, intents);
+        } else if job.epoch >= PREPARATIONS_MAX {
+            let last = job.events.iter().rev().find_map(|e| e.what.strip_prefix("queued again: "));
+            let why = last.unwrap_or("no node could prepare it");
+            let reason = format!("given up after {} preparations: {why}", job.epoch);
+            conclude(job, JobStatus::Failed, &reason, intents);
+        }
+    }
+    let placeable: Vec<&Job> = view
+        .live
+        .iter()
+        .copied()
+        .filter(|job| job.epoch < PREPARATIONS_MAX || job.status != JobStatus::Queued)
+        .collect();
+    for placement in place::place(&placeable, &candidates) {
+        let place::Placement { job: id, assignments } = placement;
+        intents.push(Intent::Propose(JobCommand::Prepare { id, assignments }));
+    }
+}
+
+fn preparing(view: &View<'_>, job: &Job, intents: &mut Vec<Intent>) {
+    if let Some(wish) = &job.abort {
+        if stop_all(view, job, wish, intents) {
+            conclude(job, JobStatus::Aborted, wish, intents);
+        }
+        return;
+    }
+    let mut plans: Vec<(&Assignment, &str)> = Vec::new();
+    for assignment in &job.assignments {
+        let Some(node) = view.nodes.get(&assignment.node) else {
+            return requeue(job, format!("{} left the cluster", assignment.node), intents);
+        };
+        if node.is_lost() {
+            return requeue(job, format!("{} was lost", node.candidate.name), intents);
+        }
+        match report(view, job, assignment).map(|report| &report.phase) {
+            None if node.reported => intents.push(Intent::Order {
+                peer: assignment.node.clone(),
+                order: ToWorker::Prepare(Box::new(order(job, assignment))),
+            }),
+            None | Some(Phase::Preparing) => {}
+            Some(Phase::Ready { plan }) => plans.push((assignment, plan)),
+            Some(Phase::Failed { problem }) => {
+                let reason = problem_text(problem);
+                return conclude(job, JobStatus::Failed, &reason, intents);
+            }
+            Some(Phase::Unable { reason } | Phase::Gone { reason }) => {
+                return requeue(job, format!("{}: {reason}", node.candidate.name), intents);
+            }
+            Some(Phase::Running | Phase::Ended { .. }) => {
+                let name = &node.candidate.name;
+                return requeue(job, format!("{name} ended before the start"), intents);
+            }
+        }
+    }
+    if plans.len() == job.assignments.len() && !plans.is_empty() {
+        start(view, job, &plans, intents);
+    }
+}
+
+/// All shards are ready: they start together, if they are going to do the same.
+fn start(view: &View<'_>, job: &Job, plans: &[(&Assignment, &str)], intents: &mut Vec<Intent>) {
+    let hash = |plan: &str| serde_json::from_str::<Plan>(plan).map(|plan| plan.plan_hash);
+    let name = |a: &Assignment| {
+        view.nodes.get(&a.node).map_or_else(|| a.node.0.clone(), |n| n.candidate.name.clone())
+    };
+    let (first, plan) = plans[0];
+    for (other, theirs) in plans {
+        match (hash(plan), hash(theirs)) {
+            (Ok(a), Ok(b)) if a == b => {}
+            (Ok(a), Ok(b)) => {
+                let reason = format!(
+                    "the shards would not run the same test: shard {} on {} has plan {b}, \
+                     shard {} on {} has plan {a}",
+                    other.shard,
+                    name(other),
+                    first.shard,
+                    name(first),
+                );
+                return conclude(job, JobStatus::Failed, &reason, intents);
+            }
+            _ => {
+                let reason =
+                    format!("shard {} on {} sent an unreadable plan", other.shard, name(other));
+                return conclude(job, JobStatus::Failed, &reason, intents);
+            }
+        }
+    }
+    intents.push(Intent::Propose(JobCommand::Start {
+        id: job.id.clone(),
+        start_at: view.now + START_DELAY_MS,
+        plan: plan.to_owned(),
+    }));
+}
+
+fn running(view: &View<'_>, job: &Job, intents: &mut Vec<Intent>) {
+    let at_unix_us = job.start_at.unwrap_or_default().saturating_mul(1_000);
+    for assignment in active(job) {
+        let key = key(job, assignment);
+        let Some(report) = report(view, job, assignment) else {
+            if let Some(reason) = lost(view, assignment) {
+                intents.push(shard_lost(key, reason));
+            }
+            continue;
+        };
+        let delivered = assignment.cursor >= report.newest;
+        match &report.phase {
+            Phase::Ready { .. } if job.abort.is_none() => intents.push(Intent::Order {
+                peer: assignment.node.clone(),
+                order: ToWorker::Start { key, at_unix_us },
+            }),
+            Phase::Ended { reason } if delivered && was_cut_off(reason) => {
+                let reason = "its node was cut off from every master".to_owned();
+                intents.push(shard_lost(key, reason));
+            }
+            Phase::Ended { .. } if delivered => {
+                intents.push(Intent::Propose(JobCommand::ShardDone {
+                    id: key.job,
+                    shard: key.shard,
+                    epoch: key.epoch,
+                    final_seq: report.newest,
+                }));
+            }
+            Phase::Gone { reason } | Phase::Unable { reason } if delivered => {
+                intents.push(shard_lost(key, reason.clone()));
+            }
+            Phase::Failed { problem } if delivered => {
+                intents.push(shard_lost(key, problem_text(problem)));
+            }
+            _ => {}
+        }
+    }
+    ending(view, job, intents);
+}
+
+/// Whether, and how, a running job comes to its end.
+fn ending(view: &View<'_>, job: &Job, intents: &mut Vec<Intent>) {
+    let early = job.abort.as_ref().map(|wish| (JobStatus::Aborted, wish.clone())).or_else(|| {
+        let crash = job.assignments.iter().find_map(|a| match &report(view, job, a)?.phase {
+            Phase::Failed { problem } => Some(problem_text(problem)),
+            _ => None,
+        });
+        let loss = job.assignments.iter().find_map(|a| match &a.state {
+            AssignmentState::Lost { reason } if job.spec.on_node_loss == OnNodeLoss::Fail => {
+                Some(format!("shard {} was lost: {reason}", a.shard))
+            }
+            _ => None,
+        });
+        crash.or(loss).map(|reason| (JobStatus::Failed, reason))
+    });
+    if let Some((status, reason)) = early {
+        if stop_all(view, job, &reason, intents) {
+            conclude(job, status, &reason, intents);
+        }
+        return;
+    }
+    if active(job).next().is_some() {
+        return;
+    }
+    let lost = |a: &Assignment| matches!(a.state, AssignmentState::Lost { .. });
+    if job.assignments.iter().all(lost) {
+        let reasons: Vec<String> = job
+            .assignments
+            .iter()
+            .filter_map(|a| match &a.state {
+                AssignmentState::Lost { reason } => Some(format!("shard {}: {reason}", a.shard)),
+                _ => None,
+            })
+            .collect();
+        let reason = format!("all shards were lost: {}", reasons.join("; "));
+        conclude(job, JobStatus::Lost, &reason, intents);
+    } else {
+        intents.push(Intent::Propose(JobCommand::Finalize { id: job.id.clone() }));
+    }
+}
+
+/// Tells every living shard to stop. True once none can be alive and all delivered its frames.
+fn stop_all(view: &View<'_>, job: &Job, reason: &str, intents: &mut Vec<Intent>) -> bool {
+    let mut over = true;
+    for assignment in active(job) {
+        match report(view, job, assignment) {
+            Some(report) if report.phase.is_live() => {
+                over = false;
+                intents.push(Intent::Order {
+                    peer: assignment.node.clone(),
+                    order: ToWorker::Stop { key: key(job, assignment), reason: reason.to_owned() },
+                });
+            }
+            // While it runs, its last frames become ticks first; before, there are none.
+            Some(report) => {
+                let delivered = assignment.cursor >= report.newest;
+                over &= delivered || job.status == JobStatus::Preparing;
+            }
+            None => {
+                let unknown = view.nodes.get(&assignment.node).is_some_and(|node| node.reported);
+                over &= unknown || lost(view, assignment).is_some();
+            }
+        }
+    }
+    over
+}
+
+/// Why an active shard of a running job, of which nothing is reported, is gone for good.
+fn lost(view: &View<'_>, assignment: &Assignment) -> Option<String> {
+    let Some(node) = view.nodes.get(&assignment.node) else {
+        return Some("its node left the cluster".to_owned());
+    };
+    if node.reported {
+        return Some(format!("{} does not know it any more", node.candidate.name));
+    }
+    node.is_lost().then(|| {
+        format!("{} was not reached for {} s", node.candidate.name, node.silent_ms / 1_000)
+    })
+}
+
+fn seal_live(job: &Job, intents: &mut Vec<Intent>) {
+    let Some(first) = job.ticks.first() else { return };
+    if job.ticks.len() >= SEAL_TICKS as usize + HOT_TICKS {
+        let (from, to) = (first.number, first.number + SEAL_TICKS - 1);
+        intents.push(Intent::Seal { job: job.id.clone(), from, to });
+    }
+}
+
+fn seal_ended(view: &View<'_>, job: &Job, intents: &mut Vec<Intent>) {
+    let ended = job.ended_at.unwrap_or(view.now);
+    if let (Some(first), Some(last)) = (job.ticks.first(), job.ticks.last())
+        && view.now >= ended + SEAL_ENDED_AFTER_MS
+    {
+        let (from, to) = (first.number, last.number);
+        intents.push(Intent::Seal { job: job.id.clone(), from, to });
+    }
+}
+
+/// Shards that the ledger has no use for: of ended or unknown jobs, of earlier preparations, and
+/// those declared lost.
+fn release(view: &View<'_>, intents: &mut Vec<Intent>) {
+    for (peer, reports) in view.reports {
+        for report in reports {
+            let job = view.live.iter().find(|job| job.id == report.key.job);
+            let held = job.and_then(|job| {
+                job.assignments.iter().find(|a| {
+                    a.shard == report.key.shard && a.epoch == report.key.epoch && &a.node == peer
+                })
+            });
+            let wanted = held.is_some_and(|a| !matches!(a.state, AssignmentState::Lost { .. }));
+            // A crash is the job's failure as long as it runs: its report is the only witness.
+            let witness = held.is_some() && matches!(report.phase, Phase::Failed { .. });
+            if !wanted && !witness {
+                let order = ToWorker::Release { key: report.key.clone() };
+                intents.push(Intent::Order { peer: peer.clone(), order });
+            }
+        }
+    }
+}
+
+fn active(job: &Job) -> impl Iterator<Item = &Assignment> {
+    job.assignments.iter().filter(|a| a.state == AssignmentState::Active)
+}
+
+fn key(job: &Job, assignment: &Assignment) -> ShardKey {
+    ShardKey { job: job.id.clone(), shard: assignment.shard, epoch: assignment.epoch }
+}
+
+fn report<'a>(view: &View<'a>, job: &Job, assignment: &Assignment) -> Option<&'a ShardReport> {
+    let of_node = view.reports.get(&assignment.node)?;
+    of_node.iter().find(|report| {
+        report.key.job == job.id
+            && report.key.shard == assignment.shard
+            && report.key.epoch == assignment.epoch
+    })
+}
+
+fn order(job: &Job, assignment: &Assignment) -> ShardOrder {
+    ShardOrder {
+        key: key(job, assignment),
+        segments_total: place::segments_total(job),
+        segments: assignment.segments.clone(),
+        seed: job.spec.seed,
+        simulation: job.spec.simulation.clone(),
+        files: job.spec.files.clone(),
+        parameters: job.spec.parameters.clone(),
+        environment: job.spec.environment.clone(),
+        record_arrivals: job.spec.record_arrivals,
+        max_duration_ms: job.spec.max_duration_ms,
+    }
+}
+
+fn conclude(job: &Job, status: JobStatus, reason: &str, intents: &mut Vec<Intent>) {
+    let ending = Ending { status, reason: reason.to_owned() };
+    intents.push(Intent::Conclude { job: job.id.clone(), ending });
+}
+
+fn requeue(job: &Job, reason: String, intents: &mut Vec<Intent>) {
+    intents.push(Intent::Propose(JobCommand::Requeue { id: job.id.clone(), reason }));
+}
+
+fn shard_lost(key: ShardKey, reason: String) -> Intent {
+    let ShardKey { job: id, shard, epoch } = key;
+    Intent::Propose(JobCommand::ShardLost { id, shard, epoch, reason })
+}
+
+/// The shard stopped because its lease ran out: what it still had to do was not done.
+fn was_cut_off(reason: &str) -> bool {
+    matches!(serde_json::from_str(reason), Ok(EndReason::LeaseExpired))
+}
+
+/// `main.js:3:7: … is not a function`, with the excerpt below.
+fn problem_text(json: &str) -> String {
+    let Ok(problem) = serde_json::from_str::<Problem>(json) else { return json.to_owned() };
+    let mut text = String::new();
+    if let Some(file) = &problem.file {
+        text.push_str(file);
+        for place in [problem.line, problem.column].into_iter().flatten() {
+            text.push_str(&format!(":{place}"));
+        }
+        text.push_str(": ");
+    }
+    text.push_str(&problem.message);
+    if let Some(excerpt) = &problem.excerpt {
+        text.push('\n');
+        text.push_str(excerpt);
+    }
+    text
+}

@@ -1,0 +1,69 @@
+//! What the repository does unasked: a voter pulls everything the ledger refers to; everyone
+//! deletes what nothing refers to, after a grace period.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::{Repository, blocking, gc};
+
+/// Between two looks at what is missing.
+const SYNC_PERIOD: Duration = Duration::from_secs(5);
+/// Looks between two collections.
+const SYNCS_PER_COLLECTION: u32 = 60;
+/// Blobs pulled in one round; the next round goes on.
+const PULLS_PER_ROUND: usize = 64;
+
+impl Repository {
+    /// Runs until `stop`.
+    pub async fn upkeep(self: Arc<Self>, stop: CancellationToken) {
+        let mut unreferenced = gc::Unreferenced::default();
+        let mut round: u32 = 0;
+        while stop.run_until_cancelled(tokio::time::sleep(SYNC_PERIOD)).await.is_some() {
+            round = round.wrapping_add(1);
+            self.sync().await;
+            if round.is_multiple_of(SYNCS_PER_COLLECTION) {
+                self.collect(&mut unreferenced).await;
+            }
+        }
+    }
+
+    async fn sync(&self) {
+        let Ok(cluster) = self.cluster() else { return };
+        let voter = cluster.raft_id().is_some_and(|id| cluster.voters().contains(&id));
+        if !voter {
+            return;
+        }
+        let store = self.store.clone();
+        let Ok(present) = blocking(move || store.list()).await else { return };
+        let missing = gc::missing(&present, &cluster.ledger().referenced());
+        for content in missing.iter().take(PULLS_PER_ROUND) {
+            if let Err(error) = self.ensure(content, &[]).await {
+                tracing::debug!(%content, %error, "not pulled yet");
+            }
+        }
+    }
+
+    async fn collect(&self, unreferenced: &mut gc::Unreferenced) {
+        let Ok(cluster) = self.cluster() else { return };
+        // Before it belongs to a cluster, a node does not know what is referred to.
+        if cluster.cluster_id().is_none() || !cluster.ledger().is_open() {
+            return;
+        }
+        let (now, referenced) = (cluster.clock().now_ms(), cluster.ledger().referenced());
+        let store = self.store.clone();
+        let Ok(present) = blocking(move || store.list()).await else { return };
+        let in_use: BTreeSet<_> = {
+            let pulls = self.pulls.lock().unwrap_or_else(PoisonError::into_inner);
+            pulls.keys().cloned().collect()
+        };
+        let expired = unreferenced.expired(&present, &referenced, &in_use, now);
+        let store = self.store.clone();
+        let removed = blocking(move || expired.iter().try_for_each(|id| store.remove(id))).await;
+        if let Err(error) = removed {
+            tracing::warn!(%error, "unreferenced blobs stay");
+        }
+    }
+}

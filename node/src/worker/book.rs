@@ -1,0 +1,338 @@
+//! What this node was ordered to run, and how far each shard is. Pure: orders and the children's
+//! events go in, [`Act`]s come out. It refuses orders of a lower term than the highest it has seen,
+//! and of a lower epoch of a shard than it knows: two masters can never both drive a job.
+
+use std::collections::BTreeMap;
+
+use onrush_scenario::shard::{EndReason, Plan, Problem};
+
+use crate::control_wire::{CONTROL_VERSION, Phase, ShardKey, ShardOrder, ShardReport, ToWorker};
+
+/// Shards known at a time, ended ones that wait for their release included.
+pub const SHARDS_MAX: usize = 64;
+
+/// What the shell is to carry out, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// Fetch the files and start the child.
+    Launch(Box<ShardOrder>),
+    /// `at_unix_us`: by the master's wall clock.
+    Start { key: ShardKey, at_unix_us: u64 },
+    /// Ask the child to end; kill it if it has not within a second.
+    Stop { key: ShardKey, reason: String },
+    /// End the child's process group now.
+    Kill { key: ShardKey },
+    /// Send the frames after `cursor` in this session.
+    Resend { key: ShardKey, cursor: u64 },
+    /// Frames up to `cursor` are committed.
+    Free { key: ShardKey, cursor: u64 },
+    /// Remove all but the logs.
+    Discard { key: ShardKey },
+    /// Tell the master how all shards are.
+    Report,
+}
+
+/// What happens to a shard on this node.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Happening {
+    Ready(Box<Plan>),
+    /// The newest frame in the spool.
+    Framed(u64),
+    Finished(EndReason),
+    Failed(Problem),
+    /// Files could not be fetched, or no process started.
+    Unable(String),
+    /// The process is gone, for whatever reason.
+    Exited(String),
+}
+
+#[derive(Debug)]
+struct Entry {
+    phase: Phase,
+    newest: u64,
+    stopping: bool,
+}
+
+#[derive(Debug, Default)]
+pub struct Book {
+    term: u64,
+    leader: u64,
+    shards: BTreeMap<ShardKey, Entry>,
+}
+
+impl Book {
+    /// The first message of a session.
+    ///
+    /// # Errors
+    /// A lower term than the highest seen, another leader of the same term, another version, or
+    /// something other than `Hello`: the session is refused.
+    pub fn hello(&mut self, message: &ToWorker) -> Result<(), String> {
+        let ToWorker::Hello { version, term, leader } = message else {
+            return Err("a session begins with hello".to_owned());
+        };
+        if *version != CONTROL_VERSION {
+            return Err(format!(
+                "control protocol {version} is not this node's, {CONTROL_VERSION}"
+            ));
+        }
+        if !self.follows(*term, *leader) {
+            return Err(format!("term {term} is over: this node has seen term {}", self.term));
+        }
+        (self.term, self.leader) = (*term, *leader);
+        Ok(())
+    }
+
+    /// Whether orders of this master count.
+    #[must_use]
+    pub fn follows(&self, term: u64, leader: u64) -> bool {
+        term > self.term || (term == self.term && (self.leader == leader || self.term == 0))
+    }
+
+    #[must_use]
+    pub fn term(&self) -> u64 {
+        self.term
+    }
+
+    /// A shard found on disk after a restart of the node.
+    pub fn recall(&mut self, report: ShardReport) {
+        let ShardReport { key, phase, newest } = report;
+        self.shards.insert(key, Entry { phase, newest, stopping: false });
+    }
+
+    #[must_use]
+    pub fn reports(&self) -> Vec<ShardReport> {
+        let report = |(key, entry): (&ShardKey, &Entry)| ShardReport {
+            key: key.clone(),
+            phase: entry.phase.clone(),
+            newest: entry.newest,
+        };
+        self.shards.iter().map(report).collect()
+    }
+
+    #[must_use]
+    pub fn report(&self, key: &ShardKey) -> Option<ShardReport> {
+        let entry = self.shards.get(key)?;
+        Some(ShardReport { key: key.clone(), phase: entry.phase.clone(), newest: entry.newest })
+    }
+
+    /// How many shards have a process, or are about to.
+    #[must_use]
+    pub fn live(&self) -> usize {
+        self.shards.values().filter(|entry| entry.phase.is_live()).count()
+    }
+
+    /// An order of the session's master; the session was checked with [`Book::follows`].
+    pub fn obey(&mut self, order: ToWorker) -> Vec<Act> {
+        match order {
+            ToWorker::Prepare(order) => self.prepare(order),
+            ToWorker::Start { key, at_unix_us } => match self.shards.get_mut(&key) {
+                Some(entry) if matches!(entry.phase, Phase::Ready { .. }) && !entry.stopping => {
+                    entry.phase = Phase::Running;
+                    vec![Act::Start { key, at_unix_us }, Act::Report]
+                }
+                _ => Vec::new(),
+            },
+            ToWorker::Stop { key, reason } => match self.shards.get_mut(&key) {
+                Some(entry) if entry.phase.is_live() && !entry.stopping => {
+                    entry.stopping = true;
+                    vec![Act::Stop { key, reason }]
+                }
+                _ => Vec::new(),
+            },
+            ToWorker::Resume { key, cursor } if self.shards.contains_key(&key) => {
+                vec![Act::Resend { key, cursor }]
+            }
+            ToWorker::Ack { key, cursor } if self.shards.contains_key(&key) => {
+                vec![Act::Free { key, cursor }]
+            }
+            ToWorker::Release { key } => self.release(&key),
+            ToWorker::Resume { .. }
+            | ToWorker::Ack { .. }
+            | ToWorker::Hello { .. }
+            | ToWorker::Heartbeat { .. }
+            | ToWorker::Probed { .. } => Vec::new(),
+        }
+    }
+
+    fn prepare(&mut self, order: Box<ShardOrder>) -> Vec<Act> {
+        let key = order.key.clone();
+        let same = |other: &ShardKey| other.job == key.job && other.shard == key.shard;
+        if self.shards.keys().any(|other| same(other) && other.epoch >= key.epoch) {
+            return Vec::new();
+        }
+        let older: Vec<ShardKey> = self.shards.keys().filter(|k| same(k)).cloned().collect();
+        let mut acts: Vec<Act> = older.iter().flat_map(|key| self.release(key)).collect();
+        acts.retain(|act| *act != Act::Report);
+        let phase = if self.shards.len() < SHARDS_MAX {
+            acts.push(Act::Launch(order));
+            Phase::Preparing
+        } else {
+            Phase::Unable { reason: format!("it has {SHARDS_MAX} shards already") }
+        };
+        self.shards.insert(key, Entry { phase, newest: 0, stopping: false });
+        acts.push(Act::Report);
+        acts
+    }
+
+    fn release(&mut self, key: &ShardKey) -> Vec<Act> {
+        let Some(entry) = self.shards.remove(key) else { return Vec::new() };
+        let mut acts = Vec::new();
+        if entry.phase.is_live() {
+            acts.push(Act::Kill { key: key.clone() });
+        }
+        acts.extend([Act::Discard { key: key.clone() }, Act::Report]);
+        acts
+    }
+
+    /// What the child, or its absence, says. Of a shard already released nothing follows.
+    pub fn happened(&mut self, key: &ShardKey, happening: Happening) -> Vec<Act> {
+        let Some(entry) = self.shards.get_mut(key) else { return Vec::new() };
+        if let Happening::Framed(newest) = happening {
+            entry.newest = entry.newest.max(newest);
+            return Vec::new();
+        }
+        if !entry.phase.is_live() {
+            return Vec::new();
+        }
+        entry.phase = match happening {
+            Happening::Ready(plan) if entry.phase == Phase::Preparing => {
+                Phase::Ready { plan: json(&plan) }
+            }
+            Happening::Ready(_) | Happening::Framed(_) => return Vec::new(),
+            Happening::Finished(reason) => Phase::Ended { reason: json(&reason) },
+            Happening::Failed(problem) => Phase::Failed { problem: json(&problem) },
+            Happening::Unable(reason) => Phase::Unable { reason },
+            Happening::Exited(reason) => Phase::Gone { reason },
+        };
+        vec![Act::Report]
+    }
+}
+
+fn json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).expect("the shard's messages came as JSON")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    use onrush_raft::types::JobId;
+
+    fn key(epoch: u64) -> ShardKey {
+        ShardKey { job: JobId("job_1".into()), shard: 0, epoch }
+    }
+
+    fn order(epoch: u64) -> Box<ShardOrder> {
+        Box::new(ShardOrder {
+            key: key(epoch),
+            segments_total: 720,
+            segments: vec![0],
+            seed: 1,
+            simulation: "main.js".into(),
+            files: BTreeMap::new(),
+            parameters: BTreeMap::new(),
+            environment: BTreeMap::new(),
+            record_arrivals: false,
+            max_duration_ms: None,
+        })
+    }
+
+    fn plan() -> Box<Plan> {
+        Box::new(Plan {
+            plan_hash: "h".into(),
+            simulation: "main".into(),
+            scenarios: vec![],
+            injection_us: 0,
+            max_duration_us: None,
+            assertions: serde_json::Value::Null,
+        })
+    }
+
+    fn hello(term: u64, leader: u64) -> ToWorker {
+        ToWorker::Hello { version: CONTROL_VERSION, term, leader }
+    }
+
+    #[test]
+    fn lower_terms_are_refused() {
+        let mut book = Book::default();
+        assert_eq!(book.hello(&hello(5, 1)), Ok(()));
+        assert_eq!(
+            book.hello(&hello(4, 2)),
+            Err("term 4 is over: this node has seen term 5".into())
+        );
+        assert!(book.hello(&hello(5, 2)).is_err());
+        assert_eq!(book.hello(&hello(6, 2)), Ok(()));
+        assert!(!book.follows(5, 1));
+        assert!(book.follows(6, 2));
+    }
+
+    #[test]
+    fn a_shard_goes_its_way_once() {
+        let mut book = Book::default();
+        let launch = vec![Act::Launch(order(1)), Act::Report];
+        assert_eq!(book.obey(ToWorker::Prepare(order(1))), launch);
+        assert_eq!(book.obey(ToWorker::Prepare(order(1))), vec![]);
+        let start = ToWorker::Start { key: key(1), at_unix_us: 7 };
+        assert_eq!(book.obey(start.clone()), vec![]);
+        assert_eq!(book.happened(&key(1), Happening::Ready(plan())), vec![Act::Report]);
+        let started = vec![Act::Start { key: key(1), at_unix_us: 7 }, Act::Report];
+        assert_eq!(book.obey(start.clone()), started);
+        assert_eq!(book.obey(start), vec![]);
+        assert_eq!(book.happened(&key(1), Happening::Framed(3)), vec![]);
+        let end = Happening::Finished(EndReason::Completed);
+        assert_eq!(book.happened(&key(1), end), vec![Act::Report]);
+        assert_eq!(book.happened(&key(1), Happening::Exited("exit 0".into())), vec![]);
+        let phase = Phase::Ended { reason: "\"completed\"".into() };
+        assert_eq!(book.reports(), vec![ShardReport { key: key(1), phase, newest: 3 }]);
+        let discard = vec![Act::Discard { key: key(1) }, Act::Report];
+        assert_eq!(book.obey(ToWorker::Release { key: key(1) }), discard);
+        assert_eq!(book.reports(), vec![]);
+    }
+
+    #[test]
+    fn a_higher_epoch_takes_the_place_of_a_lower_one_and_never_the_reverse() {
+        let mut book = Book::default();
+        book.obey(ToWorker::Prepare(order(1)));
+        assert_eq!(
+            book.obey(ToWorker::Prepare(order(2))),
+            vec![
+                Act::Kill { key: key(1) },
+                Act::Discard { key: key(1) },
+                Act::Launch(order(2)),
+                Act::Report
+            ]
+        );
+        assert_eq!(book.obey(ToWorker::Prepare(order(1))), vec![]);
+    }
+
+    #[test]
+    fn a_death_without_a_word_is_reported() {
+        let mut book = Book::default();
+        book.obey(ToWorker::Prepare(order(1)));
+        let exit = Happening::Exited("killed by signal 9".into());
+        assert_eq!(book.happened(&key(1), exit), vec![Act::Report]);
+        let phase = Phase::Gone { reason: "killed by signal 9".into() };
+        assert_eq!(book.report(&key(1)).unwrap().phase, phase);
+    }
+
+    #[test]
+    fn stop_is_carried_out_once_and_forbids_a_start() {
+        let mut book = Book::default();
+        book.obey(ToWorker::Prepare(order(1)));
+        book.happened(&key(1), Happening::Ready(plan()));
+        let stop = ToWorker::Stop { key: key(1), reason: "aborted".into() };
+        let acts = vec![Act::Stop { key: key(1), reason: "aborted".into() }];
+        assert_eq!(book.obey(stop.clone()), acts);
+        assert_eq!(book.obey(stop), vec![]);
+        assert_eq!(book.obey(ToWorker::Start { key: key(1), at_unix_us: 1 }), vec![]);
+    }
+
+    #[test]
+    fn orders_for_unknown_shards_do_nothing() {
+        let mut book = Book::default();
+        assert_eq!(book.obey(ToWorker::Resume { key: key(1), cursor: 0 }), vec![]);
+        assert_eq!(book.obey(ToWorker::Ack { key: key(1), cursor: 0 }), vec![]);
+        assert_eq!(book.obey(ToWorker::Release { key: key(1) }), vec![]);
+    }
+}
