@@ -1,0 +1,320 @@
+//! Carries out the forming rules: looks at the neighbourhood four times a second and on every
+//! change, asks [`Bootstrap`] what to do, and does it. One task; remembers nothing that the rules,
+//! the ledger and `cluster.json` do not.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use onrush_raft::bootstrap::{
+    Action, Binding, Bootstrap, OwnCluster, PeerSeen, PeerState, View, Waiting,
+};
+use onrush_raft::consensus::NodeInfo;
+use onrush_raft::ledger::command::Command;
+use onrush_raft::ledger::member::{ClusterState, FOUNDER, MemberCommand};
+use onrush_raft::types::{ClusterId, PeerName};
+use rand::Rng as _;
+
+use super::data_dir::{ClusterFile, Founding};
+use super::handle::{Cluster as _, ClusterError};
+use super::member::{Bound, Membership};
+use super::members;
+use crate::net::{Mesh as _, PeerView};
+use crate::wire::{ClusterReply, ClusterRequest};
+
+const ROUND: Duration = Duration::from_millis(250);
+/// A member that is asked to admit this node may have to wait for a leader.
+const JOIN_TIMEOUT: Duration = Duration::from_secs(8);
+/// Between two times that the same trouble is logged.
+const REPEAT_MS: u64 = 10_000;
+/// Without `--expect`, so long a silence deserves an explanation.
+const ALONE_MS: u64 = 15_000;
+
+/// Runs until the membership stops.
+pub(super) async fn run(membership: Arc<Membership>) {
+    let mut driver = Driver { rules: Bootstrap::default(), said: (String::new(), 0) };
+    let mut round = tokio::time::interval(ROUND);
+    round.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let stop = membership.stop.clone();
+    let Some(mut peers) = membership.net().map(|mesh| mesh.peers()) else { return };
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = round.tick() => {}
+            _ = peers.changed() => {}
+        }
+        peers.borrow_and_update();
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = driver.step(&membership) => {}
+        }
+    }
+}
+
+struct Driver {
+    rules: Bootstrap,
+    /// What was logged last, and when.
+    said: (String, u64),
+}
+
+impl Driver {
+    async fn step(&mut self, membership: &Arc<Membership>) {
+        let view = view(membership);
+        announce(membership, &view);
+        if let Some(bound) = membership.bound.load_full() {
+            if was_removed(&bound) {
+                self.detach(membership, &bound).await;
+                return;
+            }
+            self.owe(membership, &bound).await;
+        }
+        let action = self.rules.decide(&view);
+        let words = words(&action, view.now_ms);
+        membership.waiting.store(Arc::new(words.clone()));
+        self.log(membership, &words);
+        let result = match action {
+            Action::Wait(_) | Action::Conflict { .. } => Ok(()),
+            Action::Join { cluster, via } => join(membership, cluster, via).await,
+            Action::Found { expect, min_open } => found(membership, expect, min_open).await,
+            Action::Open => member_command(membership, MemberCommand::Open).await,
+            Action::Dissolve { into } => {
+                member_command(membership, MemberCommand::Dissolve { into }).await
+            }
+            Action::Release { .. } => {
+                membership.release(None).await.map_err(|error| error.to_string())
+            }
+        };
+        if let Err(why) = result {
+            self.log(membership, &why);
+        }
+    }
+
+    /// What a node that is bound still owes its cluster: the founder `Genesis`, others `Bound`.
+    async fn owe(&mut self, membership: &Arc<Membership>, bound: &Bound) {
+        let ledger = bound.consensus.ledger();
+        let founding = membership.cluster_file().and_then(|file| file.founding);
+        if let (Some(founding), ClusterState::None) = (founding, &ledger.cluster().state) {
+            if bound.raft_id == FOUNDER {
+                genesis(membership, bound, founding).await;
+            }
+            return;
+        }
+        let known = ledger.member(bound.raft_id).is_some_and(|member| member.bound);
+        if known || bound.raft_id == FOUNDER {
+            return;
+        }
+        let request =
+            ClusterRequest::Bound { cluster: bound.cluster.clone(), raft_id: bound.raft_id };
+        for peer in fellows(membership, &bound.cluster) {
+            if let Ok(ClusterReply::Done) = membership.ask(&peer, &request, JOIN_TIMEOUT).await {
+                return;
+            }
+        }
+        self.log(membership, "no member of the cluster could record this node yet");
+    }
+
+    async fn detach(&mut self, membership: &Arc<Membership>, bound: &Bound) {
+        self.log(membership, "this node was removed from its cluster; it will ask to rejoin");
+        let file = membership.cluster_file().map(|file| ClusterFile { raft_id: None, ..file });
+        if let Err(error) = membership.release(file).await {
+            tracing::error!(%error, cluster = %bound.cluster, "cannot leave the cluster");
+        }
+    }
+
+    /// Once when it changes, and again after a while.
+    fn log(&mut self, membership: &Membership, words: &str) {
+        let now = membership.config.clock.now_ms();
+        let again = now.saturating_sub(self.said.1) >= REPEAT_MS;
+        if words.is_empty() || (self.said.0 == words && !again) {
+            return;
+        }
+        tracing::info!("{words}");
+        self.said = (words.to_owned(), now);
+    }
+}
+
+fn was_removed(bound: &Bound) -> bool {
+    bound.consensus.ledger().member(bound.raft_id).is_some_and(|member| member.removed)
+}
+
+/// Members of a cluster that can be asked now.
+fn fellows(membership: &Membership, cluster: &ClusterId) -> Vec<PeerName> {
+    let mut fellows: Vec<PeerName> = Vec::new();
+    for view in membership.views() {
+        let same = view.record.as_ref().is_some_and(|r| r.cluster.as_ref() == Some(cluster));
+        if view.connected && same && view.peer != membership.config.peer {
+            fellows.push(view.peer);
+        }
+    }
+    fellows
+}
+
+fn view(membership: &Membership) -> View {
+    let bound = membership.bound.load_full();
+    let own = bound.as_ref().map(|bound| {
+        let ledger = bound.consensus.ledger();
+        OwnCluster {
+            leader: bound.consensus.leadership().borrow().is_me,
+            cluster: ledger.cluster().clone(),
+            bound_members: u32::try_from(ledger.bound_members()).unwrap_or(u32::MAX),
+            voters: u32::try_from(ledger.voters().len()).unwrap_or(u32::MAX),
+        }
+    });
+    let peers = membership.views();
+    let peers = peers.iter().filter(|peer| peer.connected && peer.peer != membership.config.peer);
+    View {
+        now_ms: membership.config.clock.now_ms(),
+        me: membership.config.peer.clone(),
+        expect: membership.config.expect,
+        binding: ClusterFile::binding(membership.cluster_file().as_ref()),
+        own,
+        peers: peers.map(seen).collect(),
+    }
+}
+
+fn seen(view: &PeerView) -> PeerSeen {
+    let record = view.record.clone().unwrap_or_default();
+    let state = match (record.cluster_state.as_str(), record.cluster) {
+        ("blank", _) => PeerState::Blank,
+        ("forming", Some(cluster)) => PeerState::Forming(cluster),
+        ("open", Some(cluster)) => PeerState::Open(cluster),
+        _ => PeerState::Other,
+    };
+    PeerSeen {
+        peer: view.peer.clone(),
+        state,
+        expect: record.expect,
+        sees_blank: record.sees_blank,
+    }
+}
+
+fn announce(membership: &Membership, view: &View) {
+    let Some(mesh) = membership.net() else { return };
+    let file = membership.cluster_file();
+    let bound = membership.bound.load_full();
+    let ledger = bound.as_ref().map(|bound| bound.consensus.ledger());
+    let state = members::state(file.as_ref(), ledger.as_deref());
+    mesh.announce(|record| {
+        record.cluster = file.as_ref().map(|file| file.cluster.clone());
+        record.raft_id = file.as_ref().and_then(|file| file.raft_id);
+        state.clone_into(&mut record.cluster_state);
+        record.sees_blank = if view.binding == Binding::Blank { view.sees_blank() } else { 0 };
+    });
+}
+
+async fn join(
+    membership: &Arc<Membership>,
+    cluster: ClusterId,
+    via: Vec<PeerName>,
+) -> Result<(), String> {
+    let request =
+        ClusterRequest::Join { cluster: cluster.clone(), name: membership.config.name.clone() };
+    let mut last = format!("nobody of cluster {cluster} could be asked");
+    for peer in via {
+        let raft_id = match membership.ask(&peer, &request, JOIN_TIMEOUT).await {
+            Ok(ClusterReply::Offer { raft_id }) => raft_id,
+            Ok(ClusterReply::Failed(why) | ClusterReply::NoQuorum(why)) => {
+                last = format!("cluster {cluster} does not admit this node: {why}");
+                continue;
+            }
+            Ok(_) => {
+                last = format!("cluster {cluster} has no leader that could admit this node");
+                continue;
+            }
+            Err(error) => {
+                last = format!("cluster {cluster} could not be asked: {error}");
+                continue;
+            }
+        };
+        let file = ClusterFile {
+            cluster,
+            cluster_name: membership.config.cluster_name.clone(),
+            raft_id: Some(raft_id),
+            founding: None,
+        };
+        tracing::info!(cluster = %file.cluster, raft_id, "joining");
+        return membership.bind(file).await.map_err(|error| error.to_string());
+    }
+    Err(last)
+}
+
+async fn found(membership: &Arc<Membership>, expect: u32, min_open: u32) -> Result<(), String> {
+    let cluster = ClusterId(format!("{:032x}", rand::rng().random::<u128>()));
+    tracing::info!(%cluster, expect, "founding a cluster");
+    let file = ClusterFile {
+        cluster,
+        cluster_name: membership.config.cluster_name.clone(),
+        raft_id: Some(FOUNDER),
+        founding: Some(Founding { expect, min_open }),
+    };
+    membership.bind(file).await.map_err(|error| error.to_string())
+}
+
+/// May be interrupted and repeated at any point: initialising is refused on a node that has a log,
+/// and a second `Genesis` is refused by the ledger.
+async fn genesis(membership: &Arc<Membership>, bound: &Bound, founding: Founding) {
+    let config = &membership.config;
+    let me = NodeInfo { peer: config.peer.clone(), name: config.name.clone() };
+    if let Err(error) = bound.consensus.initialize(me).await {
+        tracing::debug!(%error, "not initialised now");
+    }
+    let command = MemberCommand::Genesis {
+        cluster: bound.cluster.clone(),
+        name: config.cluster_name.clone(),
+        expect: founding.expect,
+        min_open: founding.min_open,
+        founder: config.peer.clone(),
+        founder_name: config.name.clone(),
+    };
+    match membership.propose(&config.peer.0, Command::Member(command)).await {
+        Ok(_) => {
+            let file = membership.cluster_file().map(|file| ClusterFile { founding: None, ..file });
+            if let Some(file) = file.filter(|file| membership.dir.bind(file).is_ok()) {
+                *membership.file.lock().unwrap_or_else(PoisonError::into_inner) = Some(file);
+            }
+        }
+        Err(error) => tracing::debug!(%error, "no Genesis yet"),
+    }
+}
+
+async fn member_command(
+    membership: &Arc<Membership>,
+    command: MemberCommand,
+) -> Result<(), String> {
+    let by = membership.config.peer.0.clone();
+    match membership.propose(&by, Command::Member(command)).await {
+        Ok(_) | Err(ClusterError::Rejected(_)) => Ok(()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// What the node is about, for people; empty where all is well.
+fn words(action: &Action, now_ms: u64) -> String {
+    match action {
+        Action::Wait(waiting) => waiting_words(waiting, now_ms),
+        Action::Join { cluster, .. } => format!("asking cluster {cluster} to admit this node"),
+        Action::Found { .. } | Action::Open => String::new(),
+        Action::Dissolve { into } => format!("giving this forming cluster up for {into}"),
+        Action::Release { into } => format!("this cluster is dissolved; joining {into}"),
+        Action::Conflict { with } => format!(
+            "CONFLICT: another open cluster of this name is reachable: {with}; they never merge, \
+             decide which one to keep"
+        ),
+    }
+}
+
+fn waiting_words(waiting: &Waiting, now_ms: u64) -> String {
+    match waiting {
+        Waiting::Member | Waiting::Holding { .. } | Waiting::Founder(_) => String::new(),
+        Waiting::Forming { bound, of, voters, voters_of } => format!(
+            "forming: {bound} of {of} members are bound, {voters} of {voters_of} voters are there"
+        ),
+        Waiting::JoinOnly if now_ms < ALONE_MS => String::new(),
+        Waiting::JoinOnly => "no contact point leads to a cluster; this node waits. To form a new \
+                              cluster, start its first nodes with --expect N"
+            .to_owned(),
+        Waiting::Nodes { seen, expected } => {
+            format!("waiting for nodes: {seen} of {expected} see each other")
+        }
+        Waiting::Detached(cluster) => format!("removed from cluster {cluster}, which is away"),
+    }
+}

@@ -1,0 +1,455 @@
+//! This node's membership: what it is bound to, and the [`Cluster`] handle of the rest of the node.
+//! Consensus is opened when the node is bound and closed when it is released; watchers of the
+//! handle do not notice.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use async_trait::async_trait;
+use onrush_api::backend::MemberView;
+use onrush_raft::consensus::{self, Consensus, OpenError, ProposeError, Timing};
+use onrush_raft::ledger::Ledger;
+use onrush_raft::ledger::command::{Command, Proposal};
+use onrush_raft::status::RaftStatus;
+use onrush_raft::types::{ClusterId, PeerName, RaftId};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::data_dir::{self, ClusterFile, DataDir};
+use super::handle::{Applied, Cluster, ClusterError, Leadership, PROPOSE_TIMEOUT};
+use super::rpc::MeshRpc;
+use super::{members, service};
+use crate::clock::Clock;
+use crate::net::{Libp2pMesh, Mesh, MeshError, PeerView, Service};
+use crate::wire::{ClusterReply, ClusterRequest, decode_reply, encode_request};
+
+/// How long a proposal waits for a leader to be known before it gives up: longer than a fail-over.
+const LEADER_WAIT: Duration = Duration::from_secs(5);
+/// Pause before a leader is looked for again.
+const LEADER_RETRY: Duration = Duration::from_millis(50);
+/// A question to another node that needs no commit.
+const ASK_TIMEOUT: Duration = Duration::from_secs(3);
+/// Leadership is handed over within this time when the node stops, or not at all.
+const HAND_OVER: Duration = Duration::from_secs(2);
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    DataDir(#[from] data_dir::Error),
+    #[error("consensus cannot start: {0}")]
+    Open(#[from] OpenError),
+}
+
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub peer: PeerName,
+    pub name: String,
+    pub cluster_name: String,
+    /// Absent: only join, never found.
+    pub expect: Option<u32>,
+    pub timing: Timing,
+    pub clock: Clock,
+}
+
+/// A cluster that this node belongs to.
+pub(super) struct Bound {
+    pub(super) cluster: ClusterId,
+    pub(super) raft_id: RaftId,
+    pub(super) consensus: Consensus,
+    relay: CancellationToken,
+}
+
+/// See the module.
+pub struct Membership {
+    pub(super) config: Config,
+    pub(super) dir: DataDir,
+    pub(super) file: Mutex<Option<ClusterFile>>,
+    pub(super) bound: ArcSwapOption<Bound>,
+    mesh: OnceLock<Arc<Libp2pMesh>>,
+    leadership: watch::Sender<Leadership>,
+    applied: watch::Sender<u64>,
+    fatal: watch::Sender<Option<String>>,
+    empty: Arc<Ledger>,
+    /// What the node waits for, in words: for the log and the banner.
+    pub(super) waiting: ArcSwap<String>,
+    pub(super) tracker: TaskTracker,
+    pub(super) stop: CancellationToken,
+}
+
+impl Membership {
+    /// `file` is what `cluster.json` said.
+    pub fn new(config: Config, dir: DataDir, file: Option<ClusterFile>) -> Arc<Self> {
+        Arc::new(Self {
+            config,
+            dir,
+            file: Mutex::new(file),
+            bound: ArcSwapOption::empty(),
+            mesh: OnceLock::new(),
+            leadership: watch::Sender::default(),
+            applied: watch::Sender::default(),
+            fatal: watch::Sender::default(),
+            empty: Arc::new(Ledger::default()),
+            waiting: ArcSwap::default(),
+            tracker: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        })
+    }
+
+    /// Resumes where the node is bound, and starts the drivers.
+    pub async fn start(self: &Arc<Self>, mesh: Arc<Libp2pMesh>) -> Result<(), Error> {
+        let _ = self.mesh.set(mesh);
+        let file = self.cluster_file();
+        if let Some(ClusterFile { cluster, raft_id: Some(raft_id), .. }) = file {
+            self.open(cluster, raft_id).await?;
+        }
+        self.tracker.spawn(super::driver::run(Arc::clone(self)));
+        self.tracker.spawn(super::pilot::run(Arc::clone(self)));
+        Ok(())
+    }
+
+    /// Hands leadership over where it can, then stops all tasks and closes the log.
+    pub async fn shutdown(&self) {
+        self.stop.cancel();
+        self.tracker.close();
+        self.tracker.wait().await;
+        if let Some(bound) = self.bound.load_full() {
+            if let Some(to) = successor(&bound) {
+                let handed = bound.consensus.transfer_leader(to);
+                let _ = tokio::time::timeout(HAND_OVER, handed).await;
+            }
+            bound.relay.cancel();
+            bound.consensus.shutdown().await;
+        }
+    }
+
+    /// Resolves with the reason when this node can no longer keep its promises.
+    pub async fn fatal(&self) -> String {
+        let mut fatal = self.fatal.subscribe();
+        match fatal.wait_for(Option::is_some).await {
+            Ok(reason) => reason.clone().unwrap_or_default(),
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// What it waits for, in words; empty for a member of an open cluster.
+    pub fn waiting(&self) -> Arc<String> {
+        self.waiting.load_full()
+    }
+
+    pub(super) fn cluster_file(&self) -> Option<ClusterFile> {
+        self.file.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn net(&self) -> Option<&Arc<Libp2pMesh>> {
+        self.mesh.get()
+    }
+
+    pub(super) fn views(&self) -> Vec<PeerView> {
+        let Some(mesh) = self.mesh.get() else { return Vec::new() };
+        mesh.peers().borrow().values().cloned().collect()
+    }
+
+    /// Binds durably, then opens consensus.
+    pub(super) async fn bind(self: &Arc<Self>, file: ClusterFile) -> Result<(), Error> {
+        self.dir.bind(&file)?;
+        *self.file.lock().unwrap_or_else(PoisonError::into_inner) = Some(file.clone());
+        if let Some(raft_id) = file.raft_id {
+            self.open(file.cluster, raft_id).await?;
+        }
+        Ok(())
+    }
+
+    async fn open(self: &Arc<Self>, cluster: ClusterId, raft_id: RaftId) -> Result<(), Error> {
+        let rpc = MeshRpc::new(self, cluster.clone(), raft_id);
+        let config =
+            consensus::Config { dir: self.dir.raft_dir(), id: raft_id, timing: self.config.timing };
+        let consensus = Consensus::open(config, Arc::new(rpc)).await?;
+        let bound = Arc::new(Bound { cluster, raft_id, consensus, relay: self.stop.child_token() });
+        self.bound.store(Some(Arc::clone(&bound)));
+        self.tracker.spawn(relay(Arc::clone(self), bound));
+        Ok(())
+    }
+
+    /// Leaves the cluster: Raft stops, its folder is put aside, and `file` is what remains.
+    pub(super) async fn release(&self, file: Option<ClusterFile>) -> Result<(), Error> {
+        if let Some(bound) = self.bound.swap(None) {
+            bound.relay.cancel();
+            bound.consensus.shutdown().await;
+            self.dir.archive_raft(&bound.cluster, self.config.clock.unix_ms())?;
+        }
+        match &file {
+            Some(file) => self.dir.bind(file)?,
+            None => self.dir.unbind()?,
+        }
+        *self.file.lock().unwrap_or_else(PoisonError::into_inner) = file;
+        self.leadership.send_replace(Leadership::default());
+        self.applied.send_replace(0);
+        Ok(())
+    }
+
+    pub(super) fn require_bound(&self) -> Result<Arc<Bound>, ClusterError> {
+        self.bound.load_full().ok_or_else(|| {
+            let waiting = self.waiting();
+            let why = if waiting.is_empty() { "starting" } else { waiting.as_str() };
+            ClusterError::NoLeader(format!("this node belongs to no cluster yet ({why})"))
+        })
+    }
+
+    fn proposal(&self, by: &str, command: Command) -> Proposal {
+        Proposal { at: self.config.clock.unix_ms(), by: by.to_owned(), command }
+    }
+
+    /// One try: here where this node leads, else at the leader. `None`: certainly not carried out,
+    /// another leader may be found.
+    async fn try_propose(
+        &self,
+        bound: &Bound,
+        proposal: &Proposal,
+    ) -> Option<Result<Applied, ClusterError>> {
+        let leadership = self.leadership.borrow().clone();
+        if leadership.leader == Some(bound.raft_id) {
+            return service::outcome(bound.consensus.propose(proposal.clone()).await);
+        }
+        let peer = leadership.peer?;
+        let request =
+            ClusterRequest::Propose { cluster: bound.cluster.clone(), proposal: proposal.clone() };
+        match self.ask(&peer, &request, PROPOSE_TIMEOUT).await {
+            Ok(ClusterReply::Applied { index, result }) => Some(
+                result.map(|outcome| Applied { index, outcome }).map_err(ClusterError::Rejected),
+            ),
+            Ok(ClusterReply::NotLeader(_) | ClusterReply::NotMember)
+            | Err(MeshError::NotConnected(_)) => None,
+            Ok(ClusterReply::NoQuorum(why)) => Some(Err(ClusterError::NoQuorum(why))),
+            Ok(ClusterReply::Failed(why)) => Some(Err(ClusterError::Internal(why))),
+            Ok(other) => Some(Err(unexpected(&other))),
+            Err(error) => Some(Err(ClusterError::NoQuorum(error.to_string()))),
+        }
+    }
+
+    /// Asks a member.
+    pub(super) async fn ask(
+        &self,
+        peer: &PeerName,
+        request: &ClusterRequest,
+        timeout: Duration,
+    ) -> Result<ClusterReply, MeshError> {
+        let mesh = self.mesh.get().ok_or_else(|| MeshError::NotConnected(peer.clone()))?;
+        let remote = |e: onrush_raft::codec::Error| MeshError::Remote(e.to_string());
+        let body = encode_request(request).map_err(remote)?;
+        let answer = mesh.call(peer, Service::Cluster, body, timeout).await?;
+        decode_reply(&answer).map_err(remote)
+    }
+
+    async fn leader_peer(&self) -> Result<PeerName, ClusterError> {
+        let mut leadership = self.leadership.subscribe();
+        let known = leadership.wait_for(|now| now.peer.is_some());
+        match tokio::time::timeout(LEADER_WAIT, known).await {
+            Ok(Ok(now)) => Ok(now.peer.clone().unwrap_or_default()),
+            _ => Err(self.no_leader()),
+        }
+    }
+
+    fn no_leader(&self) -> ClusterError {
+        let status = self.raft_status();
+        let since = status.leaderless_ms.map(|ms| format!(" for {:.1} s", ms_to_s(ms)));
+        let since = since.unwrap_or_default();
+        ClusterError::NoLeader(format!("no master is known to this node{since}"))
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "for people")]
+fn ms_to_s(ms: u64) -> f64 {
+    ms as f64 / 1_000.0
+}
+
+pub(super) fn unexpected(reply: &ClusterReply) -> ClusterError {
+    ClusterError::Internal(format!("an answer that does not fit the question: {reply:?}"))
+}
+
+/// The voter that has most of the log, where this node leads others.
+fn successor(bound: &Bound) -> Option<RaftId> {
+    let status = bound.consensus.status();
+    if status.leader != Some(bound.raft_id) {
+        return None;
+    }
+    let others = status.peers.iter().filter(|peer| peer.voter && peer.id != bound.raft_id);
+    others.max_by_key(|peer| peer.match_index).map(|peer| peer.id)
+}
+
+/// Passes consensus' changes on to the handle's watchers, until the node is released.
+async fn relay(membership: Arc<Membership>, bound: Arc<Bound>) {
+    let mut applied = bound.consensus.applied();
+    let mut leads = bound.consensus.leadership();
+    let fatal = bound.consensus.fatal();
+    tokio::pin!(fatal);
+    loop {
+        let now = *leads.borrow_and_update();
+        let peer = now.leader.and_then(|id| members::peer_of(&membership, &bound, id));
+        let leadership = Leadership { term: now.term, leader: now.leader, peer, local: now.is_me };
+        let index = *applied.borrow_and_update();
+        membership.applied.send_if_modified(|known| std::mem::replace(known, index) != index);
+        membership.leadership.send_if_modified(|known| {
+            let changed = *known != leadership;
+            if changed {
+                tracing::info!(
+                    term = leadership.term,
+                    leader = leadership.leader,
+                    here = leadership.local,
+                    "leadership"
+                );
+                *known = leadership.clone();
+            }
+            changed
+        });
+        let unknown = leadership.leader.is_some() && leadership.peer.is_none();
+        tokio::select! {
+            () = bound.relay.cancelled() => return,
+            changed = applied.changed() => if changed.is_err() { return },
+            changed = leads.changed() => if changed.is_err() { return },
+            () = tokio::time::sleep(LEADER_RETRY), if unknown => {}
+            reason = &mut fatal => {
+                membership.fatal.send_replace(Some(reason));
+                return;
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Cluster for Membership {
+    fn peer(&self) -> PeerName {
+        self.config.peer.clone()
+    }
+
+    fn name(&self) -> String {
+        self.config.name.clone()
+    }
+
+    fn raft_id(&self) -> Option<RaftId> {
+        self.bound.load().as_ref().map(|bound| bound.raft_id)
+    }
+
+    fn cluster_id(&self) -> Option<ClusterId> {
+        self.cluster_file().map(|file| file.cluster)
+    }
+
+    fn clock(&self) -> Clock {
+        self.config.clock
+    }
+
+    fn mesh(&self) -> Arc<dyn Mesh> {
+        Arc::clone(self.mesh.get().expect("the handle is given out after the start")) as _
+    }
+
+    fn ledger(&self) -> Arc<Ledger> {
+        let bound = self.bound.load();
+        bound.as_ref().map_or_else(|| Arc::clone(&self.empty), |bound| bound.consensus.ledger())
+    }
+
+    fn applied(&self) -> watch::Receiver<u64> {
+        self.applied.subscribe()
+    }
+
+    fn leadership(&self) -> watch::Receiver<Leadership> {
+        self.leadership.subscribe()
+    }
+
+    async fn propose(&self, by: &str, command: Command) -> Result<Applied, ClusterError> {
+        let proposal = self.proposal(by, command);
+        let deadline = tokio::time::Instant::now() + LEADER_WAIT;
+        loop {
+            let bound = self.require_bound()?;
+            if let Some(result) = self.try_propose(&bound, &proposal).await {
+                return result;
+            }
+            if tokio::time::Instant::now() >= deadline {
+                return Err(self.no_leader());
+            }
+            tokio::time::sleep(LEADER_RETRY).await;
+        }
+    }
+
+    async fn propose_as_master(
+        &self,
+        term: u64,
+        command: Command,
+    ) -> Result<Applied, ClusterError> {
+        let bound = self.require_bound()?;
+        let proposal = self.proposal(&format!("master@{}", self.config.name), command);
+        let result = bound.consensus.propose_as_leader(term, proposal).await;
+        service::outcome(result).unwrap_or(Err(ClusterError::Superseded { term }))
+    }
+
+    async fn read_barrier(&self) -> Result<(), ClusterError> {
+        let bound = self.require_bound()?;
+        let index = if self.leadership.borrow().leader == Some(bound.raft_id) {
+            bound.consensus.linearize().await.map_err(|e| service::cluster_error(&e))?
+        } else {
+            let peer = self.leader_peer().await?;
+            let request = ClusterRequest::ReadIndex { cluster: bound.cluster.clone() };
+            match self.ask(&peer, &request, ASK_TIMEOUT).await {
+                Ok(ClusterReply::Index(index)) => index,
+                Ok(ClusterReply::NoQuorum(why)) => return Err(ClusterError::NoQuorum(why)),
+                Ok(ClusterReply::NotLeader(_) | ClusterReply::NotMember) => {
+                    return Err(self.no_leader());
+                }
+                Ok(other) => return Err(unexpected(&other)),
+                Err(error) => return Err(ClusterError::NoLeader(error.to_string())),
+            }
+        };
+        let waited = bound.consensus.wait_applied(index, PROPOSE_TIMEOUT).await;
+        waited.map_err(|e: ProposeError| service::cluster_error(&e))
+    }
+
+    fn raft_id_of(&self, peer: &PeerName) -> Option<RaftId> {
+        self.ledger().member_of_peer(peer).map(|member| member.raft_id)
+    }
+
+    fn peer_of(&self, raft_id: RaftId) -> Option<PeerName> {
+        self.ledger().member(raft_id).map(|member| member.peer.clone())
+    }
+
+    fn voters(&self) -> Vec<RaftId> {
+        self.ledger().voters().into_iter().collect()
+    }
+
+    fn members(&self) -> Vec<MemberView> {
+        let leader = self.leadership.borrow().leader;
+        members::join(&self.ledger(), &self.views(), leader)
+    }
+
+    fn raft_status(&self) -> RaftStatus {
+        let file = self.cluster_file();
+        match self.bound.load_full() {
+            Some(bound) => {
+                let mut status = bound.consensus.status();
+                status.cluster = bound.cluster.clone();
+                status.cluster_name.clone_from(&self.config.cluster_name);
+                status
+            }
+            None => RaftStatus {
+                cluster_state: members::state(file.as_ref(), None).to_owned(),
+                cluster: file.map(|file| file.cluster).unwrap_or_default(),
+                cluster_name: self.config.cluster_name.clone(),
+                state: "shutdown".to_owned(),
+                ..RaftStatus::default()
+            },
+        }
+    }
+
+    async fn leader_raft_status(&self) -> Result<RaftStatus, ClusterError> {
+        let bound = self.require_bound()?;
+        if self.leadership.borrow().leader == Some(bound.raft_id) {
+            return Ok(self.raft_status());
+        }
+        let peer = self.leadership.borrow().peer.clone().ok_or_else(|| self.no_leader())?;
+        let request = ClusterRequest::Status { cluster: bound.cluster.clone() };
+        match self.ask(&peer, &request, ASK_TIMEOUT).await {
+            Ok(ClusterReply::Status(status)) => Ok(*status),
+            Ok(other) => Err(unexpected(&other)),
+            Err(error) => Err(ClusterError::NoLeader(format!("the master: {error}"))),
+        }
+    }
+}
