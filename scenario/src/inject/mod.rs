@@ -1,11 +1,33 @@
 //! Injection profiles: pure functions from time to arrivals. One file per profile step; `division`
-//! says which segment owns which arrival.
+//! says which segment owns which arrival. Nothing here starts a user or reads a clock.
+//!
+//! Formulas: Gatling's source, each named in its file; offsets are whole milliseconds as there,
+//! except those of randomised steps.
 
+mod at_once;
+pub mod closed;
+mod constant_rate;
 pub mod division;
+mod erf;
+mod increment_rate;
+pub mod open;
+mod ramp_rate;
+mod ramp_users;
+mod randomized;
+mod spread;
+mod stress_peak;
+pub mod throttle;
+
+pub use open::{Arrival, Schedule, schedule};
 
 use serde::{Deserialize, Serialize};
 
 use crate::time::Micros;
+
+/// Longest profile, one step or all together: ten years.
+pub const DURATION_US_MAX: Micros = 10 * 366 * 86_400 * 1_000_000;
+/// Most users that one step may start, and the highest rate: well inside what a double counts.
+pub const USERS_MAX: u64 = 1_000_000_000_000;
 
 /// JSON: `{"open": [step…]}` or `{"closed": [step…]}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -90,49 +112,36 @@ pub enum ThrottleStep {
     Jump { rps: u64 },
 }
 
-/// One start of a user, planned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Arrival {
-    /// Global number of the arrival in its scenario, from 0.
-    pub k: u64,
-    /// Since the start of the population.
-    pub at_us: Micros,
-}
-
-/// The plan of an open profile, lazily: arrivals in order of time. `seed` is the job's, mixed with
-/// the scenario's name by the caller; only randomised steps draw from it.
-#[must_use]
-pub fn schedule(_steps: &[OpenStep], _seed: u64) -> Schedule {
-    Schedule {}
-}
-
-#[derive(Debug)]
-pub struct Schedule {}
-
-impl Iterator for Schedule {
-    type Item = Arrival;
-
-    fn next(&mut self) -> Option<Arrival> {
-        None
-    }
-}
-
 impl InjectionSpec {
     /// # Errors
-    /// What is wrong with the profile, in Gatling's words.
+    /// What is wrong with the profile, in Gatling's words where it has some.
     pub fn validate(&self) -> Result<(), String> {
-        Ok(())
+        match self {
+            Self::Open(steps) => open::validate(steps),
+            Self::Closed(steps) => closed::validate(steps),
+        }
     }
 
     /// Users that the whole job will start; none for the closed model, which does not know.
     #[must_use]
     pub fn planned_users(&self) -> Option<u64> {
-        None
+        match self {
+            Self::Open(steps) => {
+                Some(open::plan(steps).iter().map(|step| step.users).fold(0, u64::saturating_add))
+            }
+            Self::Closed(_) => None,
+        }
     }
 
     /// Of the whole profile.
     #[must_use]
     pub fn duration_us(&self) -> Micros {
-        0
+        match self {
+            Self::Open(steps) => open::plan(steps)
+                .iter()
+                .map(|step| step.duration_us)
+                .fold(0, Micros::saturating_add),
+            Self::Closed(steps) => closed::Profile::new(steps).duration_us(),
+        }
     }
 }

@@ -1,0 +1,230 @@
+//! The closed model: a number of users that are alive at once. Ticks of one second; the target of
+//! a tick is the profile's value one second later, at most to the end of the step it falls in. What
+//! is missing is spread evenly over the second; a user that ends below the target is replaced at
+//! once; ramping down only stops replacing. After the last step nothing new starts.
+//!
+//! Source: Gatling's `closed/*`, `Injector.scala`, and the engine itself.
+
+use super::division::Segments;
+use super::open::{Arrival, LEVELS_MAX};
+use super::{ClosedStep, DURATION_US_MAX, USERS_MAX};
+use crate::time::{MICROS_PER_MILLI, MICROS_PER_SECOND, Micros};
+
+/// From one level to another; a constant one is a ramp that does not rise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Leg {
+    starts_us: Micros,
+    duration_us: Micros,
+    from: u64,
+    to: u64,
+}
+
+impl Leg {
+    fn value_at(&self, offset_us: Micros) -> u64 {
+        if offset_us >= self.duration_us {
+            return self.to;
+        }
+        let rise = i128::from(self.to) - i128::from(self.from);
+        let risen = rise * i128::from(offset_us) / i128::from(self.duration_us);
+        u64::try_from(i128::from(self.from) + risen).unwrap_or_default()
+    }
+}
+
+/// A closed profile, laid out in time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Profile {
+    legs: Vec<Leg>,
+    duration_us: Micros,
+}
+
+impl Profile {
+    /// The steps must be [valid](super::InjectionSpec::validate).
+    #[must_use]
+    pub fn new(steps: &[ClosedStep]) -> Self {
+        let mut profile = Self { legs: Vec::new(), duration_us: 0 };
+        for step in steps {
+            match *step {
+                ClosedStep::ConstantConcurrentUsers { users, duration_us } => {
+                    profile.push(users, users, duration_us);
+                }
+                ClosedStep::RampConcurrentUsers { from, to, duration_us } => {
+                    profile.push(from, to, duration_us);
+                }
+                ClosedStep::IncrementConcurrentUsers {
+                    increment,
+                    times,
+                    level_us,
+                    ramp_us,
+                    start,
+                } => profile.push_increments(increment, times, level_us, ramp_us, start),
+            }
+        }
+        profile
+    }
+
+    /// The shape of `incrementUsersPerSec`: see `increment_rate`.
+    fn push_increments(
+        &mut self,
+        increment: u64,
+        times: u32,
+        level_us: Micros,
+        ramp_us: Micros,
+        start: u64,
+    ) {
+        let level = |i: u32| start.saturating_add(increment.saturating_mul(i.into()));
+        for i in 0..times {
+            if ramp_us > 0 && start == 0 {
+                self.push(level(i), level(i + 1), ramp_us);
+                self.push(level(i + 1), level(i + 1), level_us);
+                continue;
+            }
+            self.push(level(i), level(i), level_us);
+            if ramp_us > 0 && i + 1 < times {
+                self.push(level(i), level(i + 1), ramp_us);
+            }
+        }
+    }
+
+    fn push(&mut self, from: u64, to: u64, duration_us: Micros) {
+        self.legs.push(Leg { starts_us: self.duration_us, duration_us, from, to });
+        self.duration_us = self.duration_us.saturating_add(duration_us);
+    }
+
+    #[must_use]
+    pub fn duration_us(&self) -> Micros {
+        self.duration_us
+    }
+
+    /// The profile's value at a time of the population; none from its end on.
+    #[must_use]
+    pub fn concurrency_at(&self, at_us: Micros) -> Option<u64> {
+        let leg = self.leg(at_us)?;
+        Some(leg.value_at(at_us - leg.starts_us))
+    }
+
+    /// How many users of the whole job shall be alive from the tick at `second` on; none when the
+    /// profile is over.
+    #[must_use]
+    pub fn target(&self, second: u64) -> Option<u64> {
+        let at_us = second.saturating_mul(MICROS_PER_SECOND);
+        let leg = self.leg(at_us)?;
+        Some(leg.value_at(at_us - leg.starts_us + MICROS_PER_SECOND))
+    }
+
+    fn leg(&self, at_us: Micros) -> Option<&Leg> {
+        if at_us >= self.duration_us {
+            return None;
+        }
+        // Legs of no duration never hold a time: the last one that has begun is the right one.
+        let begun = self.legs.partition_point(|leg| leg.starts_us <= at_us);
+        self.legs.get(begun.checked_sub(1)?)
+    }
+}
+
+/// One shard's part of a closed profile. The engine calls [`Self::tick`] at every whole second of
+/// the population and [`Self::user_ended`] when a user of it has ended.
+#[derive(Clone, Debug)]
+pub struct Tracker {
+    profile: Profile,
+    segments: Segments,
+    target: u64,
+    /// Alive, or planned within this second.
+    alive: u64,
+    /// Ever planned.
+    started: u64,
+    over: bool,
+}
+
+impl Tracker {
+    #[must_use]
+    pub fn new(steps: &[ClosedStep], segments: Segments) -> Self {
+        let profile = Profile::new(steps);
+        Self { profile, segments, target: 0, alive: 0, started: 0, over: false }
+    }
+
+    /// The users that the tick at `second` starts, in order of time, to be started by the engine.
+    /// After a late tick call the next one with its own second: nothing is made up for.
+    pub fn tick(&mut self, second: u64) -> Vec<Arrival> {
+        let Some(target) = self.profile.target(second) else {
+            self.over = true;
+            self.target = 0;
+            return Vec::new();
+        };
+        self.target = self.segments.closed_share(target);
+        let missing = self.target.saturating_sub(self.alive);
+        let begins_us = second.saturating_mul(MICROS_PER_SECOND);
+        (0..missing)
+            .filter_map(|i| {
+                let ms = i * 1_000 / missing;
+                let k = self.start_one()?;
+                Some(Arrival { k, at_us: begins_us + ms * MICROS_PER_MILLI })
+            })
+            .collect()
+    }
+
+    /// A user has ended: the global number of the one that replaces it now, if one does.
+    pub fn user_ended(&mut self) -> Option<u64> {
+        self.alive = self.alive.saturating_sub(1);
+        if self.over || self.alive >= self.target {
+            return None;
+        }
+        self.start_one()
+    }
+
+    /// Users of a closed model are numbered by the segments that own them, in order: no two shards
+    /// give the same number.
+    fn start_one(&mut self) -> Option<u64> {
+        let k = self.segments.nth(self.started)?;
+        self.started += 1;
+        self.alive += 1;
+        Some(k)
+    }
+
+    /// This shard's part of the current target.
+    #[must_use]
+    pub fn target(&self) -> u64 {
+        self.target
+    }
+
+    /// Whether the profile is over: nothing new will start.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.over
+    }
+}
+
+pub(super) fn validate(steps: &[ClosedStep]) -> Result<(), String> {
+    let mut total_us: Micros = 0;
+    for step in steps {
+        let (most, duration_us) = match *step {
+            ClosedStep::ConstantConcurrentUsers { users, duration_us } => (users, duration_us),
+            ClosedStep::RampConcurrentUsers { from, to, duration_us } => {
+                (from.max(to), duration_us)
+            }
+            ClosedStep::IncrementConcurrentUsers { increment, times, level_us, ramp_us, start } => {
+                if times == 0 || times > LEVELS_MAX {
+                    return Err(format!(
+                        "incrementConcurrentUsers: {times} levels; 1 to {LEVELS_MAX} work"
+                    ));
+                }
+                let most = start.saturating_add(increment.saturating_mul(times.into()));
+                (most, level_us.saturating_add(ramp_us).saturating_mul(times.into()))
+            }
+        };
+        if most > USERS_MAX {
+            return Err(format!("can't inject more than {USERS_MAX} users"));
+        }
+        if most > 0 && duration_us == 0 {
+            return Err(format!("can't inject non 0 concurrent users ({most}) for a 0 duration"));
+        }
+        total_us = total_us.saturating_add(duration_us);
+    }
+    if total_us > DURATION_US_MAX {
+        return Err("an injection profile can't last longer than ten years".to_owned());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "closed_tests.rs"]
+mod tests;

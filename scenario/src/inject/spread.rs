@@ -1,0 +1,81 @@
+//! Gatling's `Shard`: T users over B buckets. The cumulative count after bucket b is
+//! `ceil(T/B * (b+1))`, T after the last: the first bucket is never empty. In doubles, as there, so
+//! that the same bucket gets the same count.
+
+use std::iter::repeat_n;
+
+use crate::time::{MICROS_PER_MILLI, MICROS_PER_SECOND, Micros};
+
+const MILLIS_PER_SECOND: u64 = 1_000;
+
+/// The count of each bucket.
+#[expect(clippy::cast_precision_loss, reason = "counts are below USERS_MAX, well below 2^53")]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to total")]
+pub(super) fn counts(total: u64, buckets: u64) -> impl Iterator<Item = u64> + Send {
+    let each = total as f64 / buckets as f64;
+    let mut done = 0;
+    (1..=buckets).map(move |bucket| {
+        let cumulative = if bucket == buckets {
+            total
+        } else {
+            ((each * bucket as f64).ceil() as u64).clamp(done, total)
+        };
+        let count = cumulative - done;
+        done = cumulative;
+        count
+    })
+}
+
+/// Offsets of `users` over `millis` one-millisecond buckets.
+pub(super) fn over_millis(users: u64, millis: u64) -> impl Iterator<Item = Micros> + Send {
+    counts(users, millis)
+        .zip(0..)
+        .flat_map(|(count, ms)| repeat_n(ms * MICROS_PER_MILLI, saturate(count)))
+}
+
+/// Offsets of the users of each second (given as counts by second), spread inside it.
+pub(super) fn by_second(
+    seconds: impl Iterator<Item = u64> + Send,
+) -> impl Iterator<Item = Micros> + Send {
+    seconds.zip(0_u64..).filter(|&(users, _)| users > 0).flat_map(|(users, second)| {
+        over_millis(users, MILLIS_PER_SECOND).map(move |at| second * MICROS_PER_SECOND + at)
+    })
+}
+
+fn saturate(count: u64) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_first_bucket_is_never_empty() {
+        for (total, buckets, expected) in [
+            (10, 3, vec![4, 3, 3]),
+            (3, 5, vec![1, 1, 0, 1, 0]),
+            (1, 4, vec![1, 0, 0, 0]),
+            (0, 3, vec![0, 0, 0]),
+            (7, 1, vec![7]),
+        ] {
+            assert_eq!(counts(total, buckets).collect::<Vec<_>>(), expected, "{total}/{buckets}");
+        }
+    }
+
+    #[test]
+    fn users_of_a_second_are_spread_over_its_milliseconds() {
+        // ceil(3/1000 * b) reaches 2 at b = 334 and 3 at b = 667: buckets 333 and 666.
+        let at: Vec<_> = by_second([3, 0, 1].into_iter()).collect();
+        assert_eq!(at, [0, 333_000, 666_000, 2_000_000]);
+    }
+
+    proptest! {
+        #[test]
+        fn nobody_is_lost(total in 0_u64..1_000_000, buckets in 1_u64..5_000) {
+            prop_assert_eq!(counts(total, buckets).sum::<u64>(), total);
+        }
+    }
+}
