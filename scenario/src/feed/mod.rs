@@ -1,14 +1,36 @@
-//! Feeders: where records come from, and which user gets which one.
+//! Feeders: where records come from, and which user gets which one. The sources are read once, when
+//! the program is loaded; handing out a record takes an atomic counter and no lock.
+//!
+//! Record number r of the whole job belongs to segment r mod S, for all strategies: `queue` hands
+//! out the file in order, `shuffle` a permutation drawn from the job's seed, `random` a draw by
+//! (seed, r), `circular` counts r on through the rounds. So the shards together hand out what a
+//! single node would, and a feeder shorter than the number of shards starves none of them.
+//! Semantics: <https://docs.gatling.io/concepts/session/feeders/>.
 
-use std::io;
+mod division;
+pub mod files;
+mod json;
+mod rows;
+mod separated;
+mod unzip;
+
+use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::expr::EvalCtx;
+use division::Division;
+pub use files::Files;
+use rows::Rows;
+
+use crate::expr::{EvalCtx, HookArgs, HookOutcome};
 use crate::inject::division::Segments;
 use crate::session::Session;
 use crate::shard::Problem;
-use crate::value::ValueMap;
+use crate::value::{Value, ValueMap};
+
+/// Most records that one `feed(feeder, n)` may take.
+pub const RECORDS_PER_FEED_MAX: i64 = 1_000_000;
 
 /// One feeder of the simulation. The builder object is the identity: two `feed` steps that use the
 /// same object share its records.
@@ -47,17 +69,20 @@ pub enum Strategy {
     Circular,
 }
 
-/// Where data files come from. Paths are relative to the simulation's folder, `/`-separated.
-pub trait Files {
-    /// Opens a file; none where there is no such file. Only called with paths that do not leave
-    /// the folder by their spelling; following links out of it is the implementer's to refuse.
-    ///
-    /// # Errors
-    /// What the operating system says of it.
-    fn open(&self, path: &str) -> io::Result<Option<Box<dyn io::Read>>>;
+impl FeederSource {
+    fn name(&self) -> String {
+        match self {
+            Self::Separated { path, separator: ',', .. } => format!("csv({path})"),
+            Self::Separated { path, separator: '\t', .. } => format!("tsv({path})"),
+            Self::Separated { path, separator: ';', .. } => format!("ssv({path})"),
+            Self::Separated { path, .. } => format!("separatedValues({path})"),
+            Self::Json { path } => format!("jsonFile({path})"),
+            Self::Records(_) => "arrayFeeder".to_owned(),
+        }
+    }
 }
 
-/// Both end the whole run: Gatling's `Feeder … crashed: …`.
+/// All of them end the whole run: Gatling's `Feeder … crashed: …`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     #[error("Feeder {0} crashed: feeder is now empty.")]
@@ -69,9 +94,23 @@ pub enum Error {
 }
 
 /// The records of one feeder and this shard's place in them.
-#[derive(Debug)]
 pub struct Feeder {
     name: String,
+    rows: Rows,
+    strategy: Strategy,
+    transform: Option<crate::expr::FnId>,
+    division: Division,
+}
+
+impl fmt::Debug for Feeder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Feeder")
+            .field("name", &self.name)
+            .field("records", &self.rows.len())
+            .field("strategy", &self.strategy)
+            .field("division", &self.division)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Feeder {
@@ -79,14 +118,29 @@ impl Feeder {
     ///
     /// # Errors
     /// A missing or malformed file, with file, line, column and what would be right.
-    pub fn load(_spec: &FeederSpec, _files: &dyn Files) -> Result<Self, Problem> {
-        Ok(Self { name: String::new() })
+    pub fn load(spec: &FeederSpec, files: &dyn Files) -> Result<Self, Problem> {
+        let name = spec.source.name();
+        let rows = match &spec.source {
+            FeederSource::Separated { path, separator, quote } => {
+                let input = files::open(files, path, spec.unzip)?;
+                separated::read(input, path, *separator, *quote)?
+            }
+            FeederSource::Json { path } => json::read(files::open(files, path, spec.unzip)?, path)?,
+            FeederSource::Records(records) => Rows::records(records.iter().cloned()),
+        };
+        if rows.len() == 0 {
+            return Err(files::invalid(&name, format!("{name} has no records")));
+        }
+        let division = Division::new(spec.strategy, rows.len(), &Segments::all(), 0);
+        Ok(Self { name, rows, strategy: spec.strategy, transform: spec.transform, division })
     }
 
     /// Restricts the feeder to a shard's records. `index` is the feeder's in the simulation, so
     /// that two feeders of one job draw differently.
     #[must_use]
-    pub fn divided(self, _segments: &Segments, _seed: u64, _index: u32) -> Self {
+    pub fn divided(mut self, segments: &Segments, seed: u64, index: u32) -> Self {
+        let seed = division::mix(seed, u64::from(index));
+        self.division = Division::new(self.strategy, self.rows.len(), segments, seed);
         self
     }
 
@@ -99,17 +153,20 @@ impl Feeder {
     /// Number of records of the source, not of this shard's part.
     #[must_use]
     pub fn records(&self) -> u64 {
-        0
+        self.rows.len()
     }
 
-    /// The number of the next record that this shard will hand out, for frames.
+    /// The number of the next record that this shard will hand out, for frames; `u64::MAX` when it
+    /// owns no segment.
     #[must_use]
     pub fn position(&self) -> u64 {
-        0
+        self.division.position()
     }
 
-    /// Continues at record number `position` of the division.
-    pub fn set_position(&self, _position: u64) {}
+    /// Continues with this shard's first record whose number is not below `position`.
+    pub fn set_position(&self, position: u64) {
+        self.division.set_position(position);
+    }
 
     /// `feed(feeder)` (`count` none: plain values) and `feed(feeder, n)` (lists of n values, also
     /// for n = 1): puts the next record(s) of this shard into the session. Callable from several
@@ -119,10 +176,64 @@ impl Feeder {
     /// Each of them crashes the run.
     pub fn feed(
         &self,
-        _count: Option<i64>,
-        _session: &mut Session,
-        _ctx: &mut EvalCtx<'_>,
+        count: Option<i64>,
+        session: &mut Session,
+        ctx: &mut EvalCtx<'_>,
     ) -> Result<(), Error> {
+        let Some(count) = count else {
+            let record = self.take(1)?.next().ok_or_else(|| self.empty())?;
+            for (name, value) in self.rows.record(record) {
+                let value = self.transformed(name, value, session, ctx)?;
+                session.set(Arc::clone(name), value);
+            }
+            return Ok(());
+        };
+        if !(1..=RECORDS_PER_FEED_MAX).contains(&count) {
+            return Err(Error::Count { feeder: self.name.clone(), count });
+        }
+        let mut columns: Vec<(Arc<str>, Vec<Value>)> = Vec::new();
+        for record in self.take(count.unsigned_abs())? {
+            for (name, value) in self.rows.record(record) {
+                let value = self.transformed(name, value, session, ctx)?;
+                match columns.iter_mut().find(|(column, _)| column == name) {
+                    Some((_, values)) => values.push(value),
+                    None => columns.push((Arc::clone(name), vec![value])),
+                }
+            }
+        }
+        for (name, values) in columns {
+            session.set(name, Value::list(values));
+        }
         Ok(())
     }
+
+    /// The indices of the next `count` records of this shard: all of them or none.
+    fn take(&self, count: u64) -> Result<impl Iterator<Item = u64>, Error> {
+        self.division.take(count).ok_or_else(|| self.empty())
+    }
+
+    fn empty(&self) -> Error {
+        Error::Empty(self.name.clone())
+    }
+
+    fn transformed(
+        &self,
+        name: &str,
+        value: Value,
+        session: &Session,
+        ctx: &mut EvalCtx<'_>,
+    ) -> Result<Value, Error> {
+        let Some(function) = self.transform else { return Ok(value) };
+        let crash = |message| Error::Transform { feeder: self.name.clone(), message };
+        match ctx.hooks.call(function, session, HookArgs::NameAndValue(name, &value)) {
+            Ok(HookOutcome::Value(value)) => Ok(value),
+            Ok(HookOutcome::Session(_)) => {
+                Err(crash("transform must return a value, not a session".to_owned()))
+            }
+            Err(message) => Err(crash(message)),
+        }
+    }
 }
+
+#[cfg(test)]
+mod tests;
