@@ -12,5 +12,8 @@ pub mod bootstrap;
 pub mod codec;
 pub mod consensus;
 pub mod ledger;
+mod log;
+mod records;
+mod snapshot;
 pub mod status;
 pub mod types;

@@ -3,21 +3,40 @@
 //! The handle proposes, reads and reports; it decides nothing. Bytes travel over a [`RaftRpc`]
 //! that the node implements; this module never opens a socket.
 
+mod admin;
+mod inbound;
+mod network;
+mod start;
+mod tasks;
+#[cfg(test)]
+mod tests;
+mod view;
+mod wire;
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use openraft::ReadPolicy;
+use openraft::errors::{ClientWriteError, LinearizableReadError, RaftError};
+use openraft::impls::ProgressResponder;
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinHandle;
 
+use crate::codec::{self, kind};
 use crate::ledger::Ledger;
 use crate::ledger::command::Proposal;
 use crate::ledger::outcome::{Outcome, Rejection};
-use crate::status::RaftStatus;
+use crate::log::LogStore;
+use crate::records::{LeaderId, TypeConfig};
+use crate::snapshot::{Machine, Published};
 use crate::types::{PeerName, RaftId};
+
+use inbound::Inbound;
 
 /// What Raft's membership keeps of a node: who it is, never where (an address may change hands).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -151,113 +170,163 @@ pub struct Membership {
 /// A running Raft node; clones share it.
 #[derive(Clone)]
 pub struct Consensus {
-    ledger: Arc<arc_swap::ArcSwap<Ledger>>,
-    applied: watch::Receiver<u64>,
-    leadership: watch::Receiver<Leadership>,
+    inner: Arc<Inner>,
 }
+
+struct Inner {
+    config: Config,
+    raft: Raft,
+    log: LogStore,
+    published: Arc<Published>,
+    inbound: Inbound,
+    /// At most as many proposals are under way at a time.
+    proposals: Semaphore,
+    leadership: watch::Sender<Leadership>,
+    leaderless_since: Mutex<Option<Instant>>,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+}
+
+type Raft = openraft::Raft<TypeConfig, Machine>;
+
+/// Proposals under way at a time; others wait their turn.
+const PROPOSALS_MAX: usize = 64;
+/// Bytes of one encoded command.
+pub const PROPOSAL_BYTES_MAX: usize = 1_024 * 1_024;
+/// After this, a proposal's outcome is unknown.
+const PROPOSE_TIMEOUT: Duration = Duration::from_millis(4_500);
+/// How long a change of leader is waited for after it was asked for.
+const TRANSFER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What applying a proposal gave, and at which log index.
 pub type Applied = (u64, Result<Outcome, Rejection>);
 
 impl Consensus {
-    pub async fn open(_config: Config, _rpc: Arc<dyn RaftRpc>) -> Result<Self, OpenError> {
-        Err(OpenError::Raft("not there yet".to_owned()))
-    }
-
-    /// Commits and applies one command; only on the leader. Waits at most a few election timeouts.
-    pub async fn propose(&self, _proposal: Proposal) -> Result<Applied, ProposeError> {
-        Err(ProposeError::Shutdown)
+    /// Commits and applies one command; only on the leader.
+    pub async fn propose(&self, proposal: Proposal) -> Result<Applied, ProposeError> {
+        self.write(None, proposal).await
     }
 
     /// [`Consensus::propose`], appended only while this node leads `term`: nothing that a deposed
     /// master thought of reaches the log.
     pub async fn propose_as_leader(
         &self,
-        _term: u64,
-        _proposal: Proposal,
+        term: u64,
+        proposal: Proposal,
     ) -> Result<Applied, ProposeError> {
-        Err(ProposeError::Shutdown)
+        self.write(Some(term), proposal).await
+    }
+
+    async fn write(&self, term: Option<u64>, proposal: Proposal) -> Result<Applied, ProposeError> {
+        let size = codec::encode(kind::PROPOSAL, &proposal).map_or(usize::MAX, |b| b.len());
+        if size > PROPOSAL_BYTES_MAX {
+            return Err(ProposeError::TooLarge { size, max: PROPOSAL_BYTES_MAX });
+        }
+        let written = tokio::time::timeout(PROPOSE_TIMEOUT, self.write_bounded(term, proposal));
+        written.await.unwrap_or(Err(ProposeError::NoQuorum))
+    }
+
+    async fn write_bounded(
+        &self,
+        term: Option<u64>,
+        proposal: Proposal,
+    ) -> Result<Applied, ProposeError> {
+        let turn = self.inner.proposals.acquire().await;
+        let _turn = turn.map_err(|_| ProposeError::Shutdown)?;
+        let (responder, answer) = ProgressResponder::complete_only();
+        let mut write = self.inner.raft.write(proposal).responder(responder);
+        if let Some(term) = term {
+            write = write.with_leader(LeaderId { term, node_id: self.inner.config.id });
+        }
+        write.await.map_err(|_| ProposeError::Shutdown)?;
+        let answer = answer.await.map_err(|_| ProposeError::Shutdown)?.map_err(write_error)?;
+        let reply = answer.data.0.unwrap_or(Ok(Outcome::Done));
+        Ok((answer.log_id.index, reply))
     }
 
     /// The applied state of this node, possibly behind the leader's.
     pub fn ledger(&self) -> Arc<Ledger> {
-        self.ledger.load_full()
+        self.inner.published.ledger.load_full()
     }
 
     /// The applied log index; the ledger of that index is published before it changes.
     pub fn applied(&self) -> watch::Receiver<u64> {
-        self.applied.clone()
+        self.inner.published.applied.subscribe()
     }
 
     pub fn leadership(&self) -> watch::Receiver<Leadership> {
-        self.leadership.clone()
+        self.inner.leadership.subscribe()
     }
 
     /// Leader only: asks a quorum that it still leads. Returns the index that a reader must have
     /// applied to see all that was committed before the call.
     pub async fn linearize(&self) -> Result<u64, ProposeError> {
-        Err(ProposeError::Shutdown)
+        let read = self.inner.raft.get_read_linearizer(ReadPolicy::ReadIndex);
+        match tokio::time::timeout(PROPOSE_TIMEOUT, read).await {
+            Err(_) => Err(ProposeError::NoQuorum),
+            Ok(Ok(linearizer)) => Ok(linearizer.read_log_id().index()),
+            Ok(Err(RaftError::Fatal(_))) => Err(ProposeError::Shutdown),
+            Ok(Err(RaftError::APIError(error))) => Err(match error {
+                LinearizableReadError::ForwardToLeader(to) => ProposeError::NotLeader(to.leader_id),
+                LinearizableReadError::QuorumNotEnough(_) => ProposeError::NoQuorum,
+            }),
+        }
     }
 
     /// Returns once this node has applied `index`.
-    pub async fn wait_applied(&self, _index: u64, _timeout: Duration) -> Result<(), ProposeError> {
-        Err(ProposeError::Shutdown)
-    }
-
-    pub fn membership(&self) -> Membership {
-        Membership::default()
-    }
-
-    pub fn status(&self) -> RaftStatus {
-        RaftStatus::default()
+    pub async fn wait_applied(&self, index: u64, timeout: Duration) -> Result<(), ProposeError> {
+        let mut applied = self.applied();
+        let waited = tokio::time::timeout(timeout, applied.wait_for(|now| *now >= index)).await;
+        match waited {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) => Err(ProposeError::Shutdown),
+            Err(_) => Err(ProposeError::NoQuorum),
+        }
     }
 
     /// Answers one RPC of `from`, whose id the node has authenticated.
-    pub async fn handle(&self, _from: RaftId, _body: Bytes) -> Result<Bytes, String> {
-        Err("not there yet".to_owned())
-    }
-
-    /// Founds a cluster with this node as its only voter. Refused on a node that has a log.
-    pub async fn initialize(&self, _me: NodeInfo) -> Result<(), AdminError> {
-        Err(ProposeError::Shutdown.into())
-    }
-
-    /// Adds a learner; does not wait until it has caught up. Returns the membership's index.
-    pub async fn add_learner(&self, _id: RaftId, _info: NodeInfo) -> Result<u64, AdminError> {
-        Err(ProposeError::Shutdown.into())
-    }
-
-    /// Replaces the voters by `voters`, all of them learners or voters already; refused unless
-    /// the membership is still the one of `precondition` ([`Membership::index`]). A joint
-    /// configuration left over is finished by giving the set of its newest half.
-    pub async fn change_voters(
-        &self,
-        _voters: BTreeSet<RaftId>,
-        _precondition: u64,
-    ) -> Result<u64, AdminError> {
-        Err(ProposeError::Shutdown.into())
-    }
-
-    /// Takes a learner out of the membership.
-    pub async fn remove_node(&self, _id: RaftId) -> Result<u64, AdminError> {
-        Err(ProposeError::Shutdown.into())
-    }
-
-    /// Asks voter `to` to take over; returns once it leads, or when that did not happen in time.
-    pub async fn transfer_leader(&self, _to: RaftId) -> Result<(), AdminError> {
-        Err(ProposeError::Shutdown.into())
-    }
-
-    pub async fn trigger_snapshot(&self) -> Result<(), AdminError> {
-        Err(ProposeError::Shutdown.into())
+    pub async fn handle(&self, from: RaftId, body: Bytes) -> Result<Bytes, String> {
+        self.inner.inbound.handle(from, &body).await
     }
 
     /// Stops all tasks and closes the files; the folder may be opened again after it returns.
-    pub async fn shutdown(&self) {}
+    pub async fn shutdown(&self) {
+        self.inner.proposals.close();
+        if let Err(error) = self.inner.raft.shutdown().await {
+            tracing::error!(%error, "raft did not stop cleanly");
+        }
+        let tasks = std::mem::take(&mut *lock(&self.inner.tasks));
+        for task in tasks {
+            task.abort();
+        }
+        let log = self.inner.log.clone();
+        if let Err(error) = tokio::task::spawn_blocking(move || log.close()).await {
+            tracing::error!(%error, "the log was not closed");
+        }
+    }
 
     /// Resolves with the reason when this node can no longer keep its promises (a disk error, a
     /// hung disk): the process should log it and exit. Never resolves on a clean shutdown.
     pub async fn fatal(&self) -> String {
-        std::future::pending().await
+        let mut poisoned = self.inner.log.poisoned();
+        let why = poisoned.wait_for(Option::is_some).await.ok().and_then(|why| why.clone());
+        match why {
+            Some(why) => why,
+            None => std::future::pending().await,
+        }
     }
+}
+
+fn write_error(error: ClientWriteError<TypeConfig>) -> ProposeError {
+    match error {
+        ClientWriteError::ForwardToLeader(to) => ProposeError::NotLeader(to.leader_id),
+        // It may still be committed by another leader.
+        ClientWriteError::LogEntryDiscarded(_) => ProposeError::NoQuorum,
+        ClientWriteError::ChangeMembershipError(_) | ClientWriteError::PreconditionFailed(_) => {
+            ProposeError::NotLeader(None)
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

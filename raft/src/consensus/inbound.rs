@@ -1,0 +1,213 @@
+//! Incoming RPCs: checks who speaks, asks the local Raft, answers. Snapshots arrive in chunks and
+//! are installed once whole.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use openraft::Raft;
+use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, TransferLeaderRequest};
+use openraft::storage::Snapshot;
+use tokio::sync::Mutex;
+
+use super::wire::{Frame, Request, Response};
+use crate::records::{MetaRec, TypeConfig, VoteRec};
+use crate::snapshot::{Machine, SnapshotFile};
+use crate::types::RaftId;
+
+/// Synced as often, so that the log's own sync never waits behind a large unwritten file.
+const SYNC_BYTES: u64 = 8 * 1_024 * 1_024;
+/// No snapshot is larger (`codec::SNAPSHOT_BYTES_MAX` and its head).
+const SNAPSHOT_BYTES_MAX: u64 = 1_100 * 1_024 * 1_024;
+
+/// A snapshot that is arriving; one at a time.
+#[derive(Debug)]
+struct Incoming {
+    vote: VoteRec,
+    meta: MetaRec,
+    size: u64,
+    hash: [u8; 32],
+    path: PathBuf,
+    written: u64,
+    unsynced: u64,
+}
+
+#[derive(Clone)]
+pub(super) struct Inbound {
+    pub(super) me: RaftId,
+    pub(super) raft: Raft<TypeConfig, Machine>,
+    tmp: PathBuf,
+    incoming: Arc<Mutex<Option<Incoming>>>,
+}
+
+impl Inbound {
+    pub(super) fn new(me: RaftId, raft: Raft<TypeConfig, Machine>, tmp: PathBuf) -> Self {
+        Self { me, raft, tmp, incoming: Arc::default() }
+    }
+
+    /// Answers one frame of `from`.
+    pub(super) async fn handle(&self, from: RaftId, body: &[u8]) -> Result<Bytes, String> {
+        let frame = Frame::decode(body).map_err(|error| format!("raft request: {error}"))?;
+        if frame.to != self.me {
+            return Err(format!("this is node {}, not node {}", self.me, frame.to));
+        }
+        if frame.request.speaker().is_some_and(|speaker| speaker != from) {
+            return Err(format!("node {from} speaks in the name of another"));
+        }
+        let response = self.answer(frame.request).await?;
+        response.encode().map_err(|error| error.to_string())
+    }
+
+    async fn answer(&self, request: Request) -> Result<Response, String> {
+        match request {
+            Request::Append { vote, prev, entries, commit } => {
+                let entries: Result<Vec<_>, _> =
+                    entries.into_iter().map(crate::records::EntryRec::into_entry).collect();
+                let rpc = AppendEntriesRequest {
+                    vote: vote.into(),
+                    prev_log_id: prev.map(Into::into),
+                    entries: entries.map_err(|error| error.to_string())?,
+                    leader_commit: commit.map(Into::into),
+                };
+                let appended = self.raft.append_entries(rpc).await;
+                Ok(appended.map_err(|error| error.to_string())?.into())
+            }
+            Request::Vote(ballot) => {
+                let vote = self.raft.vote(ballot.into()).await;
+                Ok(vote.map_err(|error| error.to_string())?.into())
+            }
+            Request::PreVote(ballot) => {
+                let vote = self.raft.pre_vote(ballot.into()).await;
+                Ok(vote.map_err(|error| error.to_string())?.into())
+            }
+            Request::Transfer { vote, to, last } => {
+                let last = last.map(Into::into);
+                let rpc = TransferLeaderRequest::new(vote.into(), to, last);
+                let answer = self.raft.handle_transfer_leader(rpc).await;
+                match answer.map_err(|error| error.to_string())? {
+                    Ok(()) => Ok(Response::Transferring),
+                    Err(refused) => Ok(Response::TransferRefused(refused.into())),
+                }
+            }
+            Request::SnapshotBegin { vote, meta, size, hash } => {
+                self.begin(vote, meta, size, hash).await
+            }
+            Request::SnapshotChunk { hash, offset, bytes } => self.chunk(hash, offset, bytes).await,
+            Request::SnapshotEnd { hash } => self.end(hash).await,
+        }
+    }
+
+    async fn begin(
+        &self,
+        vote: VoteRec,
+        meta: MetaRec,
+        size: u64,
+        hash: [u8; 32],
+    ) -> Result<Response, String> {
+        if size > SNAPSHOT_BYTES_MAX {
+            return Err(format!("a snapshot of {size} bytes is too large"));
+        }
+        let mine = VoteRec::from(&self.vote());
+        if (vote.term, vote.node) < (mine.term, mine.node) {
+            return Ok(Response::HigherVote(mine));
+        }
+        let mut incoming = self.incoming.lock().await;
+        if let Some(open) = incoming.as_mut()
+            && open.hash == hash
+            && open.size == size
+        {
+            (open.vote, open.meta) = (vote, meta);
+            return Ok(Response::SnapshotOffset(open.written));
+        }
+        let path = self.tmp.join("incoming");
+        let created = path.clone();
+        blocking(move || File::create(created).map(|_| ())).await?;
+        *incoming = Some(Incoming { vote, meta, size, hash, path, written: 0, unsynced: 0 });
+        Ok(Response::SnapshotOffset(0))
+    }
+
+    async fn chunk(&self, hash: [u8; 32], offset: u64, bytes: Bytes) -> Result<Response, String> {
+        let mut incoming = self.incoming.lock().await;
+        let open = incoming.as_mut().filter(|open| open.hash == hash);
+        let open = open.ok_or("no such snapshot is arriving")?;
+        let len = bytes.len() as u64;
+        if offset != open.written {
+            return Ok(Response::SnapshotOffset(open.written));
+        }
+        if offset + len > open.size || bytes.is_empty() {
+            return Err(format!("{} bytes at {offset} do not fit {}", bytes.len(), open.size));
+        }
+        let sync = open.unsynced + len >= SYNC_BYTES;
+        let path = open.path.clone();
+        blocking(move || {
+            let mut file = OpenOptions::new().append(true).open(path)?;
+            file.write_all(&bytes)?;
+            if sync { file.sync_data() } else { Ok(()) }
+        })
+        .await?;
+        open.unsynced = if sync { 0 } else { open.unsynced + len };
+        open.written += len;
+        Ok(Response::SnapshotOffset(open.written))
+    }
+
+    async fn end(&self, hash: [u8; 32]) -> Result<Response, String> {
+        let mut incoming = self.incoming.lock().await;
+        let open = incoming.take_if(|open| open.hash == hash);
+        let open = open.ok_or("no such snapshot is arriving")?;
+        if open.written != open.size {
+            let text = format!("{} of {} bytes arrived", open.written, open.size);
+            *incoming = Some(open);
+            return Err(text);
+        }
+        let (path, meta) = (open.path.clone(), open.meta.clone());
+        // Verified here, so that bytes damaged on the way never reach the state machine.
+        let verified = tokio::task::spawn_blocking(move || crate::snapshot::load(&path)).await;
+        let loaded = verified.map_err(|error| error.to_string())?;
+        let loaded = loaded.map_err(|error| format!("the snapshot that arrived: {error}"))?;
+        if MetaRec::from(&loaded.meta) != meta {
+            return Err("the snapshot that arrived is not the one announced".to_owned());
+        }
+        let snapshot =
+            Snapshot { meta: loaded.meta, snapshot: SnapshotFile { path: open.path.clone() } };
+        let installed = self.raft.install_full_snapshot(open.vote.into(), snapshot).await;
+        let vote = installed.map_err(|error| error.to_string())?.vote;
+        Ok(Response::SnapshotInstalled { vote: (&vote).into() })
+    }
+
+    fn vote(&self) -> crate::records::Vote {
+        use openraft::async_runtime::WatchReceiver;
+        self.raft.metrics().borrow_watched().vote
+    }
+}
+
+async fn blocking(
+    write: impl FnOnce() -> std::io::Result<()> + Send + 'static,
+) -> Result<(), String> {
+    let written = tokio::task::spawn_blocking(write).await.map_err(|error| error.to_string())?;
+    written.map_err(|error| format!("the arriving snapshot cannot be written: {error}"))
+}
+
+impl From<AppendEntriesResponse<TypeConfig>> for Response {
+    fn from(response: AppendEntriesResponse<TypeConfig>) -> Self {
+        match response {
+            AppendEntriesResponse::Success => Self::Appended,
+            AppendEntriesResponse::PartialSuccess(last) => {
+                Self::AppendedPart(last.as_ref().map(Into::into))
+            }
+            AppendEntriesResponse::Conflict => Self::AppendConflict,
+            AppendEntriesResponse::HigherVote(vote) => Self::HigherVote((&vote).into()),
+        }
+    }
+}
+
+impl From<openraft::raft::VoteResponse<TypeConfig>> for Response {
+    fn from(response: openraft::raft::VoteResponse<TypeConfig>) -> Self {
+        Self::Vote {
+            vote: (&response.vote).into(),
+            granted: response.vote_granted,
+            last: response.last_log_id.as_ref().map(Into::into),
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! openraft's outgoing RPCs over a [`RaftRpc`]: one client per target and lane. Keeps no
+//! connection and retries nothing: openraft does.
+
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use openraft::errors::{RPCError, ReplicationClosed, StreamingError, Timeout, Unreachable};
+use openraft::network::{RPCOption, RPCTypes, RaftNetworkFactory, RaftNetworkV2};
+use openraft::raft::{
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderError,
+    TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
+};
+
+use super::wire::{Ballot, Frame, Request, Response, TransferRefused};
+use super::{Lane, NodeInfo, RaftRpc, RpcError};
+use crate::records::{TypeConfig, Vote};
+use crate::snapshot::SnapshotFile;
+use crate::types::RaftId;
+
+type Snap = openraft::type_config::alias::SnapshotOf<TypeConfig, SnapshotFile>;
+type Rpc<T> = Result<T, RPCError<TypeConfig>>;
+
+/// Bytes of one snapshot message.
+const CHUNK_BYTES: usize = 1_024 * 1_024;
+/// A chunk that is not acknowledged in time breaks the transfer, which resumes later.
+const CHUNK_TIMEOUT: Duration = Duration::from_secs(5);
+/// Installing reads, verifies and writes the file on the other side.
+const INSTALL_TIMEOUT: Duration = Duration::from_secs(60);
+
+pub(super) struct Network {
+    pub(super) me: RaftId,
+    pub(super) rpc: Arc<dyn RaftRpc>,
+}
+
+impl Network {
+    fn client(&self, target: RaftId, lane: Lane) -> Client {
+        Client { me: self.me, target, lane, rpc: Arc::clone(&self.rpc) }
+    }
+}
+
+impl RaftNetworkFactory<TypeConfig> for Network {
+    type Network = Client;
+
+    async fn new_client(&mut self, target: RaftId, _: &NodeInfo) -> Client {
+        self.client(target, Lane::Replication)
+    }
+
+    async fn new_heartbeat_client(&mut self, target: RaftId, _: &NodeInfo) -> Client {
+        self.client(target, Lane::Heartbeat)
+    }
+
+    async fn new_snapshot_client(&mut self, target: RaftId, _: &NodeInfo) -> Client {
+        self.client(target, Lane::Snapshot)
+    }
+}
+
+pub(super) struct Client {
+    me: RaftId,
+    target: RaftId,
+    lane: Lane,
+    rpc: Arc<dyn RaftRpc>,
+}
+
+impl Client {
+    async fn call(&self, request: Request, kind: RPCTypes, timeout: Duration) -> Rpc<Response> {
+        let frame = Frame { to: self.target, request };
+        let body = frame.encode().map_err(|error| unreachable(&error))?;
+        match self.rpc.call(self.target, self.lane, body, timeout).await {
+            Ok(bytes) => Response::decode(&bytes).map_err(|error| unreachable(&error)),
+            Err(RpcError::Timeout { after, .. }) => Err(RPCError::Timeout(Timeout {
+                action: kind,
+                id: self.me,
+                target: self.target,
+                timeout: after,
+            })),
+            // Everything else is backed off: a refusal does not go away by asking again at once.
+            Err(error) => Err(unreachable(&error)),
+        }
+    }
+
+    async fn ballot(&self, request: Request, ttl: Duration) -> Rpc<VoteResponse<TypeConfig>> {
+        match self.call(request, RPCTypes::Vote, ttl).await? {
+            Response::Vote { vote, granted, last } => Ok(VoteResponse {
+                vote: vote.into(),
+                vote_granted: granted,
+                last_log_id: last.map(Into::into),
+            }),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// The whole transfer: offer, chunks from where the other side stands, installation.
+    async fn send_snapshot(&self, vote: &Vote, snapshot: &Snap) -> Rpc<Vote> {
+        let kind = RPCTypes::InstallSnapshot;
+        let path = snapshot.snapshot.path.clone();
+        let (size, hash) = blocking(move || describe(&path)).await?;
+        let begin =
+            Request::SnapshotBegin { vote: vote.into(), meta: (&snapshot.meta).into(), size, hash };
+        let mut answer = self.call(begin, kind, CHUNK_TIMEOUT).await?;
+        loop {
+            let offset = match answer {
+                Response::SnapshotOffset(offset) => offset,
+                Response::HigherVote(vote) => return Ok(vote.into()),
+                other => return Err(unexpected(&other)),
+            };
+            if offset >= size {
+                break;
+            }
+            let path = snapshot.snapshot.path.clone();
+            let bytes = blocking(move || chunk(&path, offset)).await?;
+            let request = Request::SnapshotChunk { hash, offset, bytes };
+            answer = self.call(request, kind, CHUNK_TIMEOUT).await?;
+        }
+        match self.call(Request::SnapshotEnd { hash }, kind, INSTALL_TIMEOUT).await? {
+            Response::SnapshotInstalled { vote } => Ok(vote.into()),
+            other => Err(unexpected(&other)),
+        }
+    }
+}
+
+/// Size and last 32 bytes (its BLAKE3) of a snapshot file.
+fn describe(path: &Path) -> std::io::Result<(u64, [u8; 32])> {
+    let mut file = std::fs::File::open(path)?;
+    let mut hash = [0; 32];
+    let size = file.seek(SeekFrom::End(0))?;
+    file.seek(SeekFrom::End(-32))?;
+    file.read_exact(&mut hash)?;
+    Ok((size, hash))
+}
+
+fn chunk(path: &Path, offset: u64) -> std::io::Result<Bytes> {
+    let mut file = std::fs::File::open(path)?;
+    file.seek(SeekFrom::Start(offset))?;
+    let mut bytes = Vec::with_capacity(CHUNK_BYTES);
+    file.take(CHUNK_BYTES as u64).read_to_end(&mut bytes)?;
+    if bytes.is_empty() {
+        return Err(std::io::Error::other(format!("{} ended at {offset}", path.display())));
+    }
+    Ok(bytes.into())
+}
+
+/// A local read that fails breaks the transfer; the next try finds the newer snapshot, if any.
+async fn blocking<T: Send + 'static>(
+    read: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+) -> Rpc<T> {
+    let result = tokio::task::spawn_blocking(read).await;
+    result.map_err(|error| unreachable(&error))?.map_err(|error| unreachable(&error))
+}
+
+fn unreachable(why: &dyn std::fmt::Display) -> RPCError<TypeConfig> {
+    RPCError::Unreachable(Unreachable::from_string(why))
+}
+
+fn unexpected(response: &Response) -> RPCError<TypeConfig> {
+    unreachable(&format!("unexpected answer {response:?}"))
+}
+
+impl RaftNetworkV2<TypeConfig> for Client {
+    type SnapshotData = SnapshotFile;
+
+    async fn append_entries(
+        &mut self,
+        rpc: AppendEntriesRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Rpc<AppendEntriesResponse<TypeConfig>> {
+        let request = Request::Append {
+            vote: (&rpc.vote).into(),
+            prev: rpc.prev_log_id.as_ref().map(Into::into),
+            entries: rpc.entries.iter().map(Into::into).collect(),
+            commit: rpc.leader_commit.as_ref().map(Into::into),
+        };
+        match self.call(request, RPCTypes::AppendEntries, option.hard_ttl()).await? {
+            Response::Appended => Ok(AppendEntriesResponse::Success),
+            Response::AppendedPart(last) => {
+                Ok(AppendEntriesResponse::PartialSuccess(last.map(Into::into)))
+            }
+            Response::AppendConflict => Ok(AppendEntriesResponse::Conflict),
+            Response::HigherVote(vote) => Ok(AppendEntriesResponse::HigherVote(vote.into())),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn vote(
+        &mut self,
+        rpc: VoteRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Rpc<VoteResponse<TypeConfig>> {
+        self.ballot(Request::Vote((&rpc).into()), option.hard_ttl()).await
+    }
+
+    async fn pre_vote(
+        &mut self,
+        rpc: VoteRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Rpc<VoteResponse<TypeConfig>> {
+        self.ballot(Request::PreVote((&rpc).into()), option.hard_ttl()).await
+    }
+
+    async fn full_snapshot(
+        &mut self,
+        vote: Vote,
+        snapshot: Snap,
+        cancel: impl Future<Output = ReplicationClosed> + Send + 'static,
+        _: RPCOption,
+    ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
+        let sent = tokio::select! {
+            sent = self.send_snapshot(&vote, &snapshot) => sent,
+            closed = cancel => return Err(StreamingError::Closed(closed)),
+        };
+        match sent {
+            Ok(vote) => Ok(SnapshotResponse::new(vote)),
+            // A timeout would be retried at once; a stalled transfer must be backed off.
+            Err(error) => Err(StreamingError::Unreachable(Unreachable::from_string(error))),
+        }
+    }
+
+    async fn transfer_leader(
+        &mut self,
+        rpc: TransferLeaderRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Rpc<TransferLeaderResponse<TypeConfig>> {
+        let request = Request::Transfer {
+            vote: rpc.from_leader().into(),
+            to: *rpc.to_node_id(),
+            last: rpc.last_log_id().map(Into::into),
+        };
+        match self.call(request, RPCTypes::TransferLeader, option.hard_ttl()).await? {
+            Response::Transferring => Ok(Ok(())),
+            Response::TransferRefused(refused) => Ok(Err(refused.into())),
+            other => Err(unexpected(&other)),
+        }
+    }
+}
+
+impl From<&VoteRequest<TypeConfig>> for Ballot {
+    fn from(rpc: &VoteRequest<TypeConfig>) -> Self {
+        Self {
+            vote: (&rpc.vote).into(),
+            last: rpc.last_log_id.as_ref().map(Into::into),
+            transfer: rpc.leadership_transfer,
+        }
+    }
+}
+
+impl From<Ballot> for VoteRequest<TypeConfig> {
+    fn from(ballot: Ballot) -> Self {
+        let mut request = Self::new(ballot.vote.into(), ballot.last.map(Into::into));
+        request.leadership_transfer = ballot.transfer;
+        request
+    }
+}
+
+impl From<TransferRefused> for TransferLeaderError<TypeConfig> {
+    fn from(refused: TransferRefused) -> Self {
+        match refused {
+            TransferRefused::VoteChanged { expected, actual } => {
+                Self::VoteChanged { expected: expected.into(), actual: actual.into() }
+            }
+            TransferRefused::LogNotFlushed { expected, actual } => Self::LogNotFlushed {
+                expected: expected.map(Into::into),
+                actual: actual.map(Into::into),
+            },
+        }
+    }
+}
+
+impl From<TransferLeaderError<TypeConfig>> for TransferRefused {
+    fn from(error: TransferLeaderError<TypeConfig>) -> Self {
+        match error {
+            TransferLeaderError::VoteChanged { expected, actual } => {
+                Self::VoteChanged { expected: (&expected).into(), actual: (&actual).into() }
+            }
+            TransferLeaderError::LogNotFlushed { expected, actual } => Self::LogNotFlushed {
+                expected: expected.as_ref().map(Into::into),
+                actual: actual.as_ref().map(Into::into),
+            },
+        }
+    }
+}

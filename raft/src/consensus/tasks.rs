@@ -1,0 +1,121 @@
+//! What runs beside openraft: who leads, when a snapshot is due, whether the disk still answers.
+
+use std::time::{Duration, Instant};
+
+use openraft::ServerState;
+use openraft::async_runtime::WatchReceiver;
+use openraft::errors::Fatal;
+
+use super::view::{self, Metrics};
+use super::{Consensus, Leadership, Raft, lock};
+use crate::log::LogStore;
+
+/// A snapshot is due after as many entries, bytes of entries, or as much time.
+const SNAPSHOT_ENTRIES: u64 = 5_000;
+const SNAPSHOT_BYTES: u64 = 64 * 1_024 * 1_024;
+const SNAPSHOT_AGE: Duration = Duration::from_secs(600);
+const SNAPSHOT_CHECK: Duration = Duration::from_secs(1);
+/// A disk that takes longer for one batch hangs: heartbeats would go on and nobody take over.
+const DISK_HANGS_MS: u64 = 10_000;
+
+pub(super) fn start(consensus: &Consensus, snapshot_index: Option<u64>) {
+    let (inner, timing) = (&consensus.inner, consensus.inner.config.timing);
+    let leadership = tokio::spawn(follow_leadership(
+        inner.raft.clone(),
+        inner.log.clone(),
+        std::sync::Arc::downgrade(inner),
+        Duration::from_millis(timing.heartbeat_ms),
+    ));
+    let snapshots =
+        tokio::spawn(trigger_snapshots(inner.raft.clone(), inner.log.clone(), snapshot_index));
+    lock(&inner.tasks).extend([leadership, snapshots]);
+}
+
+/// Publishes who leads on every change of the metrics, and every heartbeat: a lease runs out
+/// without any event.
+async fn follow_leadership(
+    raft: Raft,
+    log: LogStore,
+    inner: std::sync::Weak<super::Inner>,
+    period: Duration,
+) {
+    let mut watched = raft.metrics();
+    loop {
+        let metrics = watched.borrow_watched().clone();
+        let Some(inner) = inner.upgrade() else { return };
+        let lease = Duration::from_millis(inner.config.timing.election_max_ms);
+        let now = judge(&metrics, lease);
+        note_leader(&inner, now.leader.is_some());
+        inner.leadership.send_if_modified(|before| {
+            let changed = *before != now;
+            *before = now;
+            changed
+        });
+        drop(inner);
+        match &metrics.running_state {
+            Ok(()) => {}
+            Err(Fatal::Stopped) => return,
+            Err(error) => log.poison(error.to_string()),
+        }
+        if log.busy_ms() > DISK_HANGS_MS {
+            log.poison(format!("the disk did not finish a write within {DISK_HANGS_MS} ms"));
+        }
+        // An error means that Raft has ended: the next round sees how.
+        let changed = tokio::time::timeout(period, watched.changed()).await;
+        if matches!(changed, Ok(Err(_))) {
+            return;
+        }
+    }
+}
+
+/// The pure part: leader only once its own blank entry is applied, and while its lease lives.
+fn judge(metrics: &Metrics, lease: Duration) -> Leadership {
+    let me = metrics.id;
+    let own_entry_applied = metrics.last_applied.is_some_and(|applied| {
+        applied.leader_id.node_id == me && applied.leader_id.term == metrics.current_term
+    });
+    let leads = metrics.state == ServerState::Leader && metrics.running_state.is_ok();
+    let lease_lives = view::quorum_ack_age(metrics).is_some_and(|age| age < lease);
+    let leader = metrics.current_leader.filter(|id| *id != me || leads);
+    Leadership {
+        term: metrics.current_term,
+        leader,
+        is_me: leads && own_entry_applied && lease_lives,
+    }
+}
+
+fn note_leader(inner: &super::Inner, known: bool) {
+    let mut since = lock(&inner.leaderless_since);
+    if known {
+        *since = None;
+    } else if since.is_none() {
+        *since = Some(Instant::now());
+    }
+}
+
+async fn trigger_snapshots(raft: Raft, log: LogStore, snapshot_index: Option<u64>) {
+    let (mut last_index, mut last_bytes, mut last_at) =
+        (snapshot_index.unwrap_or(0), log.appended_bytes(), Instant::now());
+    loop {
+        tokio::time::sleep(SNAPSHOT_CHECK).await;
+        let (applied, snapshot) = {
+            let watched = raft.metrics();
+            let metrics = watched.borrow_watched();
+            (metrics.last_applied.map_or(0, |id| id.index), metrics.snapshot.map(|id| id.index))
+        };
+        if snapshot.is_some_and(|index| index > last_index) {
+            last_index = snapshot.unwrap_or(last_index);
+            (last_bytes, last_at) = (log.appended_bytes(), Instant::now());
+        }
+        let entries = applied.saturating_sub(last_index);
+        let bytes = log.appended_bytes().saturating_sub(last_bytes);
+        let old = entries > 0 && last_at.elapsed() >= SNAPSHOT_AGE;
+        if entries >= SNAPSHOT_ENTRIES || bytes >= SNAPSHOT_BYTES || old {
+            if raft.trigger().snapshot().await.is_err() {
+                return;
+            }
+            // Not asked for again before this one has had its time.
+            (last_index, last_bytes, last_at) = (applied, log.appended_bytes(), Instant::now());
+        }
+    }
+}

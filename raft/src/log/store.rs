@@ -1,0 +1,349 @@
+//! The store as openraft sees it: memory first, then the writer's queue.
+
+use std::io;
+use std::ops::{Bound, RangeBounds};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use bytes::Bytes;
+use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
+use openraft::{OptionalSend, RaftLogReader};
+use redb::{Database, ReadTransaction, ReadableDatabase};
+use tokio::sync::{oneshot, watch};
+
+use super::tail::Tail;
+use super::writer::{self, Action, Op};
+use super::{QUEUE_MAX, READ_BYTES_MAX, disk};
+use crate::codec::{self, kind};
+use crate::records::{Entry, EntryRec, LogId, LogIdRec, TypeConfig, Vote};
+use crate::types::RaftId;
+
+/// Clones share one log.
+#[derive(Clone)]
+pub(crate) struct LogStore {
+    shared: Arc<Shared>,
+}
+
+pub(super) struct Shared {
+    pub(super) path: PathBuf,
+    memory: Mutex<Memory>,
+    /// When the writer began its present batch, milliseconds since `started`; 0: it is idle.
+    pub(super) busy_since: AtomicU64,
+    /// Bytes of entries appended in this life.
+    appended: AtomicU64,
+    started: Instant,
+    poisoned: watch::Sender<Option<String>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What is true once everything enqueued is durable.
+struct Memory {
+    /// Absent once closed.
+    database: Option<Arc<Database>>,
+    ops: SyncSender<Op>,
+    last_op: u64,
+    vote: Option<Vote>,
+    committed: Option<LogIdRec>,
+    purged: Option<LogIdRec>,
+    last: Option<LogIdRec>,
+    tail: Tail,
+}
+
+impl Shared {
+    pub(super) fn now_ms(&self) -> u64 {
+        // 0 means idle.
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX).max(1)
+    }
+
+    pub(super) fn poison(&self, why: String) {
+        self.poisoned.send_if_modified(|now| {
+            let first = now.is_none();
+            if first {
+                *now = Some(why);
+            }
+            first
+        });
+    }
+
+    pub(super) fn durable(&self, op: u64) {
+        self.memory().tail.shrink(op);
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Memory {
+    /// Enqueues in the order of the changes to memory: the caller holds the lock.
+    fn enqueue(&mut self, path: &Path, action: Action) -> io::Result<()> {
+        self.last_op += 1;
+        let sent = self.ops.try_send(Op { number: self.last_op, action });
+        sent.map_err(|_| io::Error::other(format!("{}: the log is closed", path.display())))
+    }
+}
+
+impl LogStore {
+    /// Opens the log of `node` in `dir`, which exists. Blocking.
+    pub(crate) fn open(dir: &Path, node: RaftId) -> Result<Self, disk::Error> {
+        let path = dir.join(disk::LOG_FILE);
+        let (database, found) = disk::open(dir, node)?;
+        let (ops, queue) = sync_channel(QUEUE_MAX);
+        let memory = Memory {
+            database: Some(Arc::clone(&database)),
+            ops,
+            last_op: 0,
+            vote: found.vote.map(Into::into),
+            committed: found.committed,
+            purged: found.purged,
+            last: found.last,
+            tail: Tail::default(),
+        };
+        let shared = Arc::new(Shared {
+            path: path.clone(),
+            memory: Mutex::new(memory),
+            busy_since: AtomicU64::new(0),
+            appended: AtomicU64::new(0),
+            started: Instant::now(),
+            poisoned: watch::channel(None).0,
+            thread: Mutex::new(None),
+        });
+        let (theirs, builder) = (Arc::clone(&shared), std::thread::Builder::new());
+        let thread = builder
+            .name("raft-log".to_owned())
+            .spawn(move || writer::run(&theirs, &database, &queue))
+            .map_err(|error| disk::Error::new(&path, error))?;
+        *shared.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
+        Ok(Self { shared })
+    }
+
+    /// Why nothing is written any more, once that is so.
+    pub(crate) fn poisoned(&self) -> watch::Receiver<Option<String>> {
+        self.shared.poisoned.subscribe()
+    }
+
+    /// Declares the log unusable: the disk hangs, for example.
+    pub(crate) fn poison(&self, why: String) {
+        self.shared.poison(why);
+    }
+
+    /// How long the present batch has been under way, milliseconds.
+    pub(crate) fn busy_ms(&self) -> u64 {
+        match self.shared.busy_since.load(Ordering::Acquire) {
+            0 => 0,
+            since => self.shared.now_ms().saturating_sub(since),
+        }
+    }
+
+    /// Bytes of entries appended since this log was opened.
+    pub(crate) fn appended_bytes(&self) -> u64 {
+        self.shared.appended.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn purged(&self) -> Option<LogIdRec> {
+        self.shared.memory().purged
+    }
+
+    /// Writes what was enqueued, ends the writer and closes the file. Blocking.
+    pub(crate) fn close(&self) {
+        {
+            let mut memory = self.shared.memory();
+            // An error means that the writer has ended already.
+            let _ = memory.enqueue(&self.shared.path, Action::Stop);
+        }
+        let thread = self.shared.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread
+            && thread.join().is_err()
+        {
+            tracing::error!(path = %self.shared.path.display(), "the log's writer panicked");
+        }
+        self.shared.memory().database = None;
+    }
+
+    fn read(&self, range: (u64, u64), max: usize) -> io::Result<Vec<Entry>> {
+        let (from, to, mut found, tail) = {
+            let memory = self.shared.memory();
+            let first = memory.purged.map_or(0, |purged| purged.index + 1);
+            let end = memory.last.map_or(0, |last| last.index + 1);
+            let (from, to) = (range.0.max(first), range.1.min(end));
+            if from >= to {
+                return Ok(Vec::new());
+            }
+            let tail_first = memory.tail.first().unwrap_or(end).clamp(from, to);
+            let tail: Vec<(u64, Bytes)> =
+                memory.tail.range(tail_first, to).map(|(i, b)| (i, b.clone())).collect();
+            // Begun under the lock: no purge or truncation can slip in between.
+            let read = if from < tail_first { Some(self.begin(&memory)?) } else { None };
+            drop(memory);
+            let disk = match read {
+                Some(read) => disk::read(&read, from, tail_first, max)
+                    .map_err(|error| self.error(&error))?
+                    .into_iter()
+                    .map(|(index, bytes)| (index, Bytes::from(bytes)))
+                    .collect(),
+                None => Vec::new(),
+            };
+            let cut = disk.last().map_or(from, |(index, _)| index + 1) < tail_first;
+            (from, to, disk, if cut { Vec::new() } else { tail })
+        };
+        found.extend(tail);
+        self.decode(from, to, found, max)
+    }
+
+    fn begin(&self, memory: &Memory) -> io::Result<ReadTransaction> {
+        let database = memory.database.as_ref().ok_or_else(|| self.error(&"the log is closed"))?;
+        database.begin_read().map_err(|error| self.error(&error))
+    }
+
+    fn decode(
+        &self,
+        from: u64,
+        to: u64,
+        found: Vec<(u64, Bytes)>,
+        max: usize,
+    ) -> io::Result<Vec<Entry>> {
+        let (mut entries, mut size) = (Vec::with_capacity(found.len()), 0);
+        for (expected, (index, bytes)) in (from..to).zip(found) {
+            if index != expected {
+                return Err(self.error(&format!("entry {expected} is missing")));
+            }
+            size += bytes.len();
+            if size > max && !entries.is_empty() {
+                break;
+            }
+            let record: EntryRec = codec::decode(kind::LOG_ENTRY, &bytes)
+                .map_err(|error| self.error(&format!("entry {index}: {error}")))?;
+            let entry = record.into_entry();
+            entries.push(entry.map_err(|error| self.error(&format!("entry {index}: {error}")))?);
+        }
+        Ok(entries)
+    }
+
+    fn error(&self, why: &dyn std::fmt::Display) -> io::Error {
+        io::Error::other(format!("{}: {why}", self.shared.path.display()))
+    }
+}
+
+impl RaftLogReader<TypeConfig> for LogStore {
+    async fn try_get_log_entries<RB: RangeBounds<u64> + Clone + std::fmt::Debug + OptionalSend>(
+        &mut self,
+        range: RB,
+    ) -> Result<Vec<Entry>, io::Error> {
+        let from = match range.start_bound() {
+            Bound::Included(&from) => from,
+            Bound::Excluded(&before) => before.saturating_add(1),
+            Bound::Unbounded => 0,
+        };
+        let to = match range.end_bound() {
+            Bound::Included(&last) => last.saturating_add(1),
+            Bound::Excluded(&to) => to,
+            Bound::Unbounded => u64::MAX,
+        };
+        self.read((from, to), usize::MAX)
+    }
+
+    async fn read_vote(&mut self) -> Result<Option<Vote>, io::Error> {
+        Ok(self.shared.memory().vote)
+    }
+
+    async fn limited_get_log_entries(
+        &mut self,
+        start: u64,
+        end: u64,
+    ) -> Result<Vec<Entry>, io::Error> {
+        self.read((start, end), READ_BYTES_MAX)
+    }
+}
+
+impl RaftLogStorage<TypeConfig> for LogStore {
+    type LogReader = Self;
+
+    async fn get_log_state(&mut self) -> Result<LogState<TypeConfig>, io::Error> {
+        let memory = self.shared.memory();
+        Ok(LogState {
+            last_purged_log_id: memory.purged.map(Into::into),
+            last_log_id: memory.last.map(Into::into),
+        })
+    }
+
+    async fn get_log_reader(&mut self) -> Self {
+        self.clone()
+    }
+
+    async fn save_vote(&mut self, vote: &Vote) -> Result<(), io::Error> {
+        let (done, saved) = oneshot::channel();
+        let action = Action::Vote { vote: vote.into(), done };
+        self.shared.memory().enqueue(&self.shared.path, action)?;
+        match saved.await {
+            Ok(Ok(())) => {
+                self.shared.memory().vote = Some(*vote);
+                Ok(())
+            }
+            Ok(Err(error)) => Err(io::Error::other(error.to_string())),
+            Err(_) => Err(self.error(&"the log is closed")),
+        }
+    }
+
+    async fn save_committed(&mut self, committed: Option<LogId>) -> Result<(), io::Error> {
+        let committed = committed.as_ref().map(LogIdRec::from);
+        let mut memory = self.shared.memory();
+        memory.committed = committed;
+        memory.enqueue(&self.shared.path, Action::Committed(committed))
+    }
+
+    async fn read_committed(&mut self) -> Result<Option<LogId>, io::Error> {
+        Ok(self.shared.memory().committed.map(Into::into))
+    }
+
+    async fn append<I>(
+        &mut self,
+        entries: I,
+        callback: IOFlushed<TypeConfig>,
+    ) -> Result<(), io::Error>
+    where
+        I: IntoIterator<Item = Entry> + OptionalSend,
+        I::IntoIter: OptionalSend,
+    {
+        let (mut last, mut encoded, mut size) = (None, Vec::new(), 0);
+        for entry in entries {
+            let record = EntryRec::from(&entry);
+            let bytes = codec::encode(kind::LOG_ENTRY, &record)
+                .map_err(|error| self.error(&format!("entry {}: {error}", record.id.index)))?;
+            size += bytes.len() as u64;
+            encoded.push((record.id.index, Bytes::from(bytes)));
+            last = Some(record.id);
+        }
+        self.shared.appended.fetch_add(size, Ordering::Relaxed);
+        let mut memory = self.shared.memory();
+        let op = memory.last_op + 1;
+        for (index, bytes) in &encoded {
+            memory.tail.push(*index, op, bytes.clone());
+        }
+        memory.last = last.or(memory.last);
+        memory.enqueue(&self.shared.path, Action::Append { entries: encoded, callback })
+    }
+
+    async fn truncate_after(&mut self, last_log_id: Option<LogId>) -> Result<(), io::Error> {
+        let last = last_log_id.as_ref().map(LogIdRec::from);
+        let mut memory = self.shared.memory();
+        let after = last.map(|last| last.index);
+        memory.tail.truncate_after(after);
+        memory.last = last.max(memory.purged);
+        memory.enqueue(&self.shared.path, Action::Truncate { after })
+    }
+
+    async fn purge(&mut self, log_id: LogId) -> Result<(), io::Error> {
+        let upto = LogIdRec::from(&log_id);
+        let mut memory = self.shared.memory();
+        memory.tail.purge(upto.index);
+        memory.purged = Some(upto);
+        if memory.last.is_none_or(|last| last.index <= upto.index) {
+            memory.last = Some(upto);
+        }
+        memory.enqueue(&self.shared.path, Action::Purge { upto })
+    }
+}
