@@ -22,6 +22,17 @@ impl Clock {
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
     }
 
+    /// Microseconds since the Unix epoch by this machine's clock: what shards start by.
+    pub fn unix_us(&self) -> u64 {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+    }
+
+    /// [`Clock::now`] in whole microseconds.
+    pub fn now_us(&self) -> u64 {
+        u64::try_from(self.now().as_micros()).unwrap_or(u64::MAX)
+    }
+
     /// Time since this clock was made: never steps, never goes back.
     pub fn now(&self) -> Duration {
         self.origin.elapsed()

@@ -1,0 +1,19 @@
+//! The worker's bounds.
+
+use std::time::Duration;
+
+/// Events of sessions and children that wait for the actor.
+pub(super) const EVENTS_MAX: usize = 1_024;
+/// Messages that wait to be written to the master; frames beyond wait in their spools.
+pub(super) const TO_MASTER_MAX: usize = 256;
+/// The actor looks at its deadlines this often.
+pub(super) const TICK: Duration = Duration::from_millis(100);
+/// From the start of a child until it is ready. The script engine's own limit is shorter and says
+/// more; this ends a child that hangs in spite of it.
+pub(super) const BUILD_LIMIT_US: u64 = 20_000_000;
+/// From `Stop` to the kill of the group: an abort takes effect within a second.
+pub(super) const STOP_LIMIT_US: u64 = 900_000;
+/// A running child that outlives its lease by this is killed.
+pub(super) const LEASE_KILL_US: u64 = 900_000;
+/// Exchanges in quick succession at the beginning of a session; later, one per heartbeat.
+pub(super) const PROBES_FIRST: u32 = 5;
