@@ -95,3 +95,102 @@ fn buffered_raw<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Box<RawValu
     let value = serde_json::Value::deserialize(from)?;
     serde_json::value::to_raw_value(&value).map_err(serde::de::Error::custom)
 }
+
+/// Steps of all scenarios together; more is a loop of the script that builds without end.
+pub const STEPS_MAX: usize = 100_000;
+
+/// What Gatling checks before it starts. The SDK checks the same where a script has a place to
+/// point at; this holds for exported graphs and the Rust DSL as well.
+///
+/// # Errors
+/// In Gatling's words, where it has some.
+pub fn validate(simulation: &Simulation) -> Result<(), String> {
+    if simulation.version != VERSION {
+        let version = simulation.version;
+        return Err(format!("the graph has version {version}; this is version {VERSION}"));
+    }
+    if simulation.populations.is_empty() {
+        return Err("No scenario configured, make sure to call setUp.".to_owned());
+    }
+    let mut names = Vec::new();
+    let mut steps = 0;
+    for population in &simulation.populations {
+        check_population(simulation, population, &mut names, &mut steps)?;
+    }
+    let mut twice: Vec<&str> = Vec::new();
+    for (index, name) in names.iter().enumerate() {
+        if names.iter().take(index).any(|earlier| earlier == name) && !twice.contains(name) {
+            twice.push(name);
+        }
+    }
+    if !twice.is_empty() {
+        let list = twice.join(", ");
+        return Err(format!("Scenario names must be unique but found duplicates: List({list})"));
+    }
+    Ok(())
+}
+
+fn check_population<'a>(
+    simulation: &Simulation,
+    population: &'a Population,
+    names: &mut Vec<&'a str>,
+    steps: &mut usize,
+) -> Result<(), String> {
+    let scenario = &population.scenario;
+    if scenario.name.is_empty() {
+        return Err("Scenario name cannot be empty".to_owned());
+    }
+    if scenario.steps.is_empty() {
+        return Err(format!("Scenario {} is empty", scenario.name));
+    }
+    names.push(&scenario.name);
+    check_steps(simulation, &scenario.steps, steps)?;
+    for child in &population.children {
+        check_population(simulation, child, names, steps)?;
+    }
+    Ok(())
+}
+
+/// Depth-first without recursion: a script may nest as deep as it likes.
+fn check_steps(simulation: &Simulation, root: &[Step], steps: &mut usize) -> Result<(), String> {
+    let mut open: Vec<&[Step]> = vec![root];
+    while let Some(body) = open.pop() {
+        *steps += body.len();
+        if *steps > STEPS_MAX {
+            return Err(format!("the simulation has more than {STEPS_MAX} steps"));
+        }
+        for step in body {
+            if let Step::Feed(feed) = step {
+                let known = simulation.feeders.len();
+                if usize::try_from(feed.feeder).map_or(true, |index| index >= known) {
+                    return Err(format!("feeder {} is not among the {known} given", feed.feeder));
+                }
+            }
+            bodies(step, &mut open);
+        }
+    }
+    Ok(())
+}
+
+fn bodies<'a>(step: &'a Step, open: &mut Vec<&'a [Step]>) {
+    match step {
+        Step::Group(step) => open.push(&step.body),
+        Step::Repeat(step) => open.push(&step.body),
+        Step::Foreach(step) => open.push(&step.body),
+        Step::Loop(step) => open.push(&step.body),
+        Step::TryMax(step) => open.push(&step.body),
+        Step::DoIf(step) => open.extend([&*step.then, &*step.or_else]),
+        Step::DoIfEquals(step) => open.extend([&*step.then, &*step.or_else]),
+        Step::DoSwitch(step) => {
+            open.extend(step.cases.iter().map(|case| &*case.then));
+            open.push(&step.or_else);
+        }
+        Step::RandomSwitch(step) => {
+            open.extend(step.cases.iter().map(|case| &*case.then));
+            open.push(&step.or_else);
+        }
+        Step::UniformRandomSwitch(step) => open.extend(step.cases.iter().map(Vec::as_slice)),
+        Step::RoundRobinSwitch(step) => open.extend(step.cases.iter().map(Vec::as_slice)),
+        _ => {}
+    }
+}

@@ -17,6 +17,9 @@ use crate::time::Micros;
 
 pub mod http;
 
+/// The JavaScript side of each protocol: `@gatling.io/<name>` → its module. One line per protocol.
+pub const SDKS: &[(&str, &str)] = &[("http", include_str!("http/sdk.js"))];
+
 /// A protocol on one engine thread: it owns that thread's client (pools, TLS, name cache).
 pub trait Protocol {
     /// As in the IR's `protocol`.

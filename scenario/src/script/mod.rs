@@ -6,7 +6,13 @@
 //! environment that [`LoadOptions`] passes in.
 
 pub mod host;
+mod modules;
+mod natives;
+mod problem;
+mod session;
 pub mod sources;
+mod typescript;
+mod values;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -90,3 +96,6 @@ pub fn load(
 ) -> Result<Loaded, Problem> {
     host::load(sources, entry, options, console)
 }
+
+#[cfg(test)]
+mod tests;

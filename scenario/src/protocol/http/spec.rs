@@ -19,6 +19,10 @@ pub struct RequestSpec {
     pub headers: Vec<Header>,
     #[serde(default)]
     pub ignore_protocol_headers: bool,
+    /// `asJson()`, `asXml()`: this media type as Accept and, with a body, as Content-Type, where
+    /// neither the request nor the protocol has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_type: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<Body>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -1,0 +1,192 @@
+//! The few things the SDK cannot do in JavaScript: parameters, resources, expression language,
+//! console, seeded randomness. Handed to `sdk/base.js` as one object and then taken off the global
+//! scope, so a simulation cannot reach it.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use rand::rngs::SmallRng;
+use rand::{Rng as _, SeedableRng as _};
+use rquickjs::function::{Function, Opt};
+use rquickjs::{Array, Class, Ctx, Exception, Object, Result, Value as JsValue};
+
+use super::session::JsSession;
+use super::values::{HostPrototypes, to_js};
+use super::{Console, LoadOptions, Sources, sources};
+use crate::el::Template;
+use crate::expr::{EvalCtx, NoHooks};
+use crate::shard::OutputStream;
+
+/// Parsed templates kept for bodies used as functions; beyond this many, the cache starts over.
+const TEMPLATES_MAX: usize = 256;
+
+/// What natives share with the host that owns the runtime.
+pub(super) struct Shared {
+    pub(super) sources: Arc<dyn Sources>,
+    pub(super) options: LoadOptions,
+    pub(super) console: RefCell<Rc<dyn Console>>,
+    pub(super) rng: RefCell<SmallRng>,
+    /// Filled once `sdk/base.js` has run.
+    pub(super) host: Rc<HostPrototypes>,
+    templates: RefCell<HashMap<String, Template>>,
+}
+
+impl Shared {
+    pub(super) fn new(
+        sources: Arc<dyn Sources>,
+        options: &LoadOptions,
+        console: Rc<dyn Console>,
+    ) -> Self {
+        Self {
+            sources,
+            options: options.clone(),
+            console: RefCell::new(console),
+            rng: RefCell::new(SmallRng::seed_from_u64(options.seed)),
+            host: Rc::default(),
+            templates: RefCell::default(),
+        }
+    }
+
+    pub(super) fn reseed(&self, seed: u64) {
+        *self.rng.borrow_mut() = SmallRng::seed_from_u64(seed);
+    }
+
+    fn log(&self, stream: OutputStream, text: &str) {
+        let console = Rc::clone(&self.console.borrow());
+        for line in text.split('\n') {
+            console.line(stream, line);
+        }
+    }
+
+    fn template(&self, text: &str) -> std::result::Result<Template, String> {
+        if let Some(found) = self.templates.borrow().get(text) {
+            return Ok(found.clone());
+        }
+        let parsed = Template::parse(text)?;
+        let mut templates = self.templates.borrow_mut();
+        if templates.len() >= TEMPLATES_MAX {
+            templates.clear();
+        }
+        templates.insert(text.to_owned(), parsed.clone());
+        Ok(parsed)
+    }
+}
+
+/// The object that the SDK gets.
+pub(super) fn object<'js>(ctx: &Ctx<'js>, shared: &Rc<Shared>) -> Result<Object<'js>> {
+    let native = Object::new(ctx.clone())?;
+    environment(ctx, &native, shared)?;
+    resources(ctx, &native, shared)?;
+    expressions(ctx, &native, shared)?;
+    let random = {
+        let shared = Rc::clone(shared);
+        move || shared.rng.borrow_mut().random::<f64>()
+    };
+    native.set("random", Function::new(ctx.clone(), random)?)?;
+    let frozen = {
+        let shared = Rc::clone(shared);
+        #[expect(clippy::cast_precision_loss, reason = "JavaScript's numbers are doubles")]
+        move || shared.options.unix_ms.map(|ms| ms as f64)
+    };
+    native.set("frozenMillis", Function::new(ctx.clone(), frozen)?)?;
+    Ok(native)
+}
+
+fn environment<'js>(ctx: &Ctx<'js>, native: &Object<'js>, shared: &Rc<Shared>) -> Result<()> {
+    let parameter = {
+        let shared = Rc::clone(shared);
+        move |name: String| shared.options.parameters.get(&name).cloned()
+    };
+    native.set("parameter", Function::new(ctx.clone(), parameter)?)?;
+    let variable = {
+        let shared = Rc::clone(shared);
+        move |name: String| shared.options.environment.get(&name).cloned()
+    };
+    native.set("environment", Function::new(ctx.clone(), variable)?)?;
+    for (name, stream) in [("out", OutputStream::Stdout), ("err", OutputStream::Stderr)] {
+        let shared = Rc::clone(shared);
+        let log = move |text: String| shared.log(stream, &text);
+        native.set(name, Function::new(ctx.clone(), log)?)?;
+    }
+    Ok(())
+}
+
+fn resources<'js>(ctx: &Ctx<'js>, native: &Object<'js>, shared: &Rc<Shared>) -> Result<()> {
+    let missing = {
+        let shared = Rc::clone(shared);
+        move |path: String| sources::resource(&*shared.sources, &path).err()
+    };
+    // The text of what is wrong with a resource, or nothing.
+    native.set("resourceProblem", Function::new(ctx.clone(), missing)?)?;
+    let text = {
+        let shared = Rc::clone(shared);
+        move |ctx: Ctx<'js>, path: String, charset: Opt<Option<String>>| {
+            let bytes = read(&ctx, &shared, &path)?;
+            decode(&bytes, charset.0.flatten().as_deref())
+                .map_err(|error| Exception::throw_message(&ctx, &format!("{path}: {error}")))
+        }
+    };
+    native.set("resourceText", Function::new(ctx.clone(), text)?)?;
+    let bytes = {
+        let shared = Rc::clone(shared);
+        move |ctx: Ctx<'js>, path: String| {
+            let array = Array::new(ctx.clone())?;
+            for (index, byte) in read(&ctx, &shared, &path)?.iter().enumerate() {
+                array.set(index, i32::from(*byte))?;
+            }
+            Ok::<_, rquickjs::Error>(array)
+        }
+    };
+    native.set("resourceBytes", Function::new(ctx.clone(), bytes)?)
+}
+
+fn read(ctx: &Ctx<'_>, shared: &Shared, path: &str) -> Result<bytes::Bytes> {
+    sources::resource(&*shared.sources, path).map_err(|error| Exception::throw_message(ctx, &error))
+}
+
+fn decode(bytes: &[u8], charset: Option<&str>) -> std::result::Result<String, String> {
+    let label = charset.unwrap_or("utf-8");
+    let encoding = encoding_rs::Encoding::for_label(label.as_bytes())
+        .ok_or_else(|| format!("unknown charset {label}"))?;
+    Ok(encoding.decode(bytes).0.into_owned())
+}
+
+fn expressions<'js>(ctx: &Ctx<'js>, native: &Object<'js>, shared: &Rc<Shared>) -> Result<()> {
+    // What is wrong with an expression-language string, or nothing.
+    native.set(
+        "elProblem",
+        Function::new(ctx.clone(), |text: String| Template::parse(&text).err())?,
+    )?;
+    let evaluate = {
+        let shared = Rc::clone(shared);
+        move |ctx: Ctx<'js>, text: String, session: Class<'js, JsSession>| {
+            evaluate(&ctx, &shared, &text, &session)
+        }
+    };
+    native.set("elValue", Function::new(ctx.clone(), evaluate)?)
+}
+
+/// Bodies used as functions: `bodyString().is(ElFileBody("x.json"))`.
+fn evaluate<'js>(
+    ctx: &Ctx<'js>,
+    shared: &Shared,
+    text: &str,
+    session: &Class<'js, JsSession>,
+) -> Result<JsValue<'js>> {
+    let template = shared.template(text).map_err(|error| Exception::throw_message(ctx, &error))?;
+    let mut rng = shared.rng.borrow_mut();
+    let mut hooks = NoHooks;
+    let mut eval = EvalCtx { hooks: &mut hooks, rng: &mut rng, unix_ms: wall_clock_ms() };
+    let value = template
+        .eval(&session.borrow().session, &mut eval)
+        .map_err(|error| Exception::throw_message(ctx, &error))?;
+    to_js(ctx, &value, &shared.host)
+}
+
+/// The one reading of the wall clock here: a script has `Date.now()` anyway.
+fn wall_clock_ms() -> i64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}

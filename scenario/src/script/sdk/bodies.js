@@ -1,0 +1,42 @@
+// Request bodies. Each is also a function of the session, and used as one: `bodyString().is(body)`.
+
+import { fail, isFunction, literal, native, show, text, unsupported } from "onrush:base";
+
+const bodies = new WeakMap();
+
+/** The body of a request, or `undefined` for any other value. */
+export const bodyOf = (value) => (isFunction(value) ? bodies.get(value) : undefined);
+
+const made = (label, body, f) => {
+  f.label = label;
+  bodies.set(f, body);
+  return f;
+};
+
+const resolve = (value, session) =>
+  isFunction(value) ? value(session) : native.elValue(value, session);
+
+export const StringBody = (value) =>
+  made("StringBody(...)", { text: text(value, "the text of StringBody") }, (session) =>
+    String(resolve(value, session)));
+
+export const ElFileBody = (path) =>
+  made("ElFileBody(...)", { el_file: text(path, "the path of ElFileBody") }, (session) =>
+    String(native.elValue(native.resourceText(resolve(path, session)), session)));
+
+export const RawFileBody = (path) =>
+  made("RawFileBody(...)", { raw_file: text(path, "the path of RawFileBody") }, (session) =>
+    native.resourceBytes(resolve(path, session)));
+
+export const ByteArrayBody = (bytes) => {
+  const isBytes = Array.isArray(bytes) || ArrayBuffer.isView(bytes);
+  if (!isBytes && !isFunction(bytes) && typeof bytes !== "string") {
+    fail(`ByteArrayBody takes an array of bytes, an expression-language string or a function, found ${show(bytes)}`);
+  }
+  const content = isBytes ? literal(bytes, "the bytes of ByteArrayBody") : text(bytes, "ByteArrayBody");
+  return made("ByteArrayBody(...)", { bytes: content }, (session) =>
+    isBytes ? Array.from(bytes) : resolve(bytes, session));
+};
+
+export const PebbleStringBody = unsupported("PebbleStringBody");
+export const PebbleFileBody = unsupported("PebbleFileBody");

@@ -1,0 +1,191 @@
+// Checks: extract, transform, validate, save. What one kind of check does not have, it refuses.
+
+import {
+  Builder, Immutable, condition, count, el, fail, flag, isFunction, literal, name, register, show,
+  text, unsupported,
+} from "onrush:base";
+
+/** After the validation: name and save. */
+export class CheckBuilder extends Immutable {
+  static label = "a check";
+  change(changes, Kind = CheckBuilder) {
+    return Object.assign(new Kind(), { spec: { ...this.spec, ...changes } });
+  }
+  saveAs(key) {
+    return this.change({ save_as: name(key, "the key of saveAs") });
+  }
+  name(title) {
+    return this.change({ name: name(title, "the name of a check") });
+  }
+  logActualValueInError(value) {
+    return this.change({ log_actual: flag(value, "logActualValueInError") });
+  }
+}
+
+/** A function as the argument of `label`. */
+const callback = (f, label) =>
+  isFunction(f) ? register(f) : fail(`${label} takes a function, found ${show(f)}`);
+
+class Validate extends CheckBuilder {
+  #transformed(transform) {
+    return this.change({ transforms: [...this.spec.transforms, transform] }, Validate);
+  }
+  transform(f) {
+    return this.#transformed({ function: callback(f, "transform") });
+  }
+  transformWithSession(f) {
+    return this.#transformed({ with_session: callback(f, "transformWithSession") });
+  }
+  withDefault(value) {
+    return this.#transformed({ default: literal(value, "the value of withDefault") });
+  }
+  withDefaultEL(value) {
+    return this.#transformed({ default: el(value) });
+  }
+  #validated(validator) {
+    return this.change({ validator });
+  }
+  validate(title, f) {
+    const custom = { name: name(title, "the name of validate"), function: callback(f, "validate") };
+    return this.#validated({ custom });
+  }
+  in(first, ...more) {
+    if (isFunction(first) && more.length === 0) return this.#validated({ in_expr: literal(first) });
+    const values = Array.isArray(first) && more.length === 0 ? first : [first, ...more];
+    return this.#validated({ in: values.map((value) => literal(value, "a value of in(...)")) });
+  }
+  inEL(expected) {
+    return this.#validated({ in_expr: el(expected) });
+  }
+  exists() {
+    return this.#validated("exists");
+  }
+  notExists() {
+    return this.#validated("not_exists");
+  }
+  optional() {
+    return this.#validated("optional");
+  }
+  isNull() {
+    return this.#validated("is_null");
+  }
+  notNull() {
+    return this.#validated("not_null");
+  }
+  static {
+    for (const compare of ["is", "not", "lt", "lte", "gt", "gte"]) {
+      Validate.prototype[compare] = function (expected) {
+        return this.change({ validator: { [compare]: literal(expected, `the value of ${compare}(...)`) } });
+      };
+      Validate.prototype[`${compare}EL`] = function (expected) {
+        return this.change({ validator: { [compare]: el(expected) } });
+      };
+    }
+  }
+}
+
+class Find extends Validate {
+  find() {
+    return this.change({ arity: { find: { index: 0 } } }, Validate);
+  }
+}
+
+class MultipleFind extends Validate {
+  find(occurrence = 0) {
+    return this.change({ arity: { find: { index: count(occurrence, "find(...)") } } }, Validate);
+  }
+  findAll() {
+    return this.change({ arity: "find_all" }, Validate);
+  }
+  findRandom(number, failIfLess = false) {
+    const limit = number === undefined ? null : count(number, "findRandom(...)", 1);
+    const arity = { find_random: { count: limit, fail_if_less: flag(failIfLess, "failIfLess") } };
+    return this.change({ arity }, Validate);
+  }
+  count() {
+    return this.change({ arity: "count" }, Validate);
+  }
+}
+
+const withGroups = (check, groups) =>
+  check.change({ extractor: { ...check.spec.extractor, groups } }, MultipleFind);
+
+class CaptureGroup extends MultipleFind {
+  captureGroups(number) {
+    return withGroups(this, { count: count(number, "captureGroups(...)", 1) });
+  }
+  allCaptureGroups() {
+    return withGroups(this, "all");
+  }
+}
+
+const jsonTypes = ["String", "Boolean", "Int", "Long", "Double", "List", "Map", "Object"];
+const typed = (Kind) => {
+  const Typed = class extends Kind {};
+  for (const type of jsonTypes) {
+    Typed.prototype[`of${type}`] = function () {
+      return this.change({ extractor: { ...this.spec.extractor, of: type.toLowerCase() } }, Kind);
+    };
+  }
+  return Typed;
+};
+const JsonFind = typed(Find);
+const JsonMultipleFind = typed(MultipleFind);
+
+const make = (Kind, extractor) =>
+  Object.assign(new Kind(), {
+    spec: {
+      extractor,
+      arity: { find: { index: 0 } },
+      transforms: [],
+      validator: "exists",
+      log_actual: true,
+    },
+  });
+
+/** Of other protocols' packages. */
+export const findCheck = (extractor) => make(Find, extractor);
+export const multipleFindCheck = (extractor) => make(MultipleFind, extractor);
+export const captureGroupCheck = (extractor) => make(CaptureGroup, extractor);
+
+export const bodyString = () => make(Find, { kind: "body_string" });
+export const bodyBytes = () => make(Find, { kind: "body_bytes" });
+export const bodyLength = () => make(Find, { kind: "body_length" });
+export const md5 = () => make(Find, { kind: "md5" });
+export const sha1 = () => make(Find, { kind: "sha1" });
+export const responseTimeInMillis = () => make(Find, { kind: "response_time" });
+export const substring = (pattern) =>
+  make(MultipleFind, { kind: "substring", pattern: text(pattern, "the pattern of substring") });
+export const regex = (pattern) =>
+  make(CaptureGroup, { kind: "regex", pattern: text(pattern, "the pattern of regex") });
+export const jsonPath = (path) =>
+  make(JsonMultipleFind, { kind: "json_path", path: text(path, "the path of jsonPath") });
+export const jmesPath = (path) =>
+  make(JsonFind, { kind: "jmes_path", path: text(path, "the path of jmesPath") });
+export const css = (selector, attribute) =>
+  make(MultipleFind, {
+    kind: "css",
+    selector: text(selector, "the selector of css"),
+    attribute: attribute === undefined ? undefined : name(attribute, "the attribute of css"),
+  });
+export const xpath = unsupported("xpath");
+export const form = unsupported("form");
+export const jsonpJsonPath = unsupported("jsonpJsonPath");
+export const jsonpJmesPath = unsupported("jsonpJmesPath");
+
+/** The specs of what `check(...)` takes. */
+export const checkSpecs = (checks, where) =>
+  checks.map((check) =>
+    check instanceof CheckBuilder ? check.spec : fail(`${where} takes checks, found ${show(check)}`));
+
+class Condition extends Builder {
+  static label = "checkIf(...) without .then(...)";
+}
+
+/** `checkIf(when).then(...checks)`, ending in `add(specs)`. */
+export const conditional = (when, add) => {
+  const expr = condition(when, "the condition of checkIf");
+  const then = (...checks) =>
+    add(checkSpecs(checks, "checkIf(...).then(...)").map((spec) => ({ ...spec, condition: expr })));
+  return Object.assign(new Condition(), { then });
+};
