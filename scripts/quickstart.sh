@@ -39,7 +39,7 @@ need cc=gcc
 need_rust
 use_target_dir
 say "== building (about ten minutes the first time on two cores)"
-cargo build --locked -p onrush-node -p onrush-tests --bins
+cargo build --workspace --bins --locked
 started=$(date +%s)
 onrush=$bin_dir/onrush
 
