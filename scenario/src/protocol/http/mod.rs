@@ -10,7 +10,13 @@ use crate::expr::Expr;
 use crate::protocol::{Action, Bound, Protocol};
 use crate::script::Sources;
 
+pub mod cache;
+pub mod cookies;
+pub mod decode;
+pub mod multipart;
+pub mod redirect;
 pub mod spec;
+pub mod url;
 
 /// The protocol on one engine thread.
 pub struct Http {

@@ -1,0 +1,122 @@
+//! Response bodies: undoing `Content-Encoding`, and reading text by its charset. Bounded: a small
+//! response cannot become a big one in memory.
+
+use std::borrow::Cow;
+use std::io::Read;
+
+use encoding_rs::Encoding;
+
+/// Decoded bytes of one response; more is a failure of the request, not of the engine.
+pub const DECODED_BYTES_MAX: usize = 16 << 20;
+
+/// Undoes the encodings of the header, last one first. Unknown ones are left alone, as browsers do.
+///
+/// # Errors
+/// `decode error: …` for broken data, or data that grows beyond [`DECODED_BYTES_MAX`].
+pub fn decode<'a>(body: &'a [u8], content_encoding: &str) -> Result<Cow<'a, [u8]>, String> {
+    let mut current = Cow::Borrowed(body);
+    for encoding in content_encoding.rsplit(',') {
+        let encoding = encoding.trim().to_ascii_lowercase();
+        if current.is_empty() {
+            break;
+        }
+        let decoded = match encoding.as_str() {
+            "gzip" | "x-gzip" => inflate(flate2::read::MultiGzDecoder::new(&*current), "gzip")?,
+            "deflate" => deflate(&current)?,
+            "br" => inflate(brotli::Decompressor::new(&*current, 4_096), "br")?,
+            _ => continue,
+        };
+        current = Cow::Owned(decoded);
+    }
+    Ok(current)
+}
+
+/// `deflate` is zlib by the standard and raw by habit: both are understood.
+fn deflate(body: &[u8]) -> Result<Vec<u8>, String> {
+    inflate(flate2::read::ZlibDecoder::new(body), "deflate")
+        .or_else(|_| inflate(flate2::read::DeflateDecoder::new(body), "deflate"))
+}
+
+fn inflate(reader: impl Read, name: &str) -> Result<Vec<u8>, String> {
+    let mut out = Vec::new();
+    let limit = DECODED_BYTES_MAX as u64 + 1;
+    reader
+        .take(limit)
+        .read_to_end(&mut out)
+        .map_err(|error| format!("decode error: {name}: {error}"))?;
+    if out.len() > DECODED_BYTES_MAX {
+        return Err(format!("decode error: {name}: more than {DECODED_BYTES_MAX} bytes"));
+    }
+    Ok(out)
+}
+
+/// The text of a body: by the `charset` of the content type; UTF-8 where there is none or it is
+/// not known.
+#[must_use]
+pub fn text<'a>(body: &'a [u8], content_type: &str) -> Cow<'a, str> {
+    let encoding = charset(content_type)
+        .and_then(|label| Encoding::for_label(label.as_bytes()))
+        .unwrap_or(encoding_rs::UTF_8);
+    encoding.decode_without_bom_handling(body).0
+}
+
+/// The `charset` parameter of a content type, without quotes.
+#[must_use]
+pub fn charset(content_type: &str) -> Option<&str> {
+    content_type.split(';').skip(1).find_map(|parameter| {
+        let (key, value) = parameter.split_once('=')?;
+        key.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"'))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    fn gzip(data: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(data).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn gzip_both_deflates_brotli_and_stacks_of_them() {
+        let text = b"hello hello hello hello".as_slice();
+        let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+        zlib.write_all(text).unwrap();
+        let mut raw = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::fast());
+        raw.write_all(text).unwrap();
+        let mut br = Vec::new();
+        brotli::CompressorWriter::new(&mut br, 4_096, 5, 22).write_all(text).unwrap();
+        assert_eq!(&*decode(&gzip(text), "gzip").unwrap(), text);
+        assert_eq!(&*decode(&zlib.finish().unwrap(), "deflate").unwrap(), text);
+        assert_eq!(&*decode(&raw.finish().unwrap(), "Deflate").unwrap(), text);
+        assert_eq!(&*decode(&br, "br").unwrap(), text);
+        assert_eq!(&*decode(&gzip(&gzip(text)), "gzip, gzip").unwrap(), text);
+        assert_eq!(&*decode(text, "identity").unwrap(), text);
+        assert_eq!(&*decode(b"", "gzip").unwrap(), b"");
+    }
+
+    #[test]
+    fn broken_and_exploding_bodies_are_errors() {
+        assert!(
+            decode(b"not gzip at all", "gzip").unwrap_err().starts_with("decode error: gzip: ")
+        );
+        let bomb = gzip(&vec![0; DECODED_BYTES_MAX + 1]);
+        assert!(bomb.len() < 100_000);
+        assert_eq!(
+            decode(&bomb, "gzip").unwrap_err(),
+            "decode error: gzip: more than 16777216 bytes"
+        );
+    }
+
+    #[test]
+    fn charsets() {
+        assert_eq!(text(b"caf\xe9", "text/plain; charset=ISO-8859-1"), "café");
+        assert_eq!(text("café".as_bytes(), "text/plain"), "café");
+        assert_eq!(text("café".as_bytes(), "text/plain; charset=\"no-such\""), "café");
+        assert_eq!(charset("text/html; a=b; Charset=\"utf-8\""), Some("utf-8"));
+    }
+}
