@@ -55,9 +55,16 @@ impl Event {
 
 /// Events as a response body, with pings between them.
 pub fn respond(events: impl Stream<Item = Event> + Send + 'static) -> Response {
+    respond_pinging(events, PING_EVERY)
+}
+
+fn respond_pinging(
+    events: impl Stream<Item = Event> + Send + 'static,
+    ping_every: Duration,
+) -> Response {
     let opening = Bytes::from(format!("retry: {RETRY_MS}\n\n"));
-    let body = futures::stream::unfold(Box::pin(events), |mut events| async move {
-        let chunk = match tokio::time::timeout(PING_EVERY, events.next()).await {
+    let body = futures::stream::unfold(Box::pin(events), move |mut events| async move {
+        let chunk = match tokio::time::timeout(ping_every, events.next()).await {
             Ok(Some(event)) => event.encode(),
             Ok(None) => return None,
             Err(_) => Bytes::from_static(b": ping\n\n"),
@@ -92,11 +99,12 @@ mod tests {
         assert_eq!(bare.encode(), "event: bye\ndata: {}\n\n");
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_silent_stream_pings() {
         use http_body_util::BodyExt;
 
-        let mut body = respond(futures::stream::pending()).into_body();
+        let mut body =
+            respond_pinging(futures::stream::pending(), Duration::from_millis(1)).into_body();
         let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
         assert_eq!(first, "retry: 1000\n\n");
         let second = body.frame().await.unwrap().unwrap().into_data().unwrap();
