@@ -6,9 +6,22 @@ use std::sync::mpsc::Receiver;
 use crate::shard::{EndReason, OutputStream, Plan, Problem, ShardSpec};
 use crate::stats::frame::Frame;
 
+mod arrivals;
 pub mod clock;
+mod coordinator;
+mod frames;
+mod health;
+mod host;
+mod load;
+mod pacer;
+mod profile;
+mod shared;
+mod thread;
 
-/// What a run tells its owner, in this order: `Ready`, then frames and output as they come.
+#[cfg(test)]
+mod tests;
+
+/// What a run tells its owner: `Ready` first, frames and output as they come.
 #[derive(Debug)]
 pub enum Event {
     Ready(Plan),
@@ -32,7 +45,7 @@ pub enum Control {
     Stop { graceful: bool, reason: String },
 }
 
-/// Beyond this, an arrival of the past is not made up for.
+/// A start that lies further back makes the arrivals before the present dropped ones.
 pub const LATE_START_MAX_US: u64 = 2_000_000;
 
 /// Loads the simulation, reports `Ready`, waits for `Control::Start` and runs it to its end.
@@ -41,11 +54,11 @@ pub const LATE_START_MAX_US: u64 = 2_000_000;
 /// # Errors
 /// Why it could not run, or that it crashed; the frames measured until then have been handed out.
 pub fn run(
-    _spec: &ShardSpec,
-    _control: &Receiver<Control>,
-    _on_event: &mut dyn FnMut(Event),
+    spec: &ShardSpec,
+    control: &Receiver<Control>,
+    on_event: &mut dyn FnMut(Event),
 ) -> Result<EndReason, Problem> {
-    Ok(EndReason::Completed)
+    coordinator::run(spec, control, on_event, false)
 }
 
 /// [`run`], started at once and without leases: what `onrush run` does. `control` may be dropped
@@ -58,5 +71,5 @@ pub fn run_local(
     control: &Receiver<Control>,
     on_event: &mut dyn FnMut(Event),
 ) -> Result<EndReason, Problem> {
-    run(spec, control, on_event)
+    coordinator::run(spec, control, on_event, true)
 }

@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 use crate::expr::{EvalCtx, Expr};
 use crate::script::Sources;
 use crate::session::Session;
+use crate::stats::record::PathId;
 use crate::time::Micros;
 
 pub mod http;
@@ -64,11 +65,9 @@ pub struct Done {
     pub failed: bool,
     /// What it adds to the cumulated response time of the open groups.
     pub response_time: Micros,
+    /// The action's [`Action::slot`].
+    pub slot: usize,
 }
-
-/// Interned request path on this thread.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct RequestId(pub u32);
 
 /// A response, or what came instead of one.
 #[derive(Clone, Copy, Debug)]
@@ -100,9 +99,9 @@ pub trait Host {
     fn with_eval(&self, evaluate: &mut dyn FnMut(&mut EvalCtx<'_>));
     /// Waits until the throttles let one more request of that population pass; none: at once.
     fn permit(&self, scenario: u32) -> Option<LocalBoxFuture<'static, ()>>;
-    fn request(&self, groups: &[Arc<str>], name: &str) -> RequestId;
-    fn sent(&self, request: RequestId);
-    fn response(&self, request: RequestId, response: Response<'_>);
+    fn request(&self, groups: &[Arc<str>], name: &str) -> PathId;
+    fn sent(&self, request: PathId);
+    fn response(&self, request: PathId, response: Response<'_>);
     /// A request could not be built: a line of the errors table, not a request.
     fn unbuilt(&self, groups: &[Arc<str>], name: &str, message: &str);
     fn connection(&self, event: ConnectionEvent);

@@ -1,0 +1,494 @@
+//! The life of a run on the caller's thread: load, start the engine threads, obey the owner, start
+//! children populations, cut frames, end.
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TryRecvError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use rand::SeedableRng as _;
+use rand::rngs::SmallRng;
+
+use super::arrivals::Share;
+use super::clock::{self, Clock};
+use super::frames::Framer;
+use super::health::Health;
+use super::host::ThreadHost;
+use super::load::{self, Consoles, Loaded};
+use super::profile::{Gate, Limits};
+use super::shared::{NEVER, Parts, PopulationState, Shared, Stop, problem};
+use super::thread::{FromThread, Second, Setting, Worker};
+use super::{Control, Event, LATE_START_MAX_US};
+use crate::inject::division::Segments;
+use crate::ir::Simulation;
+use crate::script::{Console, SilentConsole};
+use crate::shard::{EndReason, OutputStream, Plan, Problem, ProblemKind, ShardSpec};
+use crate::stats::frame::{FeederDelta, GeneratorHealth};
+use crate::stats::record::Recorder;
+use crate::time::{MICROS_PER_SECOND, Micros, second_of};
+
+/// The owner's wishes, leases and the progress of the populations are looked at this often.
+const TURN: Duration = Duration::from_millis(10);
+/// Messages of the threads that may wait for the coordinator.
+const EVENTS_MAX: usize = 1_024;
+/// More engine threads than this help nobody.
+const THREADS_MAX: u32 = 256;
+
+pub(super) fn run(
+    spec: &ShardSpec,
+    control: &Receiver<Control>,
+    on_event: &mut dyn FnMut(Event),
+    local: bool,
+) -> Result<EndReason, Problem> {
+    let segments = Segments::new(spec.segments_total, &spec.segments)
+        .map_err(|message| problem(ProblemKind::Internal, message))?;
+    let unix_ms = i64::try_from(clock::unix_us() / 1_000).unwrap_or(i64::MAX);
+    let lines: Rc<Lines> = Rc::default();
+    let consoles =
+        Consoles { loading: Rc::clone(&lines) as Rc<_>, running: Rc::new(SilentConsole) };
+    let loaded = load::load(spec, unix_ms, spec.seed, consoles);
+    for (stream, line) in lines.lines.take() {
+        on_event(Event::Output { stream, line });
+    }
+    let loaded = loaded?;
+    let feeders = load::feeders(spec, &loaded.simulation, &segments)?;
+    let plan = load::plan(spec, &loaded, &feeders, &segments)?;
+    let threads = thread_count(spec);
+    let shared = Shared::new(parts(&loaded, feeders, segments, threads));
+    let (events, from_threads) = mpsc::sync_channel(EVENTS_MAX);
+    let crew = spawn(spec, unix_ms, &shared, &events)?;
+    drop(events);
+    let mut run = Run {
+        spec,
+        plan,
+        shared,
+        from_threads,
+        crew,
+        max_duration: load::max_duration(spec, &loaded.simulation),
+        parents: loaded.program.scenarios.iter().map(|it| it.parent).collect(),
+        lease_unix_us: None,
+        health: Health::default(),
+        health_now: GeneratorHealth::default(),
+        on_event,
+    };
+    drop(loaded);
+    let outcome = run.through(control, local);
+    run.dismiss();
+    outcome
+}
+
+/// What the script says while it is loaded.
+#[derive(Default)]
+struct Lines {
+    lines: RefCell<Vec<(OutputStream, String)>>,
+}
+
+/// Lines of the script that are kept while it is loaded.
+const LINES_MAX: usize = 1_000;
+
+impl Console for Lines {
+    fn line(&self, stream: OutputStream, line: &str) {
+        let mut lines = self.lines.borrow_mut();
+        if lines.len() < LINES_MAX {
+            lines.push((stream, line.to_owned()));
+        }
+    }
+}
+
+/// What the script's functions say while it runs.
+struct ThreadConsole(SyncSender<FromThread>);
+
+impl Console for ThreadConsole {
+    fn line(&self, stream: OutputStream, line: &str) {
+        // A full channel loses log lines, never measurements.
+        let _ = self.0.try_send(FromThread::Output { stream, line: line.to_owned() });
+    }
+}
+
+fn thread_count(spec: &ShardSpec) -> u32 {
+    let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
+    let cores = u32::try_from(cores).unwrap_or(THREADS_MAX);
+    if spec.threads == 0 { cores } else { spec.threads }.min(THREADS_MAX)
+}
+
+fn parts(
+    loaded: &Loaded,
+    feeders: Vec<crate::feed::Feeder>,
+    segments: Segments,
+    threads: u32,
+) -> Parts {
+    let Simulation { throttle, .. } = &loaded.simulation;
+    let gate = |steps: &[crate::inject::ThrottleStep]| {
+        (!steps.is_empty()).then(|| Gate::new(Limits::new(steps)))
+    };
+    let scenarios = &loaded.program.scenarios;
+    Parts {
+        segments,
+        threads,
+        populations: scenarios
+            .iter()
+            .map(|it| PopulationState {
+                start_at: AtomicU64::new(if it.parent.is_none() { 0 } else { NEVER }),
+                active: AtomicI64::new(0),
+                exhausted: AtomicU32::new(0),
+            })
+            .collect(),
+        feeders,
+        round_robins: loaded.program.round_robins,
+        rendez_vous: loaded.program.rendez_vous.clone(),
+        throttles: scenarios.iter().map(|it| gate(&it.throttle)).collect(),
+        global_throttle: gate(throttle),
+    }
+}
+
+/// The signal to begin, once the start is known.
+#[derive(Clone, Copy)]
+struct Go {
+    clock: Clock,
+    first_second: u32,
+    known_from: Micros,
+}
+
+struct Hand {
+    go: SyncSender<Go>,
+    thread: JoinHandle<()>,
+}
+
+fn spawn(
+    spec: &ShardSpec,
+    unix_ms: i64,
+    shared: &Arc<Shared>,
+    events: &SyncSender<FromThread>,
+) -> Result<Vec<Hand>, Problem> {
+    (0..shared.threads)
+        .map(|number| {
+            let (go, wait) = mpsc::sync_channel(1);
+            let (spec, shared, events) = (spec.clone(), Arc::clone(shared), events.clone());
+            let thread = thread::Builder::new()
+                .name(format!("engine-{number}"))
+                .spawn(move || engine_thread(&spec, number, unix_ms, shared, &events, &wait))
+                .map_err(|error| {
+                    problem(ProblemKind::Internal, format!("cannot start a thread: {error}"))
+                })?;
+            Ok(Hand { go, thread })
+        })
+        .collect()
+}
+
+fn engine_thread(
+    spec: &ShardSpec,
+    number: u32,
+    unix_ms: i64,
+    shared: Arc<Shared>,
+    events: &SyncSender<FromThread>,
+    wait: &Receiver<Go>,
+) {
+    let own = format!("{}/{}/{}/{number}", spec.seed, spec.shard, spec.epoch);
+    let seed = super::arrivals::scenario_seed(spec.seed, &own.into());
+    let consoles = Consoles {
+        loading: Rc::new(SilentConsole),
+        running: Rc::new(ThreadConsole(events.clone())),
+    };
+    let loaded = match load::load(spec, unix_ms, seed, consoles) {
+        Ok(loaded) => loaded,
+        Err(problem) => {
+            let _ = events.send(FromThread::Loaded(Err(problem)));
+            return;
+        }
+    };
+    if events.send(FromThread::Loaded(Ok(()))).is_err() {
+        return;
+    }
+    // The coordinator went away before there was a start.
+    let Ok(go) = wait.recv() else { return };
+    if let Err(error) = run_worker(spec, number, seed, loaded, Arc::clone(&shared), events, go) {
+        let message = format!("engine thread {number}: {error}");
+        shared.request_stop(false, Err(problem(ProblemKind::Internal, message)));
+        let _ = events.send(FromThread::Ended);
+    }
+}
+
+fn run_worker(
+    spec: &ShardSpec,
+    number: u32,
+    seed: u64,
+    loaded: Loaded,
+    shared: Arc<Shared>,
+    events: &SyncSender<FromThread>,
+    go: Go,
+) -> std::io::Result<()> {
+    let names: Vec<Arc<str>> =
+        loaded.program.scenarios.iter().map(|it| Arc::clone(&it.name)).collect();
+    let setting = Setting {
+        share: Share {
+            segments: shared.segments.clone(),
+            thread: u64::from(number),
+            threads: u64::from(shared.threads),
+        },
+        seed: spec.seed,
+        first_second: go.first_second,
+        known_from: go.known_from,
+        record_starts: spec.record_arrivals.is_some(),
+    };
+    let host = Rc::new(ThreadHost {
+        clock: go.clock,
+        shared,
+        recorder: RefCell::new(Recorder::new(&names)),
+        hooks: RefCell::new(loaded.hooks),
+        rng: RefCell::new(SmallRng::seed_from_u64(seed)),
+        inbox: RefCell::default(),
+        thread: number as usize,
+        events: events.clone(),
+        notes: std::cell::Cell::new(0),
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let local = tokio::task::LocalSet::new();
+    local.block_on(&runtime, Worker::new(loaded.program, host, setting).run())
+}
+
+struct Run<'a> {
+    spec: &'a ShardSpec,
+    plan: Plan,
+    shared: Arc<Shared>,
+    from_threads: Receiver<FromThread>,
+    crew: Vec<Hand>,
+    max_duration: Option<Micros>,
+    parents: Vec<Option<u32>>,
+    /// The latest lease, by the wall clock.
+    lease_unix_us: Option<u64>,
+    health: Health,
+    health_now: GeneratorHealth,
+    on_event: &'a mut dyn FnMut(Event),
+}
+
+impl Run<'_> {
+    fn through(&mut self, control: &Receiver<Control>, local: bool) -> Result<EndReason, Problem> {
+        self.await_loaded()?;
+        (self.on_event)(Event::Ready(self.plan.clone()));
+        let start_unix_us = if local {
+            clock::unix_us()
+        } else {
+            match self.await_start(control) {
+                Ok(at) => at,
+                Err(end) => return Ok(end),
+            }
+        };
+        let clock = Clock::starting_at(start_unix_us);
+        self.renew_lease(clock);
+        let now = clock.now();
+        let known_from = if now > LATE_START_MAX_US { now } else { 0 };
+        let go = Go { clock, first_second: second_of(now), known_from };
+        for hand in &self.crew {
+            // A thread that is gone has said why.
+            let _ = hand.go.send(go);
+        }
+        self.drive(clock, go.first_second, control, local)
+    }
+
+    fn await_loaded(&mut self) -> Result<(), Problem> {
+        let mut left = self.crew.len();
+        while left > 0 {
+            match self.from_threads.recv() {
+                Ok(FromThread::Loaded(outcome)) => {
+                    outcome?;
+                    left -= 1;
+                }
+                Ok(FromThread::Output { stream, line }) => {
+                    (self.on_event)(Event::Output { stream, line });
+                }
+                Ok(_) => {}
+                Err(_) => {
+                    let message = "an engine thread died while loading".to_owned();
+                    return Err(problem(ProblemKind::Internal, message));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The start's time by the wall clock, or how the run ended before it began.
+    fn await_start(&mut self, control: &Receiver<Control>) -> Result<u64, EndReason> {
+        loop {
+            match control.recv() {
+                Ok(Control::Start { at_unix_us }) => return Ok(at_unix_us),
+                Ok(Control::Lease { until_unix_us }) => self.lease_unix_us = Some(until_unix_us),
+                Ok(Control::Stop { reason, .. }) => return Err(EndReason::Stopped(reason)),
+                Err(_) => return Err(EndReason::Stopped("the owner went away".to_owned())),
+            }
+        }
+    }
+
+    fn drive(
+        &mut self,
+        clock: Clock,
+        first_second: u32,
+        control: &Receiver<Control>,
+        local: bool,
+    ) -> Result<EndReason, Problem> {
+        let planned = self.plan.scenarios.clone();
+        let crew = self.crew.len();
+        let mut framer = Framer::new(self.spec.shard, self.spec.epoch, crew, first_second, planned);
+        let mut starts = self.open_arrivals()?;
+        let mut alive = crew;
+        while alive > 0 {
+            match self.from_threads.recv_timeout(TURN) {
+                Ok(FromThread::Second(second)) => {
+                    self.write_starts(&mut starts, &second)?;
+                    framer.add(*second);
+                    self.hand_out(&mut framer);
+                }
+                Ok(FromThread::Output { stream, line }) => {
+                    (self.on_event)(Event::Output { stream, line });
+                }
+                Ok(FromThread::Ended) => alive -= 1,
+                Ok(FromThread::Loaded(_)) | Err(RecvTimeoutError::Timeout) => {}
+                // Threads that panicked: whatever they measured since their last second is gone.
+                Err(RecvTimeoutError::Disconnected) => {
+                    let message = "an engine thread died".to_owned();
+                    self.shared.request_stop(false, Err(problem(ProblemKind::Internal, message)));
+                    alive = 0;
+                }
+            }
+            self.obey(control, clock, local);
+            self.advance(clock.now());
+        }
+        self.health.sample(&mut self.health_now);
+        for frame in framer.take_rest(self.health_now, &self.feeders()) {
+            (self.on_event)(Event::Frame(Box::new(frame)));
+        }
+        if let Some(writer) = &mut starts {
+            writer.flush().map_err(|error| self.arrivals_problem(&error))?;
+        }
+        self.shared.end().unwrap_or(Ok(EndReason::Completed))
+    }
+
+    fn hand_out(&mut self, framer: &mut Framer) {
+        while framer.is_complete() {
+            self.health.sample(&mut self.health_now);
+            let feeders = self.feeders();
+            if let Some(frame) = framer.take_complete(self.health_now, feeders) {
+                (self.on_event)(Event::Frame(Box::new(frame)));
+            }
+        }
+    }
+
+    fn feeders(&self) -> Vec<FeederDelta> {
+        let numbered = (0_u32..).zip(&self.shared.feeders);
+        numbered.map(|(feeder, it)| FeederDelta { feeder, position: it.position() }).collect()
+    }
+
+    fn obey(&mut self, control: &Receiver<Control>, clock: Clock, local: bool) {
+        loop {
+            match control.try_recv() {
+                Ok(Control::Start { .. }) => {}
+                Ok(Control::Lease { until_unix_us }) => {
+                    self.lease_unix_us = Some(until_unix_us);
+                    self.renew_lease(clock);
+                }
+                Ok(Control::Stop { graceful, reason }) => {
+                    self.shared.request_stop(graceful, Ok(EndReason::Stopped(reason)));
+                }
+                Err(TryRecvError::Empty) => return,
+                Err(TryRecvError::Disconnected) => {
+                    if !local {
+                        let end = EndReason::Stopped("the owner went away".to_owned());
+                        self.shared.request_stop(false, Ok(end));
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    fn renew_lease(&self, clock: Clock) {
+        if !self.spec.leased {
+            return;
+        }
+        let until = self.lease_unix_us.map_or(0, |until| {
+            let left = until.saturating_sub(clock.unix_us());
+            u64::try_from(clock.signed().saturating_add_unsigned(left)).unwrap_or(0)
+        });
+        self.shared.lease_until.store(until, Ordering::Release);
+    }
+
+    /// Ends the run when its time or its work is over, and starts children whose parents are done.
+    fn advance(&self, now: Micros) {
+        if self.max_duration.is_some_and(|max| now >= max) {
+            self.shared.request_stop(false, Ok(EndReason::MaxDuration));
+        }
+        if now >= self.shared.lease_until.load(Ordering::Acquire) {
+            self.shared.request_stop(false, Ok(EndReason::LeaseExpired));
+        }
+        let populations = &self.shared.populations;
+        if self.shared.stop() == Stop::Graceful {
+            if populations.iter().all(|it| it.active.load(Ordering::Acquire) <= 0) {
+                self.shared.request_stop(false, Ok(EndReason::Completed));
+            }
+            return;
+        }
+        let is_done = |it: &PopulationState| {
+            it.exhausted.load(Ordering::Acquire) == self.shared.threads
+                && it.active.load(Ordering::Acquire) <= 0
+        };
+        for (population, parent) in populations.iter().zip(&self.parents) {
+            let parent = parent.and_then(|parent| populations.get(parent as usize));
+            if population.start_at.load(Ordering::Acquire) == NEVER && parent.is_some_and(is_done) {
+                let tick = (now / MICROS_PER_SECOND + 1) * MICROS_PER_SECOND;
+                population.start_at.store(tick, Ordering::Release);
+                self.shared.wake_all();
+            }
+        }
+        if populations.iter().all(is_done) {
+            self.shared.request_stop(false, Ok(EndReason::Completed));
+        }
+    }
+
+    fn open_arrivals(&self) -> Result<Option<BufWriter<File>>, Problem> {
+        let Some(folder) = &self.spec.record_arrivals else { return Ok(None) };
+        let open = || -> std::io::Result<BufWriter<File>> {
+            std::fs::create_dir_all(folder)?;
+            let mut writer = BufWriter::new(File::create(folder.join("arrivals.csv"))?);
+            writeln!(writer, "scenario,user,scheduled_us,actual_us")?;
+            Ok(writer)
+        };
+        open().map(Some).map_err(|error| self.arrivals_problem(&error))
+    }
+
+    fn write_starts(
+        &self,
+        writer: &mut Option<BufWriter<File>>,
+        second: &Second,
+    ) -> Result<(), Problem> {
+        let Some(writer) = writer else { return Ok(()) };
+        for start in &second.starts {
+            let scenario = self.plan.scenarios.get(usize::from(start.scenario));
+            let scenario = scenario.map_or("", |(name, _)| name.as_str()).replace('"', "\"\"");
+            let (user, scheduled, actual) = (start.user, start.scheduled, start.actual);
+            writeln!(writer, "\"{scenario}\",{user},{scheduled},{actual}")
+                .map_err(|error| self.arrivals_problem(&error))?;
+        }
+        Ok(())
+    }
+
+    fn arrivals_problem(&self, error: &std::io::Error) -> Problem {
+        problem(ProblemKind::Internal, format!("cannot write arrivals.csv: {error}"))
+    }
+
+    /// Sends everybody home, whatever happened.
+    fn dismiss(&mut self) {
+        self.shared.request_stop(false, Ok(EndReason::Completed));
+        for hand in self.crew.drain(..) {
+            drop(hand.go);
+            while !hand.thread.is_finished() {
+                // Its last words must not block it.
+                let _ = self.from_threads.recv_timeout(TURN);
+            }
+            let _ = hand.thread.join();
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Waits for a moment more exactly than the runtime's 1 ms wheel: one timerfd a thread.
+
+use std::time::Duration;
+
+use rustix::fd::OwnedFd;
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
+    timerfd_settime,
+};
+use tokio::io::unix::AsyncFd;
+
+use super::clock::Clock;
+use crate::time::Micros;
+
+/// The clock is asked again at least this often, whatever is due.
+const WAIT_MAX: Duration = Duration::from_millis(250);
+
+pub(super) struct Pacer {
+    timer: AsyncFd<OwnedFd>,
+    clock: Clock,
+    /// What the timer is set to, if it is still to come.
+    armed: Option<Micros>,
+}
+
+impl Pacer {
+    /// # Errors
+    /// When the kernel gives no timer. Must be called inside the runtime.
+    pub(super) fn new(clock: Clock) -> std::io::Result<Self> {
+        let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
+        let fd = timerfd_create(TimerfdClockId::Monotonic, flags)?;
+        Ok(Self { timer: AsyncFd::register(fd)?, clock, armed: None })
+    }
+
+    /// Returns when `at` has come, or a little earlier; cancel safe.
+    ///
+    /// # Errors
+    /// What the kernel says of the timer.
+    pub(super) async fn wait_until(&mut self, at: Micros) -> std::io::Result<()> {
+        let wait = self.clock.until(at);
+        if wait.is_zero() {
+            return Ok(());
+        }
+        if self.armed != Some(at) {
+            self.arm(wait.min(WAIT_MAX))?;
+            self.armed = (wait <= WAIT_MAX).then_some(at);
+        }
+        let mut ready = self.timer.readable().await?;
+        let mut expirations = [0; 8];
+        match rustix::io::read(self.timer.get_ref(), &mut expirations) {
+            Ok(_) => self.armed = None,
+            Err(rustix::io::Errno::AGAIN) => {}
+            Err(error) => return Err(error.into()),
+        }
+        ready.clear_ready();
+        Ok(())
+    }
+
+    fn arm(&self, wait: Duration) -> std::io::Result<()> {
+        let value = Timespec {
+            tv_sec: i64::try_from(wait.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: i64::from(wait.subsec_nanos().max(1)),
+        };
+        let once = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value: value };
+        timerfd_settime(self.timer.get_ref(), TimerfdTimerFlags::empty(), &once)?;
+        Ok(())
+    }
+}

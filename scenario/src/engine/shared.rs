@@ -1,0 +1,174 @@
+//! What the threads of one shard share: stop, lease, progress of the populations, rendez-vous,
+//! throttles, feeders. Atomics on the hot path; locks only where requests pass a throttle.
+
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::Notify;
+
+use super::profile::Gate;
+use crate::feed::Feeder;
+use crate::inject::division::Segments;
+use crate::shard::{EndReason, Problem, ProblemKind};
+use crate::time::Micros;
+
+/// A moment that never comes.
+pub(super) const NEVER: Micros = u64::MAX;
+
+const RUNNING: u8 = 0;
+const GRACEFUL: u8 = 1;
+const AT_ONCE: u8 = 2;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stop {
+    No,
+    /// No new users; those in flight end before their next action.
+    Graceful,
+    AtOnce,
+}
+
+/// One population's progress over all threads of the shard.
+#[derive(Debug)]
+pub(super) struct PopulationState {
+    /// When it starts; [`NEVER`] while its parent lives.
+    pub start_at: AtomicU64,
+    pub active: AtomicI64,
+    /// Threads that will start no more users of it.
+    pub exhausted: AtomicU32,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct RendezVousState {
+    arrived: AtomicU32,
+    open: AtomicBool,
+}
+
+pub(super) struct Shared {
+    pub segments: Segments,
+    pub threads: u32,
+    pub populations: Vec<PopulationState>,
+    pub feeders: Vec<Feeder>,
+    pub round_robins: Vec<AtomicU64>,
+    rendez_vous: Vec<(u32, RendezVousState)>,
+    /// Per population, then the simulation's own.
+    throttles: Vec<Option<Mutex<Gate>>>,
+    global_throttle: Option<Mutex<Gate>>,
+    stop: AtomicU8,
+    end: Mutex<Option<Result<EndReason, Problem>>>,
+    /// Load may be generated until then, in run time; [`NEVER`] without leases.
+    pub lease_until: AtomicU64,
+    wakers: Vec<Notify>,
+}
+
+/// What [`Shared`] is made of.
+pub(super) struct Parts {
+    pub segments: Segments,
+    pub threads: u32,
+    pub populations: Vec<PopulationState>,
+    pub feeders: Vec<Feeder>,
+    pub round_robins: u32,
+    pub rendez_vous: Vec<u32>,
+    pub throttles: Vec<Option<Gate>>,
+    pub global_throttle: Option<Gate>,
+}
+
+impl Shared {
+    pub(super) fn new(parts: Parts) -> Arc<Self> {
+        Arc::new(Self {
+            segments: parts.segments,
+            threads: parts.threads,
+            populations: parts.populations,
+            feeders: parts.feeders,
+            round_robins: (0..parts.round_robins).map(|_| AtomicU64::new(0)).collect(),
+            rendez_vous: parts
+                .rendez_vous
+                .into_iter()
+                .map(|users| (users, RendezVousState::default()))
+                .collect(),
+            throttles: parts.throttles.into_iter().map(|gate| gate.map(Mutex::new)).collect(),
+            global_throttle: parts.global_throttle.map(Mutex::new),
+            stop: AtomicU8::new(RUNNING),
+            end: Mutex::new(None),
+            lease_until: AtomicU64::new(NEVER),
+            wakers: (0..parts.threads).map(|_| Notify::new()).collect(),
+        })
+    }
+
+    pub(super) fn stop(&self) -> Stop {
+        match self.stop.load(Ordering::Acquire) {
+            RUNNING => Stop::No,
+            GRACEFUL => Stop::Graceful,
+            _ => Stop::AtOnce,
+        }
+    }
+
+    /// The first reason wins; a stop at once overtakes a graceful one.
+    pub(super) fn request_stop(&self, graceful: bool, end: Result<EndReason, Problem>) {
+        self.end.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(end);
+        self.stop.fetch_max(if graceful { GRACEFUL } else { AT_ONCE }, Ordering::AcqRel);
+        self.wake_all();
+    }
+
+    pub(super) fn crash(&self, message: String) {
+        self.request_stop(false, Err(problem(ProblemKind::Crash, message)));
+    }
+
+    pub(super) fn end(&self) -> Option<Result<EndReason, Problem>> {
+        self.end.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn wake_all(&self) {
+        self.wakers.iter().for_each(Notify::notify_one);
+    }
+
+    pub(super) fn waker(&self, thread: usize) -> &Notify {
+        &self.wakers[thread]
+    }
+
+    /// A user arrives at a rendez-vous: true when it need not wait.
+    pub(super) fn arrive(&self, slot: u32) -> bool {
+        let Some((users, state)) = self.rendez_vous.get(slot as usize) else { return true };
+        if state.open.load(Ordering::Acquire) {
+            return true;
+        }
+        if state.arrived.fetch_add(1, Ordering::AcqRel) + 1 < *users {
+            return false;
+        }
+        state.open.store(true, Ordering::Release);
+        self.wake_all();
+        true
+    }
+
+    pub(super) fn is_open(&self, slot: u32) -> bool {
+        self.rendez_vous
+            .get(slot as usize)
+            .is_none_or(|(_, state)| state.open.load(Ordering::Acquire))
+    }
+
+    pub(super) fn throttled(&self, scenario: u32) -> bool {
+        self.global_throttle.is_some() || self.own_throttle(scenario).is_some()
+    }
+
+    fn own_throttle(&self, scenario: u32) -> Option<&Mutex<Gate>> {
+        self.throttles.get(scenario as usize)?.as_ref()
+    }
+
+    /// When the scenario's own throttle lets one more request pass; [`NEVER`] when it is over.
+    pub(super) fn own_slot(&self, scenario: u32, now: Micros) -> Micros {
+        self.own_throttle(scenario).map_or(now, |gate| self.slot(gate, now))
+    }
+
+    /// The same of the simulation's throttle.
+    pub(super) fn global_slot(&self, now: Micros) -> Micros {
+        self.global_throttle.as_ref().map_or(now, |gate| self.slot(gate, now))
+    }
+
+    fn slot(&self, gate: &Mutex<Gate>, now: Micros) -> Micros {
+        let mut gate = gate.lock().unwrap_or_else(PoisonError::into_inner);
+        gate.slot(now, |limit| self.segments.closed_share(limit)).unwrap_or(NEVER)
+    }
+}
+
+pub(super) fn problem(kind: ProblemKind, message: String) -> Problem {
+    Problem { kind, message, file: None, line: None, column: None, excerpt: None }
+}

@@ -1,0 +1,1 @@
+//! Runs of whole shards in this process.

@@ -1,0 +1,447 @@
+//! One engine thread: a single-threaded runtime, its own script and clients, its users as plain
+//! data in a slab. Hot path.
+//!
+//! Arrivals are started on their absolute schedule and never wait for responses; what is late is
+//! started at once and its lateness recorded.
+
+use std::any::Any;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use smallvec::SmallVec;
+
+use super::arrivals::{Due, Share, Source, scenario_seed};
+use super::host::{ThreadHost, WorldOf};
+use super::pacer::Pacer;
+use super::shared::{NEVER, Shared, Stop};
+use crate::expr::EvalCtx;
+use crate::program::Program;
+use crate::protocol::{Host as _, User};
+use crate::session::Session;
+use crate::shard::{EndReason, OutputStream, Problem};
+use crate::stats::record::Partial;
+use crate::time::{MICROS_PER_SECOND, Micros, second_of};
+use crate::vu::{ActionDone, Ctx, Input, Output, Vu};
+
+/// Users started in one turn before connections get theirs.
+const STARTS_PER_TURN_MAX: u32 = 256;
+/// Users resumed in one turn before connections get theirs.
+const RESUMES_PER_TURN_MAX: u32 = 1_024;
+
+/// What a thread tells the coordinator.
+#[derive(Debug)]
+pub(super) enum FromThread {
+    Loaded(Result<(), Problem>),
+    Output {
+        stream: OutputStream,
+        line: String,
+    },
+    Second(Box<Second>),
+    /// The thread has ended; its last second came before.
+    Ended,
+}
+
+/// What one thread did in one second of the run.
+#[derive(Debug)]
+pub(super) struct Second {
+    pub second: u32,
+    pub partial: Partial,
+    pub loop_lag_max: Micros,
+    pub starts: Vec<Started>,
+}
+
+/// One line of `arrivals.csv`.
+#[derive(Debug)]
+pub(super) struct Started {
+    pub scenario: u16,
+    pub user: u64,
+    pub scheduled: Micros,
+    pub actual: Micros,
+}
+
+struct Entry {
+    vu: Vu,
+    scenario: u16,
+    /// By protocol: connections, cookies and the like.
+    states: SmallVec<[Option<Box<dyn Any>>; 1]>,
+}
+
+struct Population {
+    name: Arc<str>,
+    source: Option<Source>,
+    exhausted: bool,
+}
+
+pub(super) struct Worker {
+    program: Program,
+    host: Rc<ThreadHost>,
+    share: Share,
+    seed: u64,
+    populations: Vec<Population>,
+    users: Vec<Option<Box<Entry>>>,
+    free: Vec<u32>,
+    timers: BinaryHeap<Reverse<(Micros, u32)>>,
+    waiting: Vec<(u32, u32)>,
+    second: u32,
+    loop_lag_max: Micros,
+    /// Arrivals before this moment are dropped: the shard did not know of its start yet.
+    known_from: Micros,
+    record_starts: bool,
+    starts: Vec<Started>,
+    /// Closed model: users that follow upon ended ones.
+    replacements: VecDeque<(usize, Due)>,
+    blank: Session,
+}
+
+/// What a worker is made of, beside its program and host.
+pub(super) struct Setting {
+    pub share: Share,
+    pub seed: u64,
+    pub first_second: u32,
+    pub known_from: Micros,
+    pub record_starts: bool,
+}
+
+impl Worker {
+    pub(super) fn new(program: Program, host: Rc<ThreadHost>, setting: Setting) -> Self {
+        let populations = program
+            .scenarios
+            .iter()
+            .map(|it| Population { name: Arc::clone(&it.name), source: None, exhausted: false })
+            .collect();
+        Self {
+            program,
+            host,
+            share: setting.share,
+            seed: setting.seed,
+            populations,
+            users: Vec::new(),
+            free: Vec::new(),
+            timers: BinaryHeap::new(),
+            waiting: Vec::new(),
+            second: setting.first_second,
+            loop_lag_max: 0,
+            known_from: setting.known_from,
+            record_starts: setting.record_starts,
+            starts: Vec::new(),
+            replacements: VecDeque::new(),
+            blank: Session::new("".into(), 0),
+        }
+    }
+
+    /// Runs until the shard stops.
+    ///
+    /// # Errors
+    /// When the kernel gives no timer.
+    pub(super) async fn run(mut self) -> std::io::Result<()> {
+        let mut pacer = Pacer::new(self.host.clock)?;
+        let host = Rc::clone(&self.host);
+        let shared: &Shared = &host.shared;
+        loop {
+            let now = host.now();
+            self.cut_seconds(now);
+            if now >= shared.lease_until.load(Ordering::Acquire) {
+                shared.request_stop(false, Ok(EndReason::LeaseExpired));
+            }
+            let stop = shared.stop();
+            if stop == Stop::AtOnce {
+                self.cut_last();
+                return Ok(());
+            }
+            let mut more = false;
+            if stop == Stop::No {
+                more |= self.start_arrivals(now);
+            } else {
+                self.abandon_waiting();
+            }
+            more |= self.resume_some(now);
+            more |= stop == Stop::No && !self.replacements.is_empty();
+            if more {
+                tokio::task::yield_now().await;
+                continue;
+            }
+            let next = self.next_at(now, stop);
+            tokio::select! {
+                waited = pacer.wait_until(next) => {
+                    waited?;
+                    let late = host.now().saturating_sub(next);
+                    self.loop_lag_max = self.loop_lag_max.max(late);
+                }
+                () = shared.waker(host.thread).notified() => {}
+            }
+        }
+    }
+
+    /// When the thread must look again, whatever arrives meanwhile.
+    fn next_at(&mut self, now: Micros, stop: Stop) -> Micros {
+        let mut next = u64::from(self.second + 1) * MICROS_PER_SECOND;
+        if let Some(Reverse((at, _))) = self.timers.peek() {
+            next = next.min(*at);
+        }
+        if stop == Stop::No {
+            for (index, population) in self.populations.iter_mut().enumerate() {
+                match &mut population.source {
+                    Some(source) => next = next.min(source.next_at(now).unwrap_or(NEVER)),
+                    None if !population.exhausted => {
+                        let state = &self.host.shared.populations[index];
+                        next = next.min(state.start_at.load(Ordering::Acquire));
+                    }
+                    None => {}
+                }
+            }
+        }
+        next.min(self.host.shared.lease_until.load(Ordering::Acquire))
+    }
+
+    /// Starts the users that are due; true when more are.
+    fn start_arrivals(&mut self, now: Micros) -> bool {
+        let mut left = STARTS_PER_TURN_MAX;
+        while let Some((index, due)) = self.replacements.pop_front() {
+            self.start_user(index, due);
+            left -= 1;
+            if left == 0 {
+                return true;
+            }
+        }
+        for index in 0..self.populations.len() {
+            self.open_source(index, now);
+            while let Some(due) =
+                self.populations[index].source.as_mut().and_then(|source| source.due(now))
+            {
+                self.start_user(index, due);
+                left -= 1;
+                if left == 0 {
+                    return true;
+                }
+            }
+            let population = &mut self.populations[index];
+            if let Some(source) = &mut population.source
+                && self.replacements.is_empty()
+                && source.next_at(now).is_none()
+                && !population.exhausted
+            {
+                population.exhausted = true;
+                self.host.shared.populations[index].exhausted.fetch_add(1, Ordering::AcqRel);
+            }
+        }
+        false
+    }
+
+    fn open_source(&mut self, index: usize, now: Micros) {
+        let population = &mut self.populations[index];
+        if population.source.is_some() {
+            return;
+        }
+        let start = self.host.shared.populations[index].start_at.load(Ordering::Acquire);
+        if start > now {
+            return;
+        }
+        let scenario = &self.program.scenarios[index];
+        let seed = scenario_seed(self.seed, &population.name);
+        let share = if scenario.no_shard { self.share.whole() } else { self.share.clone() };
+        population.source = Some(Source::new(&scenario.inject, share, seed, start));
+    }
+
+    fn start_user(&mut self, index: usize, due: Due) {
+        let now = self.host.now();
+        if due.scheduled < self.known_from {
+            self.host.recorder.borrow_mut().dropped();
+            self.closed_replacement_is_not_made(index);
+            return;
+        }
+        let scenario = u16::try_from(index).unwrap_or(u16::MAX);
+        self.host.shared.populations[index].active.fetch_add(1, Ordering::AcqRel);
+        {
+            let mut recorder = self.host.recorder.borrow_mut();
+            recorder.user_started(scenario);
+            recorder.lateness(now.saturating_sub(due.scheduled));
+        }
+        if self.record_starts {
+            let (user, scheduled) = (due.user, due.scheduled);
+            self.starts.push(Started { scenario, user, scheduled, actual: now });
+        }
+        let session = Session::new(Arc::clone(&self.populations[index].name), due.user);
+        let vu = Vu::new(session, self.program.scenarios[index].entry);
+        let mut states = SmallVec::new();
+        states.resize_with(self.program.protocols.len(), || None);
+        let entry = Box::new(Entry { vu, scenario, states });
+        let key = match self.free.pop() {
+            Some(key) => {
+                self.users[key as usize] = Some(entry);
+                key
+            }
+            None => {
+                self.users.push(Some(entry));
+                u32::try_from(self.users.len() - 1).unwrap_or(u32::MAX)
+            }
+        };
+        self.resume(key, Input::Start, now);
+    }
+
+    /// A dropped arrival of the closed model does not count as running.
+    fn closed_replacement_is_not_made(&mut self, index: usize) {
+        if let Some(source) = &mut self.populations[index].source {
+            source.dropped();
+        }
+    }
+
+    /// Resumes users whose action or sleep is over; true when more are.
+    fn resume_some(&mut self, now: Micros) -> bool {
+        let mut left = RESUMES_PER_TURN_MAX;
+        while left > 0 {
+            let Some((key, done)) = self.host.inbox.borrow_mut().pop_front() else { break };
+            left -= 1;
+            self.take_back(key, done);
+        }
+        while left > 0 {
+            match self.timers.peek() {
+                Some(Reverse((at, key))) if *at <= now => {
+                    let key = *key;
+                    self.timers.pop();
+                    left -= 1;
+                    self.resume(key, Input::Woke, now);
+                }
+                _ => break,
+            }
+        }
+        if self.waiting.iter().any(|(slot, _)| self.host.shared.is_open(*slot)) {
+            let shared = Arc::clone(&self.host.shared);
+            let (open, closed) =
+                self.waiting.drain(..).partition(|(slot, _)| shared.is_open(*slot));
+            self.waiting = closed;
+            let open: Vec<(u32, u32)> = open;
+            for (_, key) in open {
+                self.resume(key, Input::Woke, now);
+            }
+        }
+        left == 0
+    }
+
+    fn take_back(&mut self, key: u32, done: crate::protocol::Done) {
+        let now = self.host.now();
+        let crate::protocol::Done { user, failed, response_time, slot } = done;
+        if let Some(entry) = self.users[key as usize].as_mut()
+            && let Some(state) = entry.states.get_mut(slot)
+        {
+            *state = user.state;
+        }
+        let done = ActionDone { session: user.session, failed, response_time };
+        self.resume(key, Input::Done(done), now);
+    }
+
+    fn resume(&mut self, key: u32, input: Input, now: Micros) {
+        let Some(mut entry) = self.users.get_mut(key as usize).and_then(Option::take) else {
+            return;
+        };
+        let output = {
+            let host = &*self.host;
+            let mut hooks = host.hooks.borrow_mut();
+            let mut rng = host.rng.borrow_mut();
+            let unix_ms = host.clock.unix_ms();
+            let eval = EvalCtx { hooks: &mut **hooks, rng: &mut rng, unix_ms };
+            let mut world = WorldOf(host);
+            let mut ctx = Ctx { now, eval, world: &mut world };
+            entry.vu.resume(&self.program, input, &mut ctx)
+        };
+        self.carry_out(key, entry, output, now);
+    }
+
+    fn carry_out(&mut self, key: u32, entry: Box<Entry>, output: Output, now: Micros) {
+        let ends = self.host.shared.stop() != Stop::No;
+        match output {
+            Output::Stop(message) => {
+                let end = Ok(EndReason::StoppedByScript(message));
+                self.host.shared.request_stop(false, end);
+                self.user_ended(key, entry, now);
+            }
+            Output::Crash(message) => {
+                self.host.shared.crash(message);
+                self.user_ended(key, entry, now);
+            }
+            Output::Ended => self.user_ended(key, entry, now),
+            _ if ends => self.user_ended(key, entry, now),
+            Output::Sleep(at) => {
+                self.users[key as usize] = Some(entry);
+                self.timers.push(Reverse((at, key)));
+            }
+            Output::RendezVous(slot) => {
+                self.users[key as usize] = Some(entry);
+                if self.host.shared.arrive(slot) {
+                    self.timers.push(Reverse((now, key)));
+                } else {
+                    self.waiting.push((slot, key));
+                }
+            }
+            Output::Act(action) => self.act(key, entry, action),
+        }
+    }
+
+    fn act(&mut self, key: u32, mut entry: Box<Entry>, action: u32) {
+        let action = self.program.action(action).expect("the program names its own actions");
+        let slot = action.slot();
+        let user = User {
+            session: std::mem::replace(&mut entry.vu.session, self.blank.clone()),
+            scenario: u32::from(entry.scenario),
+            state: entry.states.get_mut(slot).and_then(Option::take),
+        };
+        self.users[key as usize] = Some(entry);
+        let host = Rc::clone(&self.host);
+        let work = Rc::clone(action).run(user, Rc::clone(&self.host) as Rc<_>);
+        tokio::task::spawn_local(async move {
+            let done = work.await;
+            host.inbox.borrow_mut().push_back((key, done));
+            host.shared.waker(host.thread).notify_one();
+        });
+    }
+
+    fn user_ended(&mut self, key: u32, entry: Box<Entry>, now: Micros) {
+        let index = usize::from(entry.scenario);
+        self.host.recorder.borrow_mut().user_ended(entry.scenario);
+        drop(entry);
+        self.free.push(key);
+        let source = self.populations[index].source.as_mut();
+        if let Some(due) = source.and_then(|source| source.ended(now)) {
+            self.replacements.push_back((index, due));
+        }
+        self.host.shared.populations[index].active.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// Graceful stop: users that sleep or wait have no action in flight.
+    fn abandon_waiting(&mut self) {
+        let sleeping = std::mem::take(&mut self.timers).into_iter().map(|Reverse((_, key))| key);
+        let held = std::mem::take(&mut self.waiting).into_iter().map(|(_, key)| key);
+        let now = self.host.now();
+        for key in sleeping.chain(held).collect::<Vec<_>>() {
+            if let Some(entry) = self.users.get_mut(key as usize).and_then(Option::take) {
+                self.user_ended(key, entry, now);
+            }
+        }
+    }
+
+    fn cut_seconds(&mut self, now: Micros) {
+        while second_of(now) > self.second {
+            self.cut();
+        }
+    }
+
+    fn cut(&mut self) {
+        let second = Second {
+            second: self.second,
+            partial: self.host.recorder.borrow_mut().take_second(),
+            loop_lag_max: std::mem::take(&mut self.loop_lag_max),
+            starts: std::mem::take(&mut self.starts),
+        };
+        self.second += 1;
+        self.host.renew_notes();
+        // The coordinator outlives its threads; if it is gone, so is the run.
+        let _ = self.host.events.send(FromThread::Second(Box::new(second)));
+    }
+
+    fn cut_last(&mut self) {
+        self.cut();
+        let _ = self.host.events.send(FromThread::Ended);
+    }
+}
