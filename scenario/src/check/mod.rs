@@ -1,13 +1,40 @@
 //! Checks: extract → transform → validate → save. One file per extractor kind; this file holds the
-//! IR and the registry.
+//! IR and the registry, `compiled` the order and the texts. Patterns are compiled once; a body is
+//! read as text, JSON or HTML at most once per response, and only when a check wants it.
+//!
+//! A check knows nothing of HTTP: it sees a [`ResponseView`]. It never marks a session as failed.
+
+mod body;
+mod compiled;
+mod css;
+mod current_location;
+mod find;
+mod header;
+mod jmes_path;
+mod json_path;
+mod json_type;
+mod pattern;
+mod prepared;
+mod regex;
+mod response_time;
+mod simple_path;
+mod status;
+mod substring;
+mod transform;
+mod validate;
 
 use std::borrow::Cow;
+use std::fmt;
+use std::ops::ControlFlow;
+
+pub use compiled::CompiledChecks;
+use prepared::Prepared;
 
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
-use crate::expr::{EvalCtx, Expr, FnId};
-use crate::session::Session;
+use crate::expr::{Compiled, Expr, FnId};
+use crate::value::Value;
 
 /// One check of a request. <https://docs.gatling.io/concepts/checks/>
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -182,35 +209,103 @@ pub trait ResponseView {
     fn response_time_ms(&self) -> u64;
 }
 
-/// The checks of one request, ready to run, in Gatling's order.
-#[derive(Debug)]
-pub struct CompiledChecks {}
+/// When a check runs, whatever the order of declaration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Scope {
+    Url,
+    Status,
+    Header,
+    Body,
+    Time,
+}
 
-impl CompiledChecks {
-    /// With the implicit status check where neither list has a status check.
-    ///
-    /// # Errors
-    /// A pattern that cannot be compiled; names the check and the reason.
-    pub fn compile(_request: &[CheckSpec], _protocol: &[CheckSpec]) -> Result<Self, String> {
-        Ok(Self {})
+/// The type of what an extractor finds: expected values are cast to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Text,
+    Int,
+    Double,
+    Bool,
+    Bytes,
+    /// Compared as it is.
+    Any,
+}
+
+/// Why nothing can be said about a match.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Failure {
+    /// The body is not what the extractor reads.
+    Preparation(String),
+    Extraction(String),
+    /// Ends the processing of the whole response: none of its checks saves.
+    Fatal(String),
+}
+
+/// The texts of an extractor's patterns, evaluated for the user.
+type Texts<'a> = SmallVec<[Cow<'a, str>; 2]>;
+
+/// One kind of extractor.
+trait Extractor: fmt::Debug + Send + Sync {
+    fn scope(&self) -> Scope;
+
+    fn kind(&self) -> Kind;
+
+    /// What has to be evaluated for the user, in the order of [`Self::name`] and [`Self::visit`].
+    fn patterns(&self) -> SmallVec<[&Compiled; 2]> {
+        SmallVec::new()
     }
 
-    /// Whether any check looks at the body: where not, it need not be kept.
-    #[must_use]
-    pub fn needs_body(&self) -> bool {
+    /// As it reads in error texts: `jsonPath($.a)`.
+    fn name(&self, texts: &Texts<'_>) -> String;
+
+    /// Whether error texts keep the value to themselves.
+    fn hides_value(&self) -> bool {
         false
     }
 
-    /// Runs all checks; those that succeed save into the session. Does not touch its status.
-    ///
-    /// # Errors
-    /// The text of the first failure.
-    pub fn run(
-        &self,
-        _response: &dyn ResponseView,
-        _session: &mut Session,
-        _ctx: &mut EvalCtx<'_>,
-    ) -> Result<(), String> {
-        Ok(())
+    /// Whether counting no match is finding nothing, not 0.
+    fn none_is_not_zero(&self) -> bool {
+        false
     }
+
+    /// Whether it may end in [`Failure::Fatal`].
+    fn may_be_fatal(&self) -> bool {
+        false
+    }
+
+    /// Hands over each match until told to stop.
+    fn visit(
+        &self,
+        response: &Prepared<'_>,
+        texts: &Texts<'_>,
+        each: &mut dyn FnMut(Value) -> ControlFlow<()>,
+    ) -> Result<(), Failure>;
+}
+
+/// The registry: one line per kind.
+fn extractor(spec: &ExtractorSpec) -> Result<Box<dyn Extractor>, String> {
+    Ok(match spec {
+        ExtractorSpec::Status => Box::new(status::Status),
+        ExtractorSpec::Header { name } => Box::new(header::Header::new(name)?),
+        ExtractorSpec::HeaderRegex { name, pattern, groups } => {
+            Box::new(header::HeaderRegex::new(name, pattern, *groups)?)
+        }
+        ExtractorSpec::CurrentLocation => Box::new(current_location::CurrentLocation),
+        ExtractorSpec::CurrentLocationRegex { pattern, groups } => {
+            Box::new(current_location::CurrentLocationRegex::new(pattern, *groups)?)
+        }
+        ExtractorSpec::BodyString => Box::new(body::Body::String),
+        ExtractorSpec::BodyBytes => Box::new(body::Body::Bytes),
+        ExtractorSpec::BodyLength => Box::new(body::Body::Length),
+        ExtractorSpec::Md5 => Box::new(body::Body::Md5),
+        ExtractorSpec::Sha1 => Box::new(body::Body::Sha1),
+        ExtractorSpec::Substring { pattern } => Box::new(substring::Substring::new(pattern)?),
+        ExtractorSpec::Regex { pattern, groups } => Box::new(regex::Regex::new(pattern, *groups)?),
+        ExtractorSpec::JsonPath { path, of } => Box::new(json_path::JsonPath::new(path, *of)?),
+        ExtractorSpec::JmesPath { path, of } => Box::new(jmes_path::JmesPath::new(path, *of)?),
+        ExtractorSpec::Css { selector, attribute } => {
+            Box::new(css::Css::new(selector, attribute.as_deref())?)
+        }
+        ExtractorSpec::ResponseTime => Box::new(response_time::ResponseTime),
+    })
 }
