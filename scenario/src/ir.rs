@@ -58,7 +58,7 @@ pub struct Population {
     pub pauses: Option<PauseKind>,
     /// `andThen`: started when every user of this one has ended.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub children: Vec<Population>,
+    pub children: Vec<Self>,
     /// `noShard`: run whole on one node.
     #[serde(default)]
     pub no_shard: bool,

@@ -6,6 +6,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -88,6 +89,12 @@ struct Engine {
     rejections: Rc<RefCell<BTreeMap<u64, Thrown>>>,
     graph: SharedGraph,
     shared: Rc<Shared>,
+}
+
+impl fmt::Debug for ScriptHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ScriptHost").field("functions", &self.places).finish_non_exhaustive()
+    }
 }
 
 impl ScriptHost {
@@ -342,7 +349,6 @@ impl Engine {
         }
     }
 
-    #[expect(clippy::type_complexity, reason = "two parallel tables, split by the caller")]
     fn functions<'js>(
         &self,
         ctx: &Ctx<'js>,

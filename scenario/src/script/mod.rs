@@ -76,6 +76,7 @@ impl Console for SilentConsole {
 }
 
 /// An evaluated simulation.
+#[derive(Debug)]
 pub struct Loaded {
     /// Validated: `ir::validate` has passed.
     pub simulation: ir::Simulation,

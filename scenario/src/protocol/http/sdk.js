@@ -387,5 +387,6 @@ export const CookieKey = unsupported("CookieKey");
 export const flushSessionCookies = unsupported("flushSessionCookies");
 export const flushCookieJar = unsupported("flushCookieJar");
 export const flushHttpCache = unsupported("flushHttpCache");
+export const HttpResponseStatus = unsupportedTree("HttpResponseStatus");
 export const isWsInboundMessageText = unsupported("isWsInboundMessageText");
 export const isWsInboundMessageBinary = unsupported("isWsInboundMessageBinary");
