@@ -28,7 +28,9 @@ impl Pacer {
     pub(super) fn new(clock: Clock) -> std::io::Result<Self> {
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
         let fd = timerfd_create(TimerfdClockId::Monotonic, flags)?;
-        Ok(Self { timer: AsyncFd::register(fd)?, clock, armed: None })
+        #[expect(deprecated, reason = "its successor is unsafe; an owned descriptor stays open")]
+        let timer = AsyncFd::new(fd)?;
+        Ok(Self { timer, clock, armed: None })
     }
 
     /// Returns when `at` has come, or a little earlier; cancel safe.

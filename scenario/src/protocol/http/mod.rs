@@ -1,34 +1,56 @@
 //! HTTP/1.1 as Gatling's HTTP protocol does it. This file ties configuration, request templates
 //! and the thread's client together; `exec` carries a request out.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
-use crate::expr::Expr;
+use crate::expr::{Compiled, Expr};
 use crate::protocol::{Action, Bound, Protocol};
 use crate::script::Sources;
 
-pub mod cache;
-pub mod cookies;
-pub mod decode;
-pub mod multipart;
-pub mod redirect;
+mod body;
+mod cache;
+mod config;
+mod connection;
+mod cookies;
+mod decode;
+mod exec;
+mod redirect;
+mod request;
+mod response;
 pub mod spec;
-pub mod url;
+mod tls;
+mod url;
+
+#[cfg(test)]
+mod tests;
+
+use body::BodyFiles;
+use config::Config;
+use connection::Dialer;
+use exec::{Client, HttpAction, Named};
+use request::Template;
+use spec::{HttpProtocolSpec, RequestSpec};
 
 /// The protocol on one engine thread.
 pub struct Http {
     slot: usize,
-    sources: Arc<dyn Sources>,
+    client: Rc<Client>,
 }
 
 impl Http {
     /// # Errors
     /// When TLS cannot be set up.
     pub fn new(slot: usize, sources: Arc<dyn Sources>) -> Result<Self, String> {
-        Ok(Self { slot, sources })
+        let client = Client {
+            dialer: Dialer::new()?,
+            shared: RefCell::default(),
+            files: BodyFiles::new(sources),
+        };
+        Ok(Self { slot, client: Rc::new(client) })
     }
 }
 
@@ -37,16 +59,48 @@ impl Protocol for Http {
         "http"
     }
 
-    fn bind(&self, _config: Option<&RawValue>) -> Result<Box<dyn Bound>, String> {
-        let _ = (self.slot, &self.sources);
-        Ok(Box::new(Configured {}))
+    fn bind(&self, config: Option<&RawValue>) -> Result<Box<dyn Bound>, String> {
+        let spec: HttpProtocolSpec = config
+            .map(|it| serde_json::from_str(it.get()))
+            .transpose()
+            .map_err(|error| format!("http protocol: {error}"))?
+            .unwrap_or_default();
+        let config = Rc::new(Config::new(spec)?);
+        Ok(Box::new(Configured { slot: self.slot, config, client: Rc::clone(&self.client) }))
     }
 }
 
-struct Configured {}
+struct Configured {
+    slot: usize,
+    config: Rc<Config>,
+    client: Rc<Client>,
+}
+
+impl Configured {
+    fn named(&self, name: &Expr, spec: &RequestSpec) -> Result<Named, String> {
+        let template = Template::compile(spec, &self.config)?;
+        Ok(Named { name: Compiled::new(name)?, template })
+    }
+}
 
 impl Bound for Configured {
-    fn action(&self, _name: &Expr, _spec: &RawValue) -> Result<Rc<dyn Action>, String> {
-        Err("http is not ready".to_owned())
+    fn action(&self, name: &Expr, spec: &RawValue) -> Result<Rc<dyn Action>, String> {
+        let spec: RequestSpec =
+            serde_json::from_str(spec.get()).map_err(|error| format!("http request: {error}"))?;
+        if spec.resources.iter().any(|it| !it.spec.resources.is_empty()) {
+            return Err("resources can't have resources themselves".to_owned());
+        }
+        let resources = spec
+            .resources
+            .iter()
+            .map(|resource| self.named(&resource.name, &resource.spec))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Rc::new(HttpAction {
+            slot: self.slot,
+            request: self.named(name, &spec)?,
+            resources,
+            config: Rc::clone(&self.config),
+            client: Rc::clone(&self.client),
+        }))
     }
 }

@@ -1,0 +1,389 @@
+//! Request bodies: text, bytes, files (read once per thread), forms and multipart.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rand::Rng as _;
+use rand::distr::Alphanumeric;
+
+use super::spec;
+use super::url::form_encode;
+use crate::el::Template;
+use crate::expr::{Compiled, EvalCtx};
+use crate::script::Sources;
+use crate::script::sources::resource;
+use crate::session::Session;
+use crate::value::Value;
+
+/// Different files that a thread keeps in memory.
+const FILES_MAX: usize = 1_000;
+const BOUNDARY_LENGTH: usize = 35;
+
+/// The files of bodies, each read once per thread.
+pub(super) struct BodyFiles {
+    sources: Arc<dyn Sources>,
+    raw: RefCell<HashMap<String, Bytes>>,
+    templates: RefCell<HashMap<String, Rc<Template>>>,
+}
+
+impl BodyFiles {
+    pub(super) fn new(sources: Arc<dyn Sources>) -> Rc<Self> {
+        Rc::new(Self { sources, raw: RefCell::default(), templates: RefCell::default() })
+    }
+
+    fn raw(&self, path: &str) -> Result<Bytes, String> {
+        if let Some(bytes) = self.raw.borrow().get(path) {
+            return Ok(bytes.clone());
+        }
+        let bytes = resource(&*self.sources, path)?;
+        let mut raw = self.raw.borrow_mut();
+        if raw.len() < FILES_MAX {
+            raw.insert(path.to_owned(), bytes.clone());
+        }
+        Ok(bytes)
+    }
+
+    fn template(&self, path: &str) -> Result<Rc<Template>, String> {
+        if let Some(template) = self.templates.borrow().get(path) {
+            return Ok(Rc::clone(template));
+        }
+        let bytes = resource(&*self.sources, path)?;
+        let template = Rc::new(Template::parse(&String::from_utf8_lossy(&bytes))?);
+        let mut templates = self.templates.borrow_mut();
+        if templates.len() < FILES_MAX {
+            templates.insert(path.to_owned(), Rc::clone(&template));
+        }
+        Ok(template)
+    }
+}
+
+/// A body's value, compiled.
+pub(super) enum BodyValue {
+    Text(Compiled),
+    ElFile(Compiled),
+    RawFile(Compiled),
+    Bytes(Compiled),
+}
+
+impl BodyValue {
+    pub(super) fn compile(body: &spec::Body) -> Result<Self, String> {
+        Ok(match body {
+            spec::Body::Text(expr) => Self::Text(Compiled::new(expr)?),
+            spec::Body::ElFile(expr) => Self::ElFile(Compiled::new(expr)?),
+            spec::Body::RawFile(expr) => Self::RawFile(Compiled::new(expr)?),
+            spec::Body::Bytes(expr) => Self::Bytes(Compiled::new(expr)?),
+        })
+    }
+
+    pub(super) fn build(
+        &self,
+        files: &BodyFiles,
+        session: &Session,
+        eval: &mut EvalCtx<'_>,
+    ) -> Result<Bytes, String> {
+        match self {
+            Self::Text(Compiled::Lit(Value::Str(text))) => {
+                Ok(Bytes::copy_from_slice(text.as_bytes()))
+            }
+            Self::Text(expr) => Ok(text_of(expr, session, eval)?.into()),
+            Self::ElFile(path) => {
+                let template = files.template(&text_of(path, session, eval)?)?;
+                let mut out = String::new();
+                template.eval_into(&mut out, session, eval)?;
+                Ok(out.into())
+            }
+            Self::RawFile(path) => files.raw(&text_of(path, session, eval)?),
+            Self::Bytes(expr) => bytes_of(&expr.eval(session, eval)?),
+        }
+    }
+}
+
+pub(super) fn text_of(
+    expr: &Compiled,
+    session: &Session,
+    eval: &mut EvalCtx<'_>,
+) -> Result<String, String> {
+    let mut out = String::new();
+    expr.eval_into(&mut out, session, eval)?;
+    Ok(out)
+}
+
+/// Bytes, text, or a list of numbers (Java's are signed).
+fn bytes_of(value: &Value) -> Result<Bytes, String> {
+    match value {
+        Value::Bytes(bytes) => Ok(Bytes::copy_from_slice(bytes)),
+        Value::Str(text) => Ok(Bytes::copy_from_slice(text.as_bytes())),
+        Value::List(items) => items
+            .iter()
+            .map(|item| match item {
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "-128 to 255 are the two readings of one byte"
+                )]
+                Value::Int(number @ -128..=255) => Ok(*number as u8),
+                other => Err(format!("{other} is not a byte")),
+            })
+            .collect::<Result<Vec<u8>, String>>()
+            .map(Bytes::from),
+        other => Err(format!("can't cast value {other} of type {} into bytes", other.type_name())),
+    }
+}
+
+/// Query or form parameters, compiled.
+pub(super) enum ParamValue {
+    One(Compiled, Compiled),
+    Many(Compiled, Vec<Compiled>),
+    ManyExpr(Compiled, Compiled),
+    Map(Vec<(String, Compiled)>),
+    MapExpr(Compiled),
+}
+
+impl ParamValue {
+    pub(super) fn compile(param: &spec::Param) -> Result<Self, String> {
+        let list = |exprs: &[crate::expr::Expr]| {
+            exprs.iter().map(Compiled::new).collect::<Result<Vec<_>, _>>()
+        };
+        Ok(match param {
+            spec::Param::One { name, value } => {
+                Self::One(Compiled::new(name)?, Compiled::new(value)?)
+            }
+            spec::Param::Many { name, values } => Self::Many(Compiled::new(name)?, list(values)?),
+            spec::Param::ManyExpr { name, values } => {
+                Self::ManyExpr(Compiled::new(name)?, Compiled::new(values)?)
+            }
+            spec::Param::Map(pairs) => Self::Map(
+                pairs
+                    .iter()
+                    .map(|(name, value)| Ok((name.clone(), Compiled::new(value)?)))
+                    .collect::<Result<_, String>>()?,
+            ),
+            spec::Param::MapExpr(expr) => Self::MapExpr(Compiled::new(expr)?),
+        })
+    }
+
+    /// Appends the names and values.
+    pub(super) fn resolve(
+        &self,
+        out: &mut Vec<(String, String)>,
+        session: &Session,
+        eval: &mut EvalCtx<'_>,
+    ) -> Result<(), String> {
+        match self {
+            Self::One(name, value) => {
+                let name = text_of(name, session, eval)?;
+                out.push((name, text_of(value, session, eval)?));
+            }
+            Self::Many(name, values) => {
+                let name = text_of(name, session, eval)?;
+                for value in values {
+                    out.push((name.clone(), text_of(value, session, eval)?));
+                }
+            }
+            Self::ManyExpr(name, values) => {
+                let name = text_of(name, session, eval)?;
+                push_values(out, &name, &values.eval(session, eval)?);
+            }
+            Self::Map(pairs) => {
+                for (name, value) in pairs {
+                    push_values(out, name, &value.eval(session, eval)?);
+                }
+            }
+            Self::MapExpr(expr) => match expr.eval(session, eval)? {
+                Value::Map(entries) => {
+                    entries.iter().for_each(|(name, value)| push_values(out, name, value));
+                }
+                other => {
+                    let kind = other.type_name();
+                    return Err(format!("can't cast value {other} of type {kind} into map"));
+                }
+            },
+        }
+        Ok(())
+    }
+}
+
+fn push_values(out: &mut Vec<(String, String)>, name: &str, value: &Value) {
+    match value {
+        Value::List(items) => {
+            out.extend(items.iter().map(|item| (name.to_owned(), item.to_string())));
+        }
+        single => out.push((name.to_owned(), single.to_string())),
+    }
+}
+
+/// `a=1&b=2`, encoded.
+pub(super) fn form_text(params: &[(String, String)], encode: bool) -> String {
+    let mut out = String::new();
+    for (index, (name, value)) in params.iter().enumerate() {
+        if index > 0 {
+            out.push('&');
+        }
+        if encode {
+            form_encode(&mut out, name);
+            out.push('=');
+            form_encode(&mut out, value);
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(out, "{name}={value}");
+        }
+    }
+    out
+}
+
+/// One part of a multipart body, compiled.
+pub(super) struct PartValue {
+    name: Option<Compiled>,
+    body: BodyValue,
+    content_type: Option<Compiled>,
+    charset: Option<String>,
+    disposition: Option<Compiled>,
+    file_name: Option<Compiled>,
+    content_id: Option<Compiled>,
+    transfer_encoding: Option<String>,
+    headers: Vec<(String, Compiled)>,
+}
+
+impl PartValue {
+    pub(super) fn compile(part: &spec::Part) -> Result<Self, String> {
+        let optional =
+            |expr: &Option<crate::expr::Expr>| expr.as_ref().map(Compiled::new).transpose();
+        Ok(Self {
+            name: optional(&part.name)?,
+            body: BodyValue::compile(&part.body)?,
+            content_type: optional(&part.content_type)?,
+            charset: part.charset.clone(),
+            disposition: optional(&part.disposition_type)?,
+            file_name: optional(&part.file_name)?,
+            content_id: optional(&part.content_id)?,
+            transfer_encoding: part.transfer_encoding.clone(),
+            headers: part
+                .headers
+                .iter()
+                .map(|it| Ok((it.name.clone(), Compiled::new(&it.value)?)))
+                .collect::<Result<_, String>>()?,
+        })
+    }
+
+    fn write(
+        &self,
+        out: &mut Vec<u8>,
+        files: &BodyFiles,
+        session: &Session,
+        eval: &mut EvalCtx<'_>,
+    ) -> Result<(), String> {
+        let mut text = |expr: &Option<Compiled>| {
+            expr.as_ref().map(|it| text_of(it, session, eval)).transpose()
+        };
+        let name = text(&self.name)?;
+        let disposition = text(&self.disposition)?.unwrap_or_else(|| "form-data".to_owned());
+        let mut file_name = text(&self.file_name)?;
+        let (content_type, content_id) = (text(&self.content_type)?, text(&self.content_id)?);
+        if let BodyValue::RawFile(path) = &self.body
+            && file_name.is_none()
+        {
+            let path = text_of(path, session, eval)?;
+            file_name = path.rsplit('/').next().map(str::to_owned);
+        }
+        let mut head = format!("Content-Disposition: {disposition}");
+        // Writing to a String cannot fail.
+        let _ = name.iter().try_for_each(|it| write!(head, "; name=\"{}\"", quoted(it)));
+        let _ = file_name.iter().try_for_each(|it| write!(head, "; filename=\"{}\"", quoted(it)));
+        head.push_str("\r\n");
+        if let Some(kind) = self.kind(content_type, file_name.as_deref()) {
+            let _ = write!(head, "Content-Type: {kind}\r\n");
+        }
+        if let Some(encoding) = &self.transfer_encoding {
+            let _ = write!(head, "Content-Transfer-Encoding: {encoding}\r\n");
+        }
+        let _ = content_id.iter().try_for_each(|it| write!(head, "Content-ID: {it}\r\n"));
+        for (name, value) in &self.headers {
+            let value = text_of(value, session, eval)?;
+            let _ = write!(head, "{name}: {}\r\n", value.replace(['\r', '\n'], " "));
+        }
+        head.push_str("\r\n");
+        out.extend_from_slice(head.as_bytes());
+        out.extend_from_slice(&self.body.build(files, session, eval)?);
+        Ok(())
+    }
+
+    /// Text has no type unless given one, and then UTF-8; files are typed by extension.
+    fn kind(&self, given: Option<String>, file_name: Option<&str>) -> Option<String> {
+        let text = matches!(self.body, BodyValue::Text(_) | BodyValue::ElFile(_));
+        match (given, &self.charset) {
+            (Some(kind), Some(charset)) => Some(format!("{kind}; charset={charset}")),
+            (Some(kind), None) if text => Some(format!("{kind}; charset=UTF-8")),
+            (Some(kind), None) => Some(kind),
+            (None, _) => match self.body {
+                BodyValue::Text(_) | BodyValue::ElFile(_) => None,
+                BodyValue::Bytes(_) => Some("application/octet-stream".to_owned()),
+                BodyValue::RawFile(_) => Some(type_of(file_name.unwrap_or("")).to_owned()),
+            },
+        }
+    }
+}
+
+fn quoted(text: &str) -> String {
+    text.replace('"', "%22").replace(['\r', '\n'], " ")
+}
+
+fn type_of(file_name: &str) -> &'static str {
+    match file_name.rsplit('.').next().map(str::to_ascii_lowercase).as_deref() {
+        Some("json") => "application/json",
+        Some("xml") => "application/xml",
+        Some("txt") => "text/plain",
+        Some("csv") => "text/csv",
+        Some("html" | "htm") => "text/html",
+        Some("css") => "text/css",
+        Some("js") => "text/javascript",
+        Some("png") => "image/png",
+        Some("jpg" | "jpeg") => "image/jpeg",
+        Some("gif") => "image/gif",
+        Some("svg") => "image/svg+xml",
+        Some("pdf") => "application/pdf",
+        Some("zip") => "application/zip",
+        _ => "application/octet-stream",
+    }
+}
+
+/// The boundary that the user's own content type names, or one of 35 letters and digits.
+pub(super) fn boundary(content_type: Option<&str>, eval: &mut EvalCtx<'_>) -> String {
+    let given = content_type.and_then(|it| {
+        it.split(';').find_map(|part| part.trim().strip_prefix("boundary=").map(str::to_owned))
+    });
+    given.map_or_else(
+        || (0..BOUNDARY_LENGTH).map(|_| char::from(eval.rng.sample(Alphanumeric))).collect(),
+        |it| it.trim_matches('"').to_owned(),
+    )
+}
+
+/// Form parameters before parts.
+pub(super) fn multipart(
+    boundary: &str,
+    params: &[(String, String)],
+    parts: &[PartValue],
+    files: &BodyFiles,
+    session: &Session,
+    eval: &mut EvalCtx<'_>,
+) -> Result<Bytes, String> {
+    let mut out = Vec::new();
+    for (name, value) in params {
+        let name = quoted(name);
+        let head =
+            format!("--{boundary}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n");
+        out.extend_from_slice(head.as_bytes());
+        out.extend_from_slice(value.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+    for part in parts {
+        out.extend_from_slice(format!("--{boundary}\r\n").as_bytes());
+        part.write(&mut out, files, session, eval)?;
+        out.extend_from_slice(b"\r\n");
+    }
+    out.extend_from_slice(format!("--{boundary}--\r\n").as_bytes());
+    Ok(out.into())
+}

@@ -1,0 +1,240 @@
+//! From a request's JSON to a template, and from a template and a session to what is sent. Hot path.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::Method;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+
+use super::body::{
+    BodyFiles, BodyValue, ParamValue, PartValue, boundary, form_text, multipart, text_of,
+};
+use super::config::Config;
+use super::spec::RequestSpec;
+use super::url::Url;
+use crate::check::CompiledChecks;
+use crate::expr::{Compiled, EvalCtx};
+use crate::session::Session;
+use crate::time::Micros;
+use crate::value::Value;
+
+/// A request, compiled against its protocol's configuration.
+pub(super) struct Template {
+    method: Method,
+    url: UrlTemplate,
+    query: Vec<ParamValue>,
+    /// The protocol's and the request's own, one per name.
+    headers: Vec<(HeaderName, Compiled)>,
+    auth: Option<(Compiled, Compiled)>,
+    body: Option<BodyValue>,
+    form: Vec<ParamValue>,
+    parts: Vec<PartValue>,
+    multipart: bool,
+    encode: bool,
+    pub checks: CompiledChecks,
+    pub follow: bool,
+    pub silent: Option<bool>,
+    pub timeout: Micros,
+}
+
+enum UrlTemplate {
+    /// Absolute and without parameters of its own: parsed once.
+    Fixed(Box<Url>),
+    Relative(String),
+    Computed(Compiled),
+}
+
+/// What is sent, apart from what depends on the user's cookies and cache.
+#[derive(Clone, Debug)]
+pub(super) struct Built {
+    pub method: Method,
+    pub url: Url,
+    /// Own headers only, in their order.
+    pub headers: HeaderMap,
+    /// Of basic authentication; an own `Authorization` header wins.
+    pub authorization: Option<HeaderValue>,
+    pub body: Option<Bytes>,
+    /// Of a form or multipart body that has no own content type.
+    pub content_type: Option<HeaderValue>,
+}
+
+impl Template {
+    /// # Errors
+    /// What is wrong with the request.
+    pub(super) fn compile(spec: &RequestSpec, config: &Config) -> Result<Self, String> {
+        let method = Method::from_bytes(spec.method.as_bytes())
+            .map_err(|_| format!("{} is not an HTTP method", spec.method))?;
+        let encode = !(spec.disable_url_encoding || config.spec.disable_url_encoding);
+        let mut headers: Vec<(HeaderName, Compiled)> = Vec::new();
+        let inherited: &[super::spec::Header] =
+            if spec.ignore_protocol_headers { &[] } else { &config.spec.headers };
+        for entry in inherited.iter().chain(&spec.headers) {
+            let name = HeaderName::from_bytes(entry.name.trim().as_bytes())
+                .map_err(|_| format!("{:?} is not a header name", entry.name))?;
+            let value = Compiled::new(&entry.value)?;
+            match headers.iter_mut().find(|(held, _)| *held == name) {
+                Some((_, held)) => *held = value,
+                None => headers.push((name, value)),
+            }
+        }
+        let inherited: &[crate::check::CheckSpec] =
+            if spec.ignore_protocol_checks { &[] } else { &config.spec.checks };
+        let auth = spec.basic_auth.as_ref().or(config.spec.basic_auth.as_ref());
+        let all = |params: &[super::spec::Param]| {
+            params.iter().map(ParamValue::compile).collect::<Result<Vec<_>, _>>()
+        };
+        Ok(Self {
+            method,
+            url: UrlTemplate::compile(Compiled::new(&spec.url)?, config, encode)?,
+            query: all(&spec.query)?,
+            headers,
+            auth: auth
+                .map(|it| Ok::<_, String>((Compiled::new(&it.user)?, Compiled::new(&it.password)?)))
+                .transpose()?,
+            body: spec.body.as_ref().map(BodyValue::compile).transpose()?,
+            form: all(&spec.form)?,
+            parts: spec.parts.iter().map(PartValue::compile).collect::<Result<_, _>>()?,
+            multipart: spec.multipart || !spec.parts.is_empty(),
+            encode,
+            checks: CompiledChecks::compile(&spec.checks, inherited)?,
+            follow: !(spec.disable_follow_redirect || config.spec.disable_follow_redirect),
+            silent: spec.silent,
+            timeout: spec.request_timeout_us.unwrap_or(config.request_timeout),
+        })
+    }
+
+    /// # Errors
+    /// Why it cannot be built: `No attribute named 'x' is defined`, …
+    pub(super) fn build(
+        &self,
+        config: &Config,
+        files: &BodyFiles,
+        session: &Session,
+        eval: &mut EvalCtx<'_>,
+    ) -> Result<Built, String> {
+        let mut url = self.url.build(config, self.encode, session, eval)?;
+        if !self.query.is_empty() {
+            let mut params = Vec::new();
+            for param in &self.query {
+                param.resolve(&mut params, session, eval)?;
+            }
+            let text = form_text(&params, self.encode);
+            url.query = Some(match url.query.take() {
+                Some(own) if !own.is_empty() => format!("{own}&{text}"),
+                _ => text,
+            });
+        }
+        let mut headers = HeaderMap::with_capacity(self.headers.len() + 8);
+        for (name, value) in &self.headers {
+            let text = text_of_header(name, value, session, eval)?;
+            headers.insert(name.clone(), text);
+        }
+        let mut authorization = None;
+        if let Some((user, password)) = &self.auth
+            && !headers.contains_key(header::AUTHORIZATION)
+        {
+            let user = text_of(user, session, eval)?;
+            let pair = format!("{user}:{}", text_of(password, session, eval)?);
+            let value = format!("Basic {}", STANDARD.encode(pair));
+            authorization = Some(to_value(&value)?);
+        }
+        let (body, content_type) = self.build_body(&headers, files, session, eval)?;
+        let method = self.method.clone();
+        Ok(Built { method, url, headers, authorization, body, content_type })
+    }
+
+    fn build_body(
+        &self,
+        headers: &HeaderMap,
+        files: &BodyFiles,
+        session: &Session,
+        eval: &mut EvalCtx<'_>,
+    ) -> Result<(Option<Bytes>, Option<HeaderValue>), String> {
+        if let Some(body) = &self.body {
+            return Ok((Some(body.build(files, session, eval)?), None));
+        }
+        if self.form.is_empty() && !self.multipart {
+            return Ok((None, None));
+        }
+        let mut params = Vec::new();
+        for param in &self.form {
+            param.resolve(&mut params, session, eval)?;
+        }
+        let own = headers.get(header::CONTENT_TYPE).and_then(|it| it.to_str().ok());
+        if !self.multipart {
+            let kind = own
+                .is_none()
+                .then(|| HeaderValue::from_static("application/x-www-form-urlencoded"));
+            return Ok((Some(form_text(&params, true).into()), kind));
+        }
+        let boundary = boundary(own, eval);
+        let body = multipart(&boundary, &params, &self.parts, files, session, eval)?;
+        let kind = match own {
+            Some(own) if own.contains("boundary=") => None,
+            Some(own) => Some(format!("{own}; boundary={boundary}")),
+            None => Some(format!("multipart/form-data; boundary={boundary}")),
+        };
+        Ok((Some(body), kind.map(|it| to_value(&it)).transpose()?))
+    }
+}
+
+impl UrlTemplate {
+    fn compile(url: Compiled, config: &Config, encode: bool) -> Result<Self, String> {
+        let Compiled::Lit(value) = url else { return Ok(Self::Computed(url)) };
+        let text = value.to_string();
+        if text.starts_with("http") {
+            return Url::parse(&text, encode).map(|url| Self::Fixed(Box::new(url)));
+        }
+        if config.spec.base_urls.is_empty() {
+            return Err(no_base(&text));
+        }
+        for base in &config.spec.base_urls {
+            Url::parse(&format!("{base}{text}"), encode)?;
+        }
+        Ok(Self::Relative(text))
+    }
+
+    fn build(
+        &self,
+        config: &Config,
+        encode: bool,
+        session: &Session,
+        eval: &mut EvalCtx<'_>,
+    ) -> Result<Url, String> {
+        let absolute = |text: &str| match config.base_of(session.user_id) {
+            _ if text.starts_with("http") => Url::parse(text, encode),
+            Some(base) => Url::parse(&format!("{base}{text}"), encode),
+            None => Err(no_base(text)),
+        };
+        match self {
+            Self::Fixed(url) => Ok((**url).clone()),
+            Self::Relative(text) => absolute(text),
+            Self::Computed(expr) => absolute(&text_of(expr, session, eval)?),
+        }
+    }
+}
+
+fn no_base(url: &str) -> String {
+    format!("No baseUrl defined but provided url is relative : {url}")
+}
+
+/// Strict, as Gatling is: a function must give text.
+fn text_of_header(
+    name: &HeaderName,
+    expr: &Compiled,
+    session: &Session,
+    eval: &mut EvalCtx<'_>,
+) -> Result<HeaderValue, String> {
+    if let Compiled::Fn(_) = expr {
+        return match expr.eval(session, eval)? {
+            Value::Str(text) => to_value(&text),
+            other => Err(format!("header {name}: {other} is not a string")),
+        };
+    }
+    to_value(&text_of(expr, session, eval)?)
+}
+
+fn to_value(text: &str) -> Result<HeaderValue, String> {
+    HeaderValue::from_bytes(text.trim().as_bytes())
+        .map_err(|_| format!("{text:?} cannot be sent in a header"))
+}

@@ -1,0 +1,54 @@
+//! A response as checks see it.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
+
+use super::decode;
+use crate::check::{HeaderValues, ResponseView};
+
+pub(super) struct View<'a> {
+    pub status: u16,
+    pub headers: &'a HeaderMap,
+    pub url: &'a str,
+    /// Content-decoded.
+    pub body: &'a Bytes,
+    pub response_time_ms: u64,
+}
+
+impl ResponseView for View<'_> {
+    fn status(&self) -> Option<u16> {
+        Some(self.status)
+    }
+
+    fn header(&self, name: &str) -> HeaderValues<'_> {
+        self.headers
+            .get_all(name)
+            .iter()
+            .map(|value| String::from_utf8_lossy(value.as_bytes()))
+            .collect()
+    }
+
+    fn url(&self) -> &str {
+        self.url
+    }
+
+    fn body(&self) -> &[u8] {
+        self.body
+    }
+
+    fn text(&self) -> Cow<'_, str> {
+        decode::text(self.body, header(self.headers, CONTENT_TYPE.as_str()))
+    }
+
+    fn response_time_ms(&self) -> u64 {
+        self.response_time_ms
+    }
+}
+
+/// The first value of a header, where it is text.
+pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}

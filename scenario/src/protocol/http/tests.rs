@@ -1,0 +1,1 @@
+//! HTTP against a small server in this process.
