@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::expr::{Compiled, Expr, FnId};
+use crate::inject::throttle::Limits;
 use crate::inject::{InjectionSpec, ThrottleStep};
 use crate::ir::{ActionSpec, Population, ProtocolSpec, Simulation};
 use crate::protocol::{Action, Bound, Protocols};
@@ -117,6 +118,9 @@ impl Compiler<'_> {
         }
         name.clone_into(&mut self.scenario);
         population.inject.validate().map_err(|message| self.invalid(&message))?;
+        for steps in [&population.throttle, &self.simulation.throttle] {
+            Limits::new(steps).map_err(|message| self.invalid(&message))?;
+        }
         let throttled = !population.throttle.is_empty() || !self.simulation.throttle.is_empty();
         let pauses = population.pauses.as_ref().or(self.simulation.pauses.as_ref());
         self.pauses = match pauses {

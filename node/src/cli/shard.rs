@@ -9,5 +9,5 @@ use super::Global;
 pub struct Args {}
 
 pub fn run(_: &Global, _: Args) -> anyhow::Result<ExitCode> {
-    Err(super::exit::fail(super::exit::Exit::Internal, "the shard engine is not linked"))
+    Ok(onrush_scenario::shard::main())
 }

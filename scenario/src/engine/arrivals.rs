@@ -4,7 +4,8 @@
 use std::iter::Peekable;
 use std::sync::Arc;
 
-use super::profile::{Concurrency, Spread};
+use super::pacing::Spread;
+use crate::inject::closed::Profile;
 use crate::inject::division::Segments;
 use crate::inject::{Arrival, InjectionSpec, Schedule, schedule};
 use crate::time::{MICROS_PER_SECOND, Micros};
@@ -60,7 +61,7 @@ pub(super) struct Open {
 }
 
 pub(super) struct Closed {
-    profile: Concurrency,
+    profile: Profile,
     share: Share,
     start: Micros,
     end: Micros,
@@ -85,7 +86,7 @@ impl Source {
                 end,
             }),
             InjectionSpec::Closed(steps) => Self::Closed(Closed {
-                profile: Concurrency::new(steps),
+                profile: Profile::new(steps),
                 share,
                 start,
                 end,
@@ -182,8 +183,8 @@ impl Closed {
             if tick > now || tick >= self.end {
                 return None;
             }
+            self.target = self.share.of(self.profile.target(self.tick).unwrap_or(0));
             self.tick += 1;
-            self.target = self.share.of(self.profile.target(tick - self.start));
             self.planned = Spread::over(tick, self.target.saturating_sub(self.running));
         }
     }

@@ -20,11 +20,13 @@ use super::frames::Framer;
 use super::health::Health;
 use super::host::ThreadHost;
 use super::load::{self, Consoles, Loaded};
-use super::profile::{Gate, Limits};
+use super::pacing::Gate;
 use super::shared::{NEVER, Parts, PopulationState, Shared, Stop, problem};
 use super::thread::{FromThread, Second, Setting, Worker};
 use super::{Control, Event, LATE_START_MAX_US};
+use crate::inject::ThrottleStep;
 use crate::inject::division::Segments;
+use crate::inject::throttle::Limits;
 use crate::ir::Simulation;
 use crate::script::{Console, SilentConsole};
 use crate::shard::{EndReason, OutputStream, Plan, Problem, ProblemKind, ShardSpec};
@@ -123,8 +125,9 @@ fn parts(
     threads: u32,
 ) -> Parts {
     let Simulation { throttle, .. } = &loaded.simulation;
-    let gate = |steps: &[crate::inject::ThrottleStep]| {
-        (!steps.is_empty()).then(|| Gate::new(Limits::new(steps)))
+    // Throttles that are not valid were refused when the program was compiled.
+    let gate = |steps: &[ThrottleStep]| {
+        Limits::new(steps).ok().filter(|_| !steps.is_empty()).map(Gate::new)
     };
     let scenarios = &loaded.program.scenarios;
     Parts {

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::profile::Limits;
 use super::shared::problem;
 use crate::expr::{Hooks, NoHooks};
 use crate::feed::{Feeder, Files};
 use crate::inject::division::Segments;
+use crate::inject::throttle::Limits;
 use crate::ir::{Population, Simulation, VERSION};
 use crate::program::Program;
 use crate::protocol::Protocols;
@@ -145,8 +145,8 @@ pub(super) fn feeders(
 /// The end that `maxDuration`, the spec and the throttle set, whichever comes first.
 pub(super) fn max_duration(spec: &ShardSpec, simulation: &Simulation) -> Option<Micros> {
     let own = spec.max_duration_us.or(simulation.max_duration_us);
-    let throttle = Limits::new(&simulation.throttle).duration();
-    let throttle = (!simulation.throttle.is_empty()).then_some(throttle);
+    let throttle = Limits::new(&simulation.throttle).ok().map(|limits| limits.duration_us());
+    let throttle = throttle.filter(|_| !simulation.throttle.is_empty());
     match (own, throttle) {
         (Some(own), Some(throttle)) => Some(own.min(throttle)),
         (own, throttle) => own.or(throttle),

@@ -14,7 +14,7 @@ mod health;
 mod host;
 mod load;
 mod pacer;
-mod profile;
+mod pacing;
 mod shared;
 mod thread;
 

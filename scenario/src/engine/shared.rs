@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
 
-use super::profile::Gate;
+use super::pacing::Gate;
 use crate::feed::Feeder;
 use crate::inject::division::Segments;
 use crate::shard::{EndReason, Problem, ProblemKind};

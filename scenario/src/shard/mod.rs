@@ -5,6 +5,11 @@
 //! with kind 0 = JSON and 1 = an encoded [`crate::stats::frame::Frame`].
 //! stderr of the child is free text (panics, the engine's own log) and becomes the job's stderr log.
 
+pub mod pipe;
+mod process;
+
+pub use process::main;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 

@@ -1,0 +1,1 @@
+//! A shard, end to end, over its pipes.
