@@ -6,22 +6,19 @@ use std::fmt::Write as _;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use rand::Rng as _;
-use rand::distr::Alphanumeric;
-
+use super::multipart::{self, PartContent, boundary_of};
 use super::spec;
-use super::url::form_encode;
+use super::url::push_form_encoded;
 use crate::el::Template;
 use crate::expr::{Compiled, EvalCtx};
 use crate::script::Sources;
 use crate::script::sources::resource;
 use crate::session::Session;
 use crate::value::Value;
+use bytes::Bytes;
 
 /// Different files that a thread keeps in memory.
 const FILES_MAX: usize = 1_000;
-const BOUNDARY_LENGTH: usize = 35;
 
 /// The files of bodies, each read once per thread.
 pub(super) struct BodyFiles {
@@ -224,9 +221,9 @@ pub(super) fn form_text(params: &[(String, String)], encode: bool) -> String {
             out.push('&');
         }
         if encode {
-            form_encode(&mut out, name);
+            push_form_encoded(&mut out, name);
             out.push('=');
-            form_encode(&mut out, value);
+            push_form_encoded(&mut out, value);
         } else {
             // Writing to a String cannot fail.
             let _ = write!(out, "{name}={value}");
@@ -269,18 +266,16 @@ impl PartValue {
         })
     }
 
-    fn write(
+    fn build(
         &self,
-        out: &mut Vec<u8>,
         files: &BodyFiles,
         session: &Session,
         eval: &mut EvalCtx<'_>,
-    ) -> Result<(), String> {
+    ) -> Result<PartContent, String> {
         let mut text = |expr: &Option<Compiled>| {
             expr.as_ref().map(|it| text_of(it, session, eval)).transpose()
         };
-        let name = text(&self.name)?;
-        let disposition = text(&self.disposition)?.unwrap_or_else(|| "form-data".to_owned());
+        let (name, disposition_type) = (text(&self.name)?, text(&self.disposition)?);
         let mut file_name = text(&self.file_name)?;
         let (content_type, content_id) = (text(&self.content_type)?, text(&self.content_id)?);
         if let BodyValue::RawFile(path) = &self.body
@@ -289,46 +284,43 @@ impl PartValue {
             let path = text_of(path, session, eval)?;
             file_name = path.rsplit('/').next().map(str::to_owned);
         }
-        let mut head = format!("Content-Disposition: {disposition}");
-        // Writing to a String cannot fail.
-        let _ = name.iter().try_for_each(|it| write!(head, "; name=\"{}\"", quoted(it)));
-        let _ = file_name.iter().try_for_each(|it| write!(head, "; filename=\"{}\"", quoted(it)));
-        head.push_str("\r\n");
-        if let Some(kind) = self.kind(content_type, file_name.as_deref()) {
-            let _ = write!(head, "Content-Type: {kind}\r\n");
-        }
-        if let Some(encoding) = &self.transfer_encoding {
-            let _ = write!(head, "Content-Transfer-Encoding: {encoding}\r\n");
-        }
-        let _ = content_id.iter().try_for_each(|it| write!(head, "Content-ID: {it}\r\n"));
+        let mut headers = Vec::with_capacity(self.headers.len());
         for (name, value) in &self.headers {
-            let value = text_of(value, session, eval)?;
-            let _ = write!(head, "{name}: {}\r\n", value.replace(['\r', '\n'], " "));
+            let value = text_of(value, session, eval)?.replace(['\r', '\n'], " ");
+            headers.push((name.clone(), value));
         }
-        head.push_str("\r\n");
-        out.extend_from_slice(head.as_bytes());
-        out.extend_from_slice(&self.body.build(files, session, eval)?);
-        Ok(())
+        let (content_type, charset) = self.kind(content_type, file_name.as_deref());
+        Ok(PartContent {
+            name,
+            file_name,
+            disposition_type,
+            content_type,
+            charset,
+            transfer_encoding: self.transfer_encoding.clone(),
+            content_id,
+            headers,
+            body: self.body.build(files, session, eval)?.to_vec(),
+        })
     }
 
     /// Text has no type unless given one, and then UTF-8; files are typed by extension.
-    fn kind(&self, given: Option<String>, file_name: Option<&str>) -> Option<String> {
+    fn kind(
+        &self,
+        given: Option<String>,
+        file_name: Option<&str>,
+    ) -> (Option<String>, Option<String>) {
         let text = matches!(self.body, BodyValue::Text(_) | BodyValue::ElFile(_));
-        match (given, &self.charset) {
-            (Some(kind), Some(charset)) => Some(format!("{kind}; charset={charset}")),
-            (Some(kind), None) if text => Some(format!("{kind}; charset=UTF-8")),
-            (Some(kind), None) => Some(kind),
-            (None, _) => match self.body {
-                BodyValue::Text(_) | BodyValue::ElFile(_) => None,
-                BodyValue::Bytes(_) => Some("application/octet-stream".to_owned()),
-                BodyValue::RawFile(_) => Some(type_of(file_name.unwrap_or("")).to_owned()),
+        let own = self.charset.clone();
+        match given {
+            Some(kind) if text => (Some(kind), Some(own.unwrap_or_else(|| "UTF-8".to_owned()))),
+            Some(kind) => (Some(kind), own),
+            None => match self.body {
+                BodyValue::Text(_) | BodyValue::ElFile(_) => (None, None),
+                BodyValue::Bytes(_) => (Some("application/octet-stream".to_owned()), own),
+                BodyValue::RawFile(_) => (Some(type_of(file_name.unwrap_or("")).to_owned()), own),
             },
         }
     }
-}
-
-fn quoted(text: &str) -> String {
-    text.replace('"', "%22").replace(['\r', '\n'], " ")
 }
 
 fn type_of(file_name: &str) -> &'static str {
@@ -352,13 +344,7 @@ fn type_of(file_name: &str) -> &'static str {
 
 /// The boundary that the user's own content type names, or one of 35 letters and digits.
 pub(super) fn boundary(content_type: Option<&str>, eval: &mut EvalCtx<'_>) -> String {
-    let given = content_type.and_then(|it| {
-        it.split(';').find_map(|part| part.trim().strip_prefix("boundary=").map(str::to_owned))
-    });
-    given.map_or_else(
-        || (0..BOUNDARY_LENGTH).map(|_| char::from(eval.rng.sample(Alphanumeric))).collect(),
-        |it| it.trim_matches('"').to_owned(),
-    )
+    content_type.and_then(boundary_of).map_or_else(|| multipart::boundary(eval.rng), str::to_owned)
 }
 
 /// Form parameters before parts.
@@ -370,20 +356,9 @@ pub(super) fn multipart(
     session: &Session,
     eval: &mut EvalCtx<'_>,
 ) -> Result<Bytes, String> {
-    let mut out = Vec::new();
-    for (name, value) in params {
-        let name = quoted(name);
-        let head =
-            format!("--{boundary}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n");
-        out.extend_from_slice(head.as_bytes());
-        out.extend_from_slice(value.as_bytes());
-        out.extend_from_slice(b"\r\n");
-    }
-    for part in parts {
-        out.extend_from_slice(format!("--{boundary}\r\n").as_bytes());
-        part.write(&mut out, files, session, eval)?;
-        out.extend_from_slice(b"\r\n");
-    }
-    out.extend_from_slice(format!("--{boundary}--\r\n").as_bytes());
-    Ok(out.into())
+    let parts = parts
+        .iter()
+        .map(|part| part.build(files, session, eval))
+        .collect::<Result<Vec<_>, String>>()?;
+    Ok(multipart::encode(boundary, params, &parts).into())
 }

@@ -19,7 +19,6 @@ use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::decode::{BODY_BYTES_MAX, too_large};
 use super::tls;
 use super::url::Url;
 use crate::protocol::{ConnectionEvent, Host};
@@ -27,6 +26,8 @@ use crate::time::Micros;
 
 /// Idle connections are closed after this.
 const IDLE_MAX: Micros = 60_000_000;
+/// A response body that is kept; one beyond it is a KO.
+const BODY_BYTES_MAX: u64 = 64 << 20;
 /// Names a thread remembers.
 const NAMES_MAX: usize = 1_000;
 /// How long a resolved name is believed.
@@ -105,8 +106,9 @@ async fn read_body(mut body: Incoming, keep: bool) -> Result<(Bytes, u64), Failu
         if !keep {
             continue;
         }
-        if length > BODY_BYTES_MAX as u64 {
-            return Err(Failure::Text(too_large()));
+        if length > BODY_BYTES_MAX {
+            let text = format!("the response is larger than {} MiB", BODY_BYTES_MAX >> 20);
+            return Err(Failure::Text(text));
         }
         if first.is_empty() && rest.is_empty() {
             first = data;
@@ -138,6 +140,11 @@ fn failure_of(error: &hyper::Error) -> Failure {
     if closed { Failure::PrematureClose } else { Failure::Text(error.to_string()) }
 }
 
+/// Without the brackets of IPv6.
+fn bare_host(url: &Url) -> &str {
+    url.host.trim_start_matches('[').trim_end_matches(']')
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Remote {
     https: bool,
@@ -147,7 +154,7 @@ struct Remote {
 
 impl Remote {
     fn of(url: &Url) -> Self {
-        Self { https: url.https, host: url.host.clone(), port: url.port }
+        Self { https: url.secure, host: url.host.clone(), port: url.port }
     }
 }
 
@@ -162,7 +169,7 @@ impl Pool {
     pub(super) fn take(&mut self, url: &Url, now: Micros) -> Option<Connection> {
         self.idle.retain(|(_, it)| it.is_open() && now.saturating_sub(it.idle_since) < IDLE_MAX);
         let at = self.idle.iter().position(|(remote, _)| {
-            remote.port == url.port && remote.host == url.host && remote.https == url.https
+            remote.port == url.port && remote.host == url.host && remote.https == url.secure
         })?;
         Some(self.idle.remove(at).1)
     }
@@ -246,8 +253,8 @@ impl Dialer {
         limit: Duration,
         host: &Rc<dyn Host>,
     ) -> Result<Connection, Failure> {
-        let sender = if url.https {
-            let name = ServerName::try_from(url.host.clone())
+        let sender = if url.secure {
+            let name = ServerName::try_from(bare_host(url).to_owned())
                 .map_err(|error| Failure::Text(format!("{}: {error}", url.host)))?;
             let handshake = tokio::time::timeout(limit, self.tls.connect(name, stream));
             let stream = handshake
@@ -266,7 +273,7 @@ impl Dialer {
 
     /// Off this thread, by the system's resolver; remembered for a while.
     async fn resolve(&self, url: &Url, now: Micros) -> Result<Vec<SocketAddr>, Failure> {
-        if let Ok(ip) = url.host.parse() {
+        if let Ok(ip) = bare_host(url).parse() {
             return Ok(vec![SocketAddr::new(ip, url.port)]);
         }
         let key = (url.host.clone(), url.port);

@@ -14,12 +14,12 @@ use http::{Method, Request};
 use http_body_util::Full;
 
 use super::body::{BodyFiles, text_of};
-use super::cache::{self, Cache, Directives, Lookup, Validators};
+use super::cache::{Cache, Caching, Key, Validators};
 use super::config::Config;
 use super::connection::{Answer, Connection, Dialer, Failure, Pool};
-use super::cookies::Jar;
+use super::cookies::{CookieJar, Origin};
 use super::decode;
-use super::redirect::{follow, is_permanent, is_redirect};
+use super::redirect::{drops_header, is_permanent, is_redirect, next_hop};
 use super::request::{Built, Template};
 use super::response::{View, header as value_of};
 use super::url::Url;
@@ -40,7 +40,7 @@ pub(super) struct Client {
 #[derive(Default)]
 struct UserState {
     pool: Pool,
-    jar: Jar,
+    jar: CookieJar,
     cache: Cache,
     /// The last HTML page.
     referer: Option<Url>,
@@ -215,7 +215,7 @@ impl Scope<'_> {
     fn is_silent(&self, template: &Template, url: &Url, resource: bool) -> bool {
         template.silent.unwrap_or_else(|| {
             let by_uri = self.config.silent_uri.as_ref();
-            by_uri.is_some_and(|pattern| pattern.is_match(&url.text()))
+            by_uri.is_some_and(|pattern| pattern.is_match(&url.to_string()))
                 || (resource && self.config.spec.silent_resources)
         })
     }
@@ -227,7 +227,7 @@ impl Scope<'_> {
         }
         let state = self.state.borrow();
         while hop.number < self.config.redirects_max
-            && let Some(to) = state.cache.redirect(&built.url.text())
+            && let Some(to) = state.cache.redirect(&built.url.to_string())
             && let Ok(to) = Url::parse(to, true)
         {
             built.url = to;
@@ -249,18 +249,18 @@ impl Scope<'_> {
         let now_ms = self.host.unix_ms();
         let (cookies, key, validators) = {
             let mut state = self.state.borrow_mut();
-            let cookies = state.jar.header(&built.url, now_ms);
-            let key = (!self.config.spec.disable_caching)
-                .then(|| cache::key(built.method.as_str(), &built.url.text(), cookies.as_deref()));
-            let looked_up = match &key {
-                Some(key) if !state.cache.is_empty() => state.cache.look_up(key, now_ms),
-                _ => Lookup::Unknown,
-            };
-            match looked_up {
-                Lookup::Fresh => return Step::End(End::Ok),
-                Lookup::Unknown => (cookies, key, Validators::default()),
-                Lookup::Validate(validators) => (cookies, key, validators),
+            let mut cookies = String::new();
+            state.jar.header_into(&mut cookies, origin_of(&built.url), now_ms);
+            let key = (!self.config.spec.disable_caching).then(|| Key {
+                method: built.method.to_string(),
+                url: built.url.to_string(),
+                cookies: cookies.clone(),
+            });
+            if key.as_ref().is_some_and(|key| state.cache.is_fresh(key, now_ms)) {
+                return Step::End(End::Ok);
             }
+            let validators = key.as_ref().and_then(|key| state.cache.validators(key).cloned());
+            (cookies, key, validators.unwrap_or_default())
         };
         let headers = self.headers(&built, cookies, validators);
         let bytes_sent = sent_bytes(&built, &headers);
@@ -285,7 +285,7 @@ impl Scope<'_> {
                     bytes_received: answer.bytes_received,
                 };
                 self.keep(&built, &answer, key, now_ms);
-                if hop.template.follow && is_redirect(answer.status) {
+                if hop.template.follow && is_redirect(answer.status.as_u16()) {
                     return self.redirect(hop, built, &answer, session, counted);
                 }
                 Step::End(self.judge(hop, &built, answer, session, counted))
@@ -308,12 +308,13 @@ impl Scope<'_> {
         match to {
             Ok(to) => {
                 self.count(hop, session, None, counted);
-                if is_permanent(answer.status) && !self.config.spec.disable_caching {
+                if is_permanent(answer.status.as_u16()) && !self.config.spec.disable_caching {
                     let mut state = self.state.borrow_mut();
-                    state.cache.learn_redirect(built.url.text(), to.text());
+                    state.cache.remember_redirect(built.url.to_string(), to.to_string());
                 }
                 let strict = self.config.spec.strict_302;
-                Step::Next(Box::new(follow(built, answer.status, to, strict)))
+                let status = answer.status.as_u16();
+                Step::Next(Box::new(follow(built, status, to, strict)))
             }
             Err(text) => Step::End(self.count(hop, session, Some(&text), counted)),
         }
@@ -333,20 +334,21 @@ impl Scope<'_> {
             self.state.borrow_mut().referer = Some(built.url.clone());
         }
         let verdict =
-            decode::decode(body, value_of(&headers, "content-encoding")).and_then(|body| {
-                let view = View {
-                    status: status.as_u16(),
-                    headers: &headers,
-                    url: &built.url.text(),
-                    body: &body,
-                    response_time_ms: to_millis(counted.time),
-                };
-                let mut verdict = Ok(());
-                self.host.with_eval(&mut |eval| {
-                    verdict = hop.template.checks.run(&view, session, eval);
+            decode::decode(&body, value_of(&headers, "content-encoding").unwrap_or_default())
+                .and_then(|body| {
+                    let view = View {
+                        status: status.as_u16(),
+                        headers: &headers,
+                        url: &built.url.to_string(),
+                        body: &body,
+                        response_time_ms: to_millis(counted.time),
+                    };
+                    let mut verdict = Ok(());
+                    self.host.with_eval(&mut |eval| {
+                        verdict = hop.template.checks.run(&view, session, eval);
+                    });
+                    verdict
                 });
-                verdict
-            });
         self.count(hop, session, verdict.err().as_deref(), counted)
     }
 
@@ -368,30 +370,31 @@ impl Scope<'_> {
     }
 
     /// Cookies and cache of an answer.
-    fn keep(&self, built: &Built, answer: &Answer, key: Option<String>, now_ms: i64) {
+    fn keep(&self, built: &Built, answer: &Answer, key: Option<Key>, now_ms: i64) {
         let mut state = self.state.borrow_mut();
         for cookie in answer.headers.get_all(header::SET_COOKIE) {
-            state.jar.store(&String::from_utf8_lossy(cookie.as_bytes()), &built.url, now_ms);
+            let cookie = String::from_utf8_lossy(cookie.as_bytes());
+            state.jar.store(&cookie, origin_of(&built.url), now_ms);
         }
-        if is_redirect(answer.status) {
+        if is_redirect(answer.status.as_u16()) {
             return;
         }
         if let Some(key) = key {
             let said = |name| value_of(&answer.headers, name);
-            let directives = Directives {
+            let caching = Caching {
                 cache_control: said("cache-control"),
                 pragma: said("pragma"),
                 expires: said("expires"),
                 etag: said("etag"),
                 last_modified: said("last-modified"),
             };
-            state.cache.store(key, directives, now_ms);
+            state.cache.store(&key, &caching, now_ms);
         }
     }
 
     /// In Gatling's order: own, referer, accept, authorization, cookie, origin, host, content type
     /// of a form, content length.
-    fn headers(&self, built: &Built, cookies: Option<String>, valid: Validators) -> HeaderMap {
+    fn headers(&self, built: &Built, cookies: String, valid: Validators) -> HeaderMap {
         let mut headers = built.headers.clone();
         let spec = &self.config.spec;
         let referer = self.state.borrow().referer.clone();
@@ -399,7 +402,7 @@ impl Scope<'_> {
             && !spec.disable_auto_referer
             && !headers.contains_key(header::REFERER)
         {
-            put(&mut headers, header::REFERER, &referer.text());
+            put(&mut headers, header::REFERER, &referer.to_string());
         }
         if !headers.contains_key(header::ACCEPT) {
             headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
@@ -407,7 +410,7 @@ impl Scope<'_> {
         if let Some(value) = &built.authorization {
             headers.insert(header::AUTHORIZATION, value.clone());
         }
-        if let Some(cookies) = cookies {
+        if !cookies.is_empty() {
             put(&mut headers, header::COOKIE, &cookies);
         }
         if let Some(referer) = &referer
@@ -418,7 +421,7 @@ impl Scope<'_> {
             put(&mut headers, header::ORIGIN, &referer.origin());
         }
         if !headers.contains_key(header::HOST) {
-            put(&mut headers, header::HOST, &built.url.host_header());
+            put(&mut headers, header::HOST, &built.url.authority());
         }
         if let Some(kind) = &built.content_type {
             headers.insert(header::CONTENT_TYPE, kind.clone());
@@ -515,6 +518,35 @@ struct Counted {
     bytes_received: u64,
 }
 
+/// The request after a redirect. Credentials stay with their origin.
+fn follow(mut request: Built, status: u16, to: Url, strict_302: bool) -> Built {
+    let next = next_hop(status, request.method.as_str(), strict_302);
+    let (keep_body, becomes_get) = (next.keep_body, next.method == "GET");
+    if becomes_get {
+        request.method = Method::GET;
+    }
+    if !keep_body {
+        request.body = None;
+        request.content_type = None;
+    }
+    let same_origin = request.url.same_origin(&to);
+    request.headers = request
+        .headers
+        .iter()
+        .filter(|(name, _)| !drops_header(name.as_str(), keep_body, same_origin))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    if !same_origin {
+        request.authorization = None;
+    }
+    request.url = to;
+    request
+}
+
+fn origin_of(url: &Url) -> Origin<'_> {
+    Origin { host: &url.host, path: url.path(), secure: url.secure }
+}
+
 fn display_name<'n>(hop: &Hop<'n>) -> std::borrow::Cow<'n, str> {
     match hop.number {
         0 => hop.name.into(),
@@ -533,15 +565,15 @@ fn to_request(built: &Built, headers: HeaderMap) -> Result<Request<Full<Bytes>>,
     let body = Full::new(built.body.clone().unwrap_or_default());
     let mut request = Request::new(body);
     *request.method_mut() = built.method.clone();
-    *request.uri_mut() = built.url.target().parse().map_err(|error| {
-        Failure::Text(format!("{} is not a valid url: {error}", built.url.text()))
+    *request.uri_mut() = built.url.path_and_query.parse().map_err(|error| {
+        Failure::Text(format!("{} is not a valid url: {error}", built.url.to_string()))
     })?;
     *request.headers_mut() = headers;
     Ok(request)
 }
 
 fn sent_bytes(built: &Built, headers: &HeaderMap) -> u64 {
-    let line = built.method.as_str().len() + built.url.target().len() + 12;
+    let line = built.method.as_str().len() + built.url.path_and_query.len() + 12;
     let head: usize =
         headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
     (line + head + 2 + built.body.as_ref().map_or(0, Bytes::len)) as u64

@@ -12,18 +12,19 @@ use crate::protocol::{Action, Bound, Protocol};
 use crate::script::Sources;
 
 mod body;
-mod cache;
+pub mod cache;
 mod config;
 mod connection;
-mod cookies;
-mod decode;
+pub mod cookies;
+pub mod decode;
 mod exec;
-mod redirect;
+pub mod multipart;
+pub mod redirect;
 mod request;
 mod response;
 pub mod spec;
 mod tls;
-mod url;
+pub mod url;
 
 #[cfg(test)]
 mod tests;

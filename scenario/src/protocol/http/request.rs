@@ -119,10 +119,13 @@ impl Template {
                 param.resolve(&mut params, session, eval)?;
             }
             let text = form_text(&params, self.encode);
-            url.query = Some(match url.query.take() {
-                Some(own) if !own.is_empty() => format!("{own}&{text}"),
-                _ => text,
-            });
+            let target = &mut url.path_and_query;
+            match target.find('?') {
+                None => target.push('?'),
+                Some(at) if at + 1 < target.len() => target.push('&'),
+                Some(_) => {}
+            }
+            target.push_str(&text);
         }
         let mut headers = HeaderMap::with_capacity(self.headers.len() + 8);
         for (name, value) in &self.headers {

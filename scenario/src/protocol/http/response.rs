@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use bytes::Bytes;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 
@@ -14,7 +13,7 @@ pub(super) struct View<'a> {
     pub headers: &'a HeaderMap,
     pub url: &'a str,
     /// Content-decoded.
-    pub body: &'a Bytes,
+    pub body: &'a [u8],
     pub response_time_ms: u64,
 }
 
@@ -40,7 +39,7 @@ impl ResponseView for View<'_> {
     }
 
     fn text(&self) -> Cow<'_, str> {
-        decode::text(self.body, header(self.headers, CONTENT_TYPE.as_str()))
+        decode::text(self.body, header(self.headers, CONTENT_TYPE.as_str()).unwrap_or_default())
     }
 
     fn response_time_ms(&self) -> u64 {
