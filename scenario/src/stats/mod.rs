@@ -1,7 +1,13 @@
 //! Measuring: recording on an engine thread, framing a second, merging shards, summing up.
 
+pub mod aggregate;
 pub mod assertion;
 pub mod frame;
+pub mod live;
+pub mod merge;
 pub mod record;
+pub mod series;
+pub mod summarize;
 pub mod summary;
 pub mod times;
+pub mod verdict;

@@ -1,0 +1,133 @@
+//! The verdict: what the test said about the target, apart from how the run ended. Pure.
+//!
+//! Doubt comes first: figures of a generator that set the pace itself, or of only a part of the
+//! load, neither pass nor fail a target.
+
+use super::frame::GeneratorHealth;
+use super::summary::{AssertionResult, Generator, LostPart, Verdict, VerdictValue};
+
+/// A second in which the 99th percentile of lateness is above this is flagged.
+pub const LATENESS_P99_MAX_US: u64 = 100_000;
+/// A second in which an engine thread was held up for longer is flagged.
+pub const LOOP_LAG_MAX_US: u64 = 250_000;
+/// A second in which the hypervisor took more of the machine than this is flagged, in percent.
+pub const STEAL_MAX_PERCENT: f32 = 20.0;
+/// The generator is saturated when at least this share of its seconds is flagged …
+pub const FLAGGED_SHARE_MAX_PERCENT: u64 = 10;
+/// … and at least so many.
+pub const FLAGGED_SECONDS_MIN: u64 = 3;
+
+/// Why the generator and not the target set the pace in a second; empty when it did not.
+#[must_use]
+pub fn flags(health: &GeneratorHealth) -> Vec<&'static str> {
+    let checks = [
+        (health.lateness_p99_us > LATENESS_P99_MAX_US, "users were started late"),
+        (health.dropped > 0, "arrivals were dropped"),
+        (health.local_errors > 0, "the generator ran out of ports or descriptors"),
+        (health.loop_lag_max_us > LOOP_LAG_MAX_US, "an engine thread was held up"),
+        (health.steal_percent > STEAL_MAX_PERCENT, "the hypervisor took CPU time away"),
+    ];
+    checks.into_iter().filter_map(|(bad, why)| bad.then_some(why)).collect()
+}
+
+/// Whether so many flagged seconds of so many put the run in doubt.
+#[must_use]
+pub fn saturated(flagged: u64, measured: u64) -> bool {
+    flagged >= FLAGGED_SECONDS_MIN && flagged * 100 >= measured * FLAGGED_SHARE_MAX_PERCENT
+}
+
+/// The verdict of a run that sent `requests` requests.
+#[must_use]
+pub fn judge(
+    requests: u64,
+    generator: &Generator,
+    lost: &[LostPart],
+    assertions: &[AssertionResult],
+) -> Verdict {
+    let verdict = |value, reason: String| Verdict { value, reason };
+    if requests == 0 {
+        return verdict(VerdictValue::Inconclusive, "no request was sent".into());
+    }
+    if let Some(part) = lost.iter().find(|part| !part.made_up) {
+        let node = if part.node.is_empty() { String::new() } else { format!(" on {}", part.node) };
+        let reason = format!("shard {}{node} was lost and not made up for", part.shard);
+        return verdict(VerdictValue::Inconclusive, reason);
+    }
+    if generator.saturated {
+        let worst = generator.reasons.iter().max_by_key(|(_, seconds)| **seconds);
+        let why = worst.map_or("", |(why, _)| why.as_str());
+        let (flagged, all) = (generator.flagged_seconds, generator.measured_seconds);
+        let reason = format!("the generator was saturated in {flagged} of {all} seconds: {why}");
+        return verdict(VerdictValue::Inconclusive, reason);
+    }
+    let failed = assertions.iter().filter(|result| !result.passed).count();
+    match (assertions.len(), failed) {
+        (0, _) => verdict(VerdictValue::None, "the simulation has no assertions".into()),
+        (1, 0) => verdict(VerdictValue::Passed, "the assertion holds".into()),
+        (all, 0) => verdict(VerdictValue::Passed, format!("all {all} assertions hold")),
+        (all, failed) => {
+            let s = if all == 1 { "" } else { "s" };
+            verdict(VerdictValue::Failed, format!("{failed} of {all} assertion{s} failed"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn verdicts() {
+        use VerdictValue::{Failed, Inconclusive, None, Passed};
+        let result = |passed| AssertionResult { passed, ..AssertionResult::default() };
+        let (good, bad) = (result(true), result(false));
+        let fine = Generator::default();
+        let busy = Generator {
+            saturated: true,
+            flagged_seconds: 4,
+            measured_seconds: 20,
+            reasons: [("arrivals were dropped".to_owned(), 4)].into(),
+            ..Generator::default()
+        };
+        let lost = |made_up| LostPart { shard: 2, node: "b".into(), made_up, ..Default::default() };
+        let table = [
+            (0, &fine, vec![], vec![good.clone()], Inconclusive, "no request was sent"),
+            (
+                1,
+                &fine,
+                vec![lost(false)],
+                vec![bad.clone()],
+                Inconclusive,
+                "shard 2 on b was lost and not made up for",
+            ),
+            (1, &fine, vec![lost(true)], vec![good.clone()], Passed, "the assertion holds"),
+            (
+                1,
+                &busy,
+                vec![],
+                vec![bad.clone()],
+                Inconclusive,
+                "the generator was saturated in 4 of 20 seconds: arrivals were dropped",
+            ),
+            (1, &fine, vec![], vec![], None, "the simulation has no assertions"),
+            (1, &fine, vec![], vec![good.clone(), good.clone()], Passed, "all 2 assertions hold"),
+            (1, &fine, vec![], vec![good, bad.clone()], Failed, "1 of 2 assertions failed"),
+            (1, &fine, vec![], vec![bad], Failed, "1 of 1 assertion failed"),
+        ];
+        for (requests, generator, lost, assertions, value, reason) in table {
+            let verdict = judge(requests, generator, &lost, &assertions);
+            assert_eq!((verdict.value, verdict.reason.as_str()), (value, reason));
+        }
+    }
+
+    #[test]
+    fn a_few_flagged_seconds_are_no_saturation() {
+        let cases = [(0, 0, false), (2, 2, false), (3, 30, true), (3, 31, false), (9, 90, true)];
+        for (flagged, measured, expected) in cases {
+            assert_eq!(saturated(flagged, measured), expected, "{flagged} of {measured}");
+        }
+        assert!(flags(&GeneratorHealth::default()).is_empty());
+        let dropped = GeneratorHealth { dropped: 1, ..GeneratorHealth::default() };
+        assert_eq!(flags(&dropped), ["arrivals were dropped"]);
+    }
+}
