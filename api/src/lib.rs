@@ -12,6 +12,7 @@ pub mod error;
 pub mod extract;
 pub mod observe;
 pub mod page;
+pub mod report;
 pub mod routes;
 mod serve;
 mod state;

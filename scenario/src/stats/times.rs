@@ -181,11 +181,11 @@ impl Times {
         low as f64 + (position - rank) * (high as f64 - low as f64)
     }
 
-    /// How many samples are below `bound` (the middle of a bucket decides for all of it).
+    /// How many samples are below `bound`; those of a bucket that reaches it are not.
     #[must_use]
     pub fn count_below(&self, bound: Micros) -> u64 {
         self.iter()
-            .filter(|(low, _)| (low + width(*low) / 2).clamp(self.min_us, self.max_us) < bound)
+            .filter(|(low, _)| (low + width(*low) - 1).clamp(self.min_us, self.max_us) < bound)
             .map(|(_, count)| count)
             .sum()
     }

@@ -1,0 +1,176 @@
+//! The report as a whole: every section from one summary, and hostile texts kept inert.
+
+use onrush_scenario::stats::aggregate::Aggregate;
+use onrush_scenario::stats::assertion::{AssertionSpec, Condition, Scope, Target};
+use onrush_scenario::stats::frame::{
+    ErrorDelta, FRAME_VERSION, Frame, GroupDelta, RequestDelta, ScenarioDelta, Times,
+};
+use onrush_scenario::stats::summarize::Context;
+use onrush_scenario::stats::summary::{Event, LostPart, RunInfo, Summary};
+
+/// A run of `seconds` on two nodes; `names` are the requests.
+fn sample(seconds: u32, names: &[String], message: &str) -> Summary {
+    let mut aggregate = Aggregate::new();
+    let mut state = 7u64;
+    let mut random = move |below: u64| {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % below
+    };
+    for second in 0..seconds {
+        for shard in 0..2u32 {
+            let load = 5 + u64::from(second) * 60 / u64::from(seconds);
+            let mut requests = Vec::new();
+            for (i, name) in names.iter().enumerate() {
+                let slow = if second * 3 > seconds * 2 { 3 } else { 1 };
+                let base = 8_000 * (i as u64 % 7 + 1) * slow;
+                let ok: Vec<_> = (0..load)
+                    .map(|_| {
+                        let r = random(1_000);
+                        base + random(base) + r * r * r / 20_000
+                    })
+                    .collect();
+                let ko = if slow > 1 && i % 3 == 0 { vec![base * 9; 3] } else { vec![] };
+                let path = if i % 2 == 0 {
+                    vec![name.clone()]
+                } else {
+                    vec!["checkout".into(), name.clone()]
+                };
+                requests.push(RequestDelta {
+                    path,
+                    sent: (ok.len() + ko.len()) as u64,
+                    codes: vec![(200, ok.len() as u64), (503, ko.len() as u64)],
+                    ok: Times::of(ok),
+                    ko: Times::of(ko),
+                    bytes_sent: 4_000,
+                    bytes_received: 90_000,
+                });
+            }
+            let failed = requests.iter().map(|r| r.ko.count).sum();
+            let mut frame = Frame {
+                version: FRAME_VERSION,
+                shard,
+                epoch: 1,
+                seq: u64::from(second) + 1,
+                second,
+                requests,
+                scenarios: ["buy", "browse"]
+                    .iter()
+                    .map(|name| ScenarioDelta {
+                        name: (*name).into(),
+                        started: load / 5,
+                        ended: load / 6,
+                        active: load,
+                        active_max: load + 1,
+                        planned: Some(900),
+                    })
+                    .collect(),
+                groups: vec![GroupDelta {
+                    path: vec!["checkout".into()],
+                    duration_ok: Times::of([400_000]),
+                    cumulated_ok: Times::of([90_000]),
+                    ..GroupDelta::default()
+                }],
+                ..Frame::default()
+            };
+            frame.connections.opened = 3;
+            frame.generator.cpu_percent = 61.0;
+            frame.generator.lateness_p99_us = 140;
+            if failed > 0 {
+                frame.errors.push(ErrorDelta {
+                    path: vec![names[0].clone()],
+                    message: message.into(),
+                    count: failed,
+                    crash: false,
+                });
+            }
+            aggregate.apply_frames([frame]);
+        }
+    }
+    let spec = |target, condition| AssertionSpec { scope: Scope::Global, target, condition };
+    let specs = [
+        spec(Target::PercentileResponseTime(95.0), Condition::Lt(5_000.0)),
+        spec(Target::FailedPercent, Condition::Lt(0.5)),
+    ];
+    aggregate.summary(Context {
+        run: RunInfo {
+            simulation: "checkout".into(),
+            title: names[0].clone(),
+            started_unix_ms: 1_795_408_360_000,
+            ended_unix_ms: 1_795_408_660_000,
+            seed: 42,
+            version: "0.1.0".into(),
+            nodes: 2,
+            parameters: [("users".to_owned(), message.to_owned())].into(),
+            ..RunInfo::default()
+        },
+        status: "finished".into(),
+        assertions: &specs,
+        judge: true,
+        lost: vec![LostPart { node: message.into(), made_up: true, ..LostPart::default() }],
+        nodes: [(0, "node-a".to_owned()), (1, message.to_owned())].into(),
+        events: vec![Event { second: seconds / 2, text: message.into() }],
+        ..Context::default()
+    })
+}
+
+fn keep(name: &str, page: &str) {
+    // For looking at it: ONRUSH_REPORT_DIR=/some/folder cargo test -p onrush-api report
+    if let Some(folder) = std::env::var_os("ONRUSH_REPORT_DIR") {
+        std::fs::write(std::path::Path::new(&folder).join(name), page).unwrap();
+    }
+}
+
+#[test]
+fn every_section_is_there() {
+    let names = ["GET /", "cart", "GET /item", "pay", "GET /stock"].map(String::from);
+    let summary = sample(90, &names, "status.find.in(200,304,201), found 503");
+    let page = super::html(&summary);
+    keep("report.html", &page);
+    keep("report.txt", &super::text(&summary));
+    keep("report.md", &super::markdown(&summary));
+    for id in [
+        "charts",
+        "requests",
+        "errors",
+        "generator",
+        "setup",
+        "users",
+        "throughput",
+        "percentiles",
+        "distribution",
+        "curve",
+        "assertions",
+    ] {
+        assert!(page.contains(&format!("id=\"{id}\"")), "{id}");
+    }
+    assert!(!page.contains("<script") && !page.contains("http://") && !page.contains("https://"));
+    assert!(super::text(&summary).starts_with(" VERDICT FAILED – 1 of 2 assertions failed\n"));
+}
+
+#[test]
+fn hostile_texts_stay_text() {
+    let hostile = "</title><script>alert(1)</script>\" onload='x' <img src=x> \u{202e}\u{1b}[2J";
+    let names: Vec<String> = (0..12).map(|i| format!("{hostile}{i}{}", "x".repeat(400))).collect();
+    let summary = sample(3, &names, hostile);
+    let page = super::html(&summary);
+    keep("hostile.html", &page);
+    assert!(!page.contains("<script") && !page.contains("<img") && !page.contains('\u{1b}'));
+    assert_eq!(page.matches("</title>").count() - page.matches("<title>").count(), 0);
+    let text = super::text(&summary);
+    assert!(!text.contains('\u{1b}') && !text.contains('\u{202e}'));
+    assert!(!super::markdown(&summary).contains("<script"));
+}
+
+#[test]
+fn nothing_and_much_are_reports_too() {
+    let nothing = Aggregate::new().summary(Context::default());
+    let page = super::html(&nothing);
+    keep("nothing.html", &page);
+    assert!(page.contains("no request was sent") && page.contains("Nothing was measured"));
+    let names: Vec<String> = (0..1_000).map(|i| format!("GET /item/{i}")).collect();
+    let page = super::html(&sample(5, &names, "x"));
+    keep("huge.html", &page);
+    assert!(page.len() < 5_000_000, "{}", page.len());
+    assert!(super::json(&nothing).contains("onrush.summary/v1"));
+}
