@@ -6,6 +6,9 @@
 
 pub mod exit;
 pub mod node;
+pub mod progress;
+pub mod results;
+pub mod run;
 pub mod secret;
 pub mod shard;
 
@@ -71,6 +74,8 @@ impl Global {
 /// The registry of subcommands: one line each here, and one in [`dispatch`].
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run a simulation on this machine, without a cluster
+    Run(Box<run::Args>),
     /// Start a node of the cluster
     Node(Box<node::Args>),
     /// Make a cluster secret
@@ -82,6 +87,7 @@ enum Command {
 
 fn dispatch(global: &Global, command: Command) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Run(args) => run::run(global, *args),
         Command::Node(args) => node::run(global, *args),
         Command::Secret(args) => secret::run(global, args),
         Command::Shard(args) => shard::run(global, args),

@@ -1,0 +1,496 @@
+//! `onrush run FILE [key=value …]`: runs a simulation on this machine, without a cluster, shows it
+//! live, and leaves a results folder. Refuses to report what it could not run as if it had run.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::time::Duration;
+
+use onrush_api::report;
+use onrush_scenario::engine::{self, Control, clock};
+use onrush_scenario::inject::division::SEGMENTS;
+use onrush_scenario::shard::{EndReason, OutputStream, Plan, Problem, ProblemKind, ShardSpec};
+use onrush_scenario::stats::aggregate::Aggregate;
+use onrush_scenario::stats::assertion::AssertionSpec;
+use onrush_scenario::stats::summarize::Context;
+use onrush_scenario::stats::summary::{RunInfo, Summary, VerdictValue};
+
+use super::exit::{Exit, fail};
+use super::progress::{Header, Mode, Progress, colour};
+use super::results::{self, Folder};
+use super::{Global, say, tell};
+
+/// Events that may wait for this thread; more hold the engine's coordinator up.
+const EVENTS_MAX: usize = 1_024;
+
+/// How far up a project's root is looked for.
+const ROOT_LEVELS_MAX: usize = 8;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The simulation: .ts, .js, or .json (exported graph)
+    file: PathBuf,
+    /// Parameters of the simulation, read by getParameter
+    #[arg(value_name = "KEY=VALUE", value_parser = parameter)]
+    parameters: Vec<(String, String)>,
+    /// Folder that imports and data files may come from [default: the nearest folder above FILE
+    /// with a package.json, or FILE's own]
+    #[arg(long, value_name = "DIR")]
+    root: Option<PathBuf>,
+    /// Results folder [default: onrush-results/<name>-<yyyymmdd-hhmmss>]
+    #[arg(long, value_name = "DIR")]
+    results: Option<PathBuf>,
+    /// Another report, its kind by its extension: .html .json .csv .md (repeatable)
+    #[arg(long, value_name = "FILE")]
+    report: Vec<PathBuf>,
+    /// How progress is shown
+    #[arg(long, value_enum, default_value_t)]
+    progress: Mode,
+    /// Engine threads; 0: one per core
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    threads: u32,
+    /// Seed of everything random; a run with the same seed makes the same choices
+    #[arg(long, value_name = "N")]
+    seed_rng: Option<u32>,
+    /// Ends the run after this long: 90s, 5m, 1h30m; a bare number is seconds
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    max_duration: Option<Duration>,
+    /// Title of the report
+    #[arg(long, default_value = "", value_name = "TEXT", hide_default_value = true)]
+    title: String,
+    /// Exit with 0 whatever the verdict
+    #[arg(long)]
+    exit_zero: bool,
+}
+
+fn parameter(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("a parameter is written key=value".to_owned()),
+    }
+}
+
+/// `90s`, `5m`, `1h30m`, `250ms`; a bare number is seconds.
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("{text:?} is no duration; write 90s, 5m or 1h30m");
+    if let Ok(seconds) = text.parse::<u64>() {
+        return Ok(Duration::from_secs(seconds));
+    }
+    let (mut total_ms, mut rest) = (0u64, text);
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
+        let value: u64 = rest[..digits].parse().map_err(|_| wrong())?;
+        let tail = &rest[digits..];
+        let unit_length = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
+        let unit_ms: u64 = match &tail[..unit_length] {
+            "ms" => 1,
+            "s" => 1_000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            _ => return Err(wrong()),
+        };
+        let part = value.checked_mul(unit_ms).ok_or_else(wrong)?;
+        total_ms = total_ms.checked_add(part).ok_or_else(wrong)?;
+        rest = &tail[unit_length..];
+    }
+    if total_ms == 0 { Err(wrong()) } else { Ok(Duration::from_millis(total_ms)) }
+}
+
+/// What this thread waits for.
+enum Message {
+    Engine(engine::Event),
+    /// The engine has ended; `None`: it panicked.
+    Ended(Option<Result<EndReason, Problem>>),
+    /// The code a second signal of this kind ends the process with.
+    Signal(Exit),
+}
+
+pub fn run(global: &Global, args: Args) -> anyhow::Result<ExitCode> {
+    results::check_reports(&args.report)?;
+    let spec = shard_spec(&args)?;
+    let now = jiff::Zoned::now();
+    let folder = args.results.clone();
+    let path = folder.unwrap_or_else(|| results::default_folder(&spec.simulation, &now));
+    let mode = if global.quiet { Mode::None } else { args.progress };
+    let mut session = Session {
+        path,
+        folder: None,
+        progress: Progress::new(mode),
+        header: Header { title: args.title.clone(), ..Header::default() },
+        aggregate: Aggregate::new(),
+        plan: None,
+        started_unix_ms: 0,
+        interrupted: false,
+    };
+    let (seed, threads) = (spec.seed, spec.threads);
+    let parameters = spec.parameters.clone();
+    session.header.place = match threads {
+        0 => "local".to_owned(),
+        1 => "local · 1 thread".to_owned(),
+        n => format!("local · {n} threads"),
+    };
+    let (control, ended) = session.drive(spec)?;
+    drop(control);
+    session.progress.clear();
+    let info = RunInfo { title: args.title.clone(), seed, parameters, ..RunInfo::default() };
+    session.conclude(global, &args, info, ended)
+}
+
+/// The folder above the file that makes a project, or the file's own.
+fn project_root(file: &Path) -> PathBuf {
+    let own = file.parent().unwrap_or(Path::new("/"));
+    let marked = |folder: &&Path| folder.join("package.json").is_file();
+    own.ancestors().take(ROOT_LEVELS_MAX).find(marked).unwrap_or(own).to_owned()
+}
+
+fn shard_spec(args: &Args) -> anyhow::Result<ShardSpec> {
+    let shown = args.file.display();
+    let file = match args.file.canonicalize() {
+        Ok(file) if file.is_file() => file,
+        Ok(_) => return Err(fail(Exit::NoInput, format!("{shown} is not a file"))),
+        Err(error) => return Err(fail(Exit::NoInput, format!("{shown}: {error}"))),
+    };
+    let root = match &args.root {
+        None => project_root(&file),
+        Some(root) => root
+            .canonicalize()
+            .map_err(|error| fail(Exit::NoInput, format!("--root {}: {error}", root.display())))?,
+    };
+    let Ok(inside) = file.strip_prefix(&root) else {
+        let text = format!("{shown} is not inside the root {}", root.display());
+        return Err(fail(Exit::Usage, text));
+    };
+    let Some(simulation) = inside.to_str() else {
+        return Err(fail(Exit::Usage, format!("the name of {shown} is not UTF-8")));
+    };
+    let max_duration_us =
+        args.max_duration.map(|limit| u64::try_from(limit.as_micros()).unwrap_or(u64::MAX));
+    // On one's own machine, a script may read what the shell would give any program.
+    let environment: BTreeMap<String, String> = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    Ok(ShardSpec {
+        job: "local".to_owned(),
+        shard: 0,
+        epoch: 1,
+        segments_total: SEGMENTS,
+        segments: (0..SEGMENTS).collect(),
+        threads: args.threads,
+        seed: args.seed_rng.unwrap_or_else(rand::random).into(),
+        simulation: simulation.to_owned(),
+        root,
+        parameters: args.parameters.iter().cloned().collect(),
+        environment,
+        record_arrivals: None,
+        max_duration_us,
+        leased: false,
+    })
+}
+
+/// A run and what is known of it so far.
+struct Session {
+    path: PathBuf,
+    /// Made when the simulation has been loaded: a script that does not compile leaves no folder.
+    folder: Option<Folder>,
+    progress: Progress,
+    header: Header,
+    aggregate: Aggregate,
+    plan: Option<Plan>,
+    started_unix_ms: u64,
+    interrupted: bool,
+}
+
+type Ended = Option<Result<EndReason, Problem>>;
+
+impl Session {
+    /// Runs the engine on a thread of its own until it has ended.
+    fn drive(&mut self, spec: ShardSpec) -> anyhow::Result<(mpsc::Sender<Control>, Ended)> {
+        let (sender, messages) = mpsc::sync_channel(EVENTS_MAX);
+        let (control, orders) = mpsc::channel();
+        watch_signals(sender.clone())?;
+        let engine = std::thread::Builder::new().name("engine".to_owned());
+        engine.spawn(move || {
+            // Says that the engine has ended even when it panics.
+            let mut guard = Guard { sender: sender.clone(), ended: None };
+            let mut hand_on = |event| drop(sender.send(Message::Engine(event)));
+            guard.ended = Some(engine::run_local(&spec, &orders, &mut hand_on));
+        })?;
+        loop {
+            match next(&messages) {
+                Some(Message::Engine(event)) => self.on_event(event)?,
+                Some(Message::Ended(ended)) => return Ok((control, ended)),
+                Some(Message::Signal(hard)) => self.on_signal(hard, &control),
+                None => return Ok((control, None)),
+            }
+        }
+    }
+
+    fn on_event(&mut self, event: engine::Event) -> anyhow::Result<()> {
+        match event {
+            engine::Event::Ready(plan) => {
+                if self.header.title.is_empty() {
+                    self.header.title.clone_from(&plan.simulation);
+                }
+                let limit = plan.max_duration_us.unwrap_or(u64::MAX);
+                let planned_us = plan.injection_us.min(limit);
+                self.header.planned_s = Some(planned_us.div_ceil(1_000_000));
+                "running".clone_into(&mut self.header.state);
+                self.started_unix_ms = clock::unix_us() / 1_000;
+                self.folder = Some(Folder::create(&self.path)?);
+                self.plan = Some(plan);
+            }
+            engine::Event::Output { stream, line } => {
+                if let Some(folder) = &mut self.folder {
+                    folder.output(stream, &line)?;
+                }
+                let mark = if stream == OutputStream::Stderr { "script error: " } else { "" };
+                self.progress.say(&format!("{mark}{line}"));
+            }
+            engine::Event::Frame(frame) => {
+                self.aggregate.apply_frames([*frame]);
+                let view = self.aggregate.live();
+                self.progress.update(&self.header, &view);
+                if let Some(folder) = &mut self.folder {
+                    folder.second(&view)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn on_signal(&mut self, hard: Exit, control: &mpsc::Sender<Control>) {
+        if self.interrupted {
+            self.progress.clear();
+            tell("onrush: ended at once; no report");
+            std::process::exit(hard as i32);
+        }
+        self.interrupted = true;
+        "stopping".clone_into(&mut self.header.state);
+        self.progress.say("stopping: users in flight end their action; once more ends at once");
+        let reason = "interrupted".to_owned();
+        // A receiver that is gone has ended already.
+        let _ = control.send(Control::Stop { graceful: true, reason });
+    }
+
+    fn conclude(
+        self,
+        global: &Global,
+        args: &Args,
+        info: RunInfo,
+        ended: Ended,
+    ) -> anyhow::Result<ExitCode> {
+        let (status, end_reason, problem) = match ended {
+            None => ("failed", "the engine crashed".to_owned(), Some(panicked())),
+            Some(Err(problem)) => ("failed", problem.message.clone(), Some(problem)),
+            Some(Ok(EndReason::Completed)) => ("finished", String::new(), None),
+            Some(Ok(EndReason::MaxDuration)) => {
+                ("finished", "the maximum duration was reached".to_owned(), None)
+            }
+            Some(Ok(EndReason::StoppedByScript(why))) => ("finished", why, None),
+            Some(Ok(EndReason::Stopped(why))) => ("aborted", why, None),
+            Some(Ok(EndReason::LeaseExpired)) => ("aborted", "its lease ran out".to_owned(), None),
+        };
+        if let Some(problem) = &problem {
+            print_problem(problem);
+        }
+        let (Some(plan), Some(folder)) = (self.plan, self.folder) else {
+            let exit = problem.map_or(Exit::Internal, |problem| exit_of(problem.kind));
+            return Ok(exit.into());
+        };
+        let assertions: Vec<AssertionSpec> = serde_json::from_value(plan.assertions)?;
+        let run = RunInfo {
+            simulation: plan.simulation,
+            started_unix_ms: self.started_unix_ms,
+            ended_unix_ms: clock::unix_us() / 1_000,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            nodes: 1,
+            end_reason,
+            ..info
+        };
+        let summary = self.aggregate.summary(Context {
+            run,
+            status: status.to_owned(),
+            assertions: &assertions,
+            judge: problem.is_none(),
+            ..Context::default()
+        });
+        let (index, json) = (folder.report(), folder.summary());
+        folder.finish(&summary)?;
+        results::write_reports(&args.report, &summary)?;
+        print_summary(global, &summary)?;
+        tell(format!(" report   {}", index.display()));
+        tell(format!(" summary  {}", json.display()));
+        let exit = problem.map_or_else(
+            || verdict_exit(&summary, self.interrupted, args.exit_zero),
+            |problem| exit_of(problem.kind),
+        );
+        Ok(exit.into())
+    }
+}
+
+fn next(messages: &Receiver<Message>) -> Option<Message> {
+    messages.recv().ok()
+}
+
+struct Guard {
+    sender: SyncSender<Message>,
+    ended: Ended,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let _ = self.sender.send(Message::Ended(self.ended.take()));
+    }
+}
+
+/// Hands SIGINT and SIGTERM on, for as long as the process lives.
+fn watch_signals(sender: SyncSender<Message>) -> anyhow::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (mut interrupt, mut terminate) = {
+        let _inside = runtime.enter();
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
+    };
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        runtime.block_on(async move {
+            loop {
+                let hard = tokio::select! {
+                    _ = interrupt.recv() => Exit::Interrupted,
+                    _ = terminate.recv() => Exit::Terminated,
+                };
+                if sender.send(Message::Signal(hard)).is_err() {
+                    return;
+                }
+            }
+        });
+    })?;
+    Ok(())
+}
+
+fn panicked() -> Problem {
+    Problem {
+        kind: ProblemKind::Internal,
+        message: "the engine crashed: this is a bug of Onrush".to_owned(),
+        file: None,
+        line: None,
+        column: None,
+        excerpt: None,
+    }
+}
+
+/// `file:line:column: message`, then the excerpt with its caret.
+fn print_problem(problem: &Problem) {
+    let mut place = String::new();
+    if let Some(file) = &problem.file {
+        place.push_str(file);
+        for part in [problem.line, problem.column].into_iter().flatten() {
+            place.push_str(&format!(":{part}"));
+        }
+        place.push_str(": ");
+    }
+    tell(format!("{place}error: {}", problem.message));
+    if let Some(excerpt) = &problem.excerpt {
+        tell(excerpt.trim_end());
+    }
+}
+
+fn exit_of(kind: ProblemKind) -> Exit {
+    match kind {
+        ProblemKind::Script | ProblemKind::ScriptLimit | ProblemKind::FileInvalid => {
+            Exit::BadScript
+        }
+        ProblemKind::FileMissing => Exit::NoInput,
+        ProblemKind::Crash => Exit::Error,
+        ProblemKind::Internal => Exit::Internal,
+    }
+}
+
+fn verdict_exit(summary: &Summary, interrupted: bool, exit_zero: bool) -> Exit {
+    match summary.verdict.value {
+        _ if interrupted || summary.status == "aborted" => Exit::Aborted,
+        _ if exit_zero => Exit::Ok,
+        VerdictValue::Passed | VerdictValue::None => Exit::Ok,
+        VerdictValue::Failed => Exit::AssertionsFailed,
+        VerdictValue::Inconclusive => Exit::Inconclusive,
+    }
+}
+
+fn print_summary(global: &Global, summary: &Summary) -> anyhow::Result<()> {
+    if global.is_json() {
+        return say(report::json(summary).trim_end());
+    }
+    let mut stdout = std::io::stdout();
+    let paint = colour(&stdout);
+    for line in report::text(summary).lines() {
+        let code = match line.trim_start() {
+            text if text.starts_with('✓') || text.starts_with("VERDICT PASSED") => "32",
+            text if text.starts_with('✗') || text.starts_with("VERDICT FAILED") => "31",
+            text if text.starts_with("VERDICT INCON") => "33",
+            text if text.starts_with("RESULTS") || text.starts_with("ERRORS") => "1",
+            _ => "",
+        };
+        if paint && !code.is_empty() {
+            writeln!(stdout, "\x1b[{code}m{line}\x1b[0m")?;
+        } else {
+            writeln!(stdout, "{line}")?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use onrush_scenario::stats::summary::Verdict;
+
+    use super::*;
+
+    #[test]
+    fn durations_are_read() {
+        let good = [
+            ("90", 90_000),
+            ("90s", 90_000),
+            ("5m", 300_000),
+            ("1h30m", 5_400_000),
+            ("250ms", 250),
+        ];
+        for (text, ms) in good {
+            assert_eq!(duration(text), Ok(Duration::from_millis(ms)), "{text}");
+        }
+        for text in ["", "s", "5", "1.5s", "5 m", "9999999999999999999s", "0s", "3x"] {
+            assert_eq!(duration(text).is_err(), text != "5", "{text}");
+        }
+    }
+
+    #[test]
+    fn parameters_are_key_and_value() {
+        assert_eq!(parameter("a=b=c"), Ok(("a".into(), "b=c".into())));
+        assert!(parameter("a").is_err() && parameter("=b").is_err());
+    }
+
+    #[test]
+    fn the_verdict_decides_the_exit_code() {
+        let exit = |value, interrupted, zero| {
+            let verdict = Verdict { value, reason: String::new() };
+            verdict_exit(&Summary { verdict, ..Summary::default() }, interrupted, zero)
+        };
+        assert_eq!(exit(VerdictValue::Passed, false, false), Exit::Ok);
+        assert_eq!(exit(VerdictValue::None, false, false), Exit::Ok);
+        assert_eq!(exit(VerdictValue::Failed, false, false), Exit::AssertionsFailed);
+        assert_eq!(exit(VerdictValue::Inconclusive, false, false), Exit::Inconclusive);
+        assert_eq!(exit(VerdictValue::Failed, false, true), Exit::Ok);
+        assert_eq!(exit(VerdictValue::Failed, true, true), Exit::Aborted);
+    }
+
+    #[test]
+    fn the_root_is_the_project_or_the_files_own_folder() {
+        let temp = tempfile::tempdir().unwrap();
+        let source = temp.path().join("p/src");
+        std::fs::create_dir_all(&source).unwrap();
+        assert_eq!(project_root(&source.join("a.ts")), source);
+        std::fs::write(temp.path().join("p/package.json"), "{}").unwrap();
+        assert_eq!(project_root(&source.join("a.ts")), temp.path().join("p"));
+    }
+}
