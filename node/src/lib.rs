@@ -3,10 +3,12 @@
 
 #![forbid(unsafe_code)]
 
+pub mod backend;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod control_wire;
+pub mod duties;
 pub mod master;
 pub mod membership;
 pub mod net;

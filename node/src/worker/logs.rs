@@ -19,6 +19,8 @@ use crate::net::DuplexStream;
 pub const LOG_BYTES_MAX: u64 = 32 << 20;
 /// How often a followed file is looked at.
 const FOLLOW_PERIOD: Duration = Duration::from_millis(200);
+/// Looks without any folder of the job before a follower gives up.
+const BEGIN_WAITS_MAX: u32 = 300;
 /// Read from a file at a time.
 const READ_BYTES: usize = 64 << 10;
 /// Lines on their way to who asked.
@@ -180,6 +182,7 @@ fn tail_offset(path: &Path, lines: u64) -> std::io::Result<u64> {
 /// the shards have ended. Ends early when nobody listens.
 pub async fn send(root: PathBuf, node: String, ask: LogAsk, to: mpsc::Sender<LogLine>) {
     let mut readers: Vec<Reader> = Vec::new();
+    let mut waits = 0_u32;
     loop {
         let (folder, state) = (root.clone(), std::mem::take(&mut readers));
         let (asked, name) = (ask.clone(), node.clone());
@@ -192,7 +195,9 @@ pub async fn send(root: PathBuf, node: String, ask: LogAsk, to: mpsc::Sender<Log
                 return;
             }
         }
-        if quiet && (ended || !ask.follow) {
+        // A shard that was assigned to this node and never came: it went to another.
+        waits = if readers.is_empty() { waits + 1 } else { 0 };
+        if quiet && (ended || !ask.follow || waits > BEGIN_WAITS_MAX) {
             return;
         }
         if quiet {
@@ -214,7 +219,8 @@ fn look(
 ) -> (Vec<LogLine>, Vec<Reader>, bool) {
     let Ok(found) = runs::of_job(root, &ask.job) else { return (Vec::new(), readers, true) };
     let wanted = || found.iter().filter(|run| ask.shard.is_none_or(|shard| shard == run.key.shard));
-    let ended = wanted().all(|run| runs::is_over(&run.folder));
+    let begun = wanted().next().is_some();
+    let ended = begun && wanted().all(|run| runs::is_over(&run.folder));
     for run in wanted() {
         for stream in [LogStream::Stdout, LogStream::Stderr] {
             let path = run.folder.join(file_name(stream));

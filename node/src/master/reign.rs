@@ -1,0 +1,366 @@
+//! One term of this node as master: sessions to all members, a round on every change and five times
+//! a second. A round looks at the ledger and the reports, asks [`reconcile`] what is to be done, and
+//! starts it; what is on its way is not started twice. With the term, everything here is dropped.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use onrush_raft::ledger::Ledger;
+use onrush_raft::ledger::command::Command;
+use onrush_raft::ledger::job::{AssignmentState, Job, JobCommand, JobStatus};
+use onrush_raft::ledger::outcome::Outcome;
+use onrush_raft::types::{JobId, PeerName};
+use onrush_scenario::stats::frame::Frame;
+use onrush_scenario::stats::merge::merge;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::aggregate::{Aggregator, Batch, Offer};
+use super::finish;
+use super::place::Candidate;
+use super::reconcile::{Intent, Node, View, reconcile};
+use super::session::{self, Heard, Session};
+use crate::control_wire::{ShardKey, ShardReport, ToWorker};
+use crate::membership::handle::ClusterHandle;
+use crate::repository::Repository;
+
+/// A round at least this often.
+const ROUND: Duration = Duration::from_millis(200);
+/// One entry of ticks a second for all jobs.
+const TICK_PERIOD_MS: u64 = 1_000;
+/// Ended jobs looked at for ticks that are not sealed, newest first.
+const ENDED_LOOKED_AT: usize = 200;
+/// Frames and reports that wait for a round.
+const HEARD_MAX: usize = 4_096;
+
+/// What is on its way, so that no round starts it again.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Task {
+    /// A command, told apart by its text.
+    Propose(String),
+    Conclude(JobId),
+    Seal(JobId),
+}
+
+enum Done {
+    Task(Task),
+    Ticks { batches: Vec<Batch>, outcome: Option<Outcome> },
+}
+
+pub(super) struct Reign {
+    cluster: ClusterHandle,
+    repository: Arc<Repository>,
+    command: session::Command,
+    sessions: BTreeMap<PeerName, Session>,
+    reports: BTreeMap<PeerName, Vec<ShardReport>>,
+    /// Shards whose frames were asked for in the present session.
+    resumed: BTreeSet<ShardKey>,
+    aggregator: Aggregator,
+    under_way: BTreeSet<Task>,
+    tasks: JoinSet<Done>,
+    ticks_under_way: bool,
+    next_ticks_ms: u64,
+    heard: mpsc::Sender<Heard>,
+}
+
+impl Reign {
+    /// Rules until the future is dropped or a worker knows a higher term.
+    pub(super) async fn run(cluster: ClusterHandle, repository: Arc<Repository>, term: u64) {
+        let Some(leader) = cluster.raft_id() else { return };
+        let command = session::Command { term, leader, clock: cluster.clock() };
+        let (heard, mut inbox) = mpsc::channel(HEARD_MAX);
+        let mut applied = cluster.applied();
+        let mut reign = Self {
+            cluster,
+            repository,
+            command,
+            sessions: BTreeMap::new(),
+            reports: BTreeMap::new(),
+            resumed: BTreeSet::new(),
+            aggregator: Aggregator::default(),
+            under_way: BTreeSet::new(),
+            tasks: JoinSet::new(),
+            ticks_under_way: false,
+            next_ticks_ms: 0,
+            heard,
+        };
+        tracing::info!(term, "this node is master");
+        let mut round = tokio::time::interval(ROUND);
+        loop {
+            tokio::select! {
+                _ = round.tick() => {}
+                changed = applied.changed() => if changed.is_err() { return },
+                Some(done) = reign.tasks.join_next() => reign.done(done),
+                heard = inbox.recv() => match heard {
+                    Some(Heard::Deposed { term: higher }) => {
+                        tracing::info!(term, higher, "a worker follows a later master");
+                    }
+                    Some(heard) => reign.hear(heard),
+                    None => return,
+                },
+            }
+            while let Ok(heard) = inbox.try_recv() {
+                reign.hear(heard);
+            }
+            reign.round();
+        }
+    }
+
+    fn hear(&mut self, heard: Heard) {
+        match heard {
+            Heard::Report { peer, shards } => {
+                self.reports.insert(peer, shards);
+            }
+            Heard::Down { peer } => {
+                for report in self.reports.remove(&peer).unwrap_or_default() {
+                    self.resumed.remove(&report.key);
+                }
+            }
+            Heard::Frame { key, held } => match self.aggregator.offer(&key, held) {
+                // Asked for again by the next round, from what is known then.
+                Offer::Gap { .. } | Offer::Full => {
+                    self.resumed.remove(&key);
+                }
+                Offer::Kept | Offer::Duplicate | Offer::Unknown => {}
+            },
+            Heard::Deposed { .. } => {}
+        }
+    }
+
+    fn round(&mut self) {
+        let ledger = self.cluster.ledger();
+        let live: Vec<&Job> = ledger.live_jobs().map(AsRef::as_ref).collect();
+        self.keep_sessions(&ledger);
+        self.resume(&live);
+        self.propose_ticks();
+        let unsealed: Vec<&Job> = ledger
+            .jobs()
+            .take(ENDED_LOOKED_AT)
+            .map(AsRef::as_ref)
+            .filter(|job| job.status.is_terminal() && !job.ticks.is_empty())
+            .collect();
+        let nodes = self.nodes();
+        let view = View {
+            now: self.command.clock.unix_ms(),
+            live: &live,
+            unsealed: &unsealed,
+            nodes: &nodes,
+            reports: &self.reports,
+        };
+        for intent in reconcile(&view) {
+            self.carry_out(&ledger, intent);
+        }
+    }
+
+    /// One session to each bound member; none to those that were removed.
+    fn keep_sessions(&mut self, ledger: &Ledger) {
+        let members: BTreeSet<PeerName> = ledger
+            .members()
+            .filter(|member| member.bound && !member.removed)
+            .map(|member| member.peer.clone())
+            .collect();
+        self.sessions.retain(|peer, _| members.contains(peer));
+        self.reports.retain(|peer, _| members.contains(peer));
+        for peer in members {
+            let (command, heard) = (self.command, &self.heard);
+            let mesh = || self.cluster.mesh();
+            self.sessions
+                .entry(peer.clone())
+                .or_insert_with(|| Session::start(command, mesh(), peer, heard.clone()));
+        }
+    }
+
+    fn nodes(&self) -> BTreeMap<PeerName, Node> {
+        let (now, own) = (self.command.clock.now_ms(), self.cluster.peer());
+        let members = self.cluster.members();
+        let node = |(peer, session): (&PeerName, &Session)| {
+            let known = members.iter().find(|member| member.peer == peer.0);
+            let candidate = Candidate {
+                peer: peer.clone(),
+                name: known.map_or_else(|| peer.0.clone(), |member| member.name.clone()),
+                labels: known.map(|member| member.labels.clone()).unwrap_or_default(),
+                cores: known.map_or(1, |member| member.cores),
+                is_master: *peer == own,
+            };
+            let reported = self.reports.contains_key(peer);
+            (peer.clone(), Node { candidate, reported, silent_ms: session.silent_ms(now) })
+        };
+        self.sessions.iter().map(node).collect()
+    }
+
+    /// Takes the ledger's cursors, and asks each shard once per session for what follows.
+    fn resume(&mut self, live: &[&Job]) {
+        self.aggregator.retain(|id| live.iter().any(|job| &job.id == id));
+        self.resumed.retain(|key| live.iter().any(|job| job.id == key.job));
+        for job in live {
+            if !matches!(job.status, JobStatus::Running | JobStatus::Finalizing) {
+                continue;
+            }
+            let active = || {
+                job.assignments.iter().filter(|a| matches!(a.state, AssignmentState::Active))
+            };
+            let cursors: Vec<_> = active().map(|a| (a.shard, a.epoch, a.cursor)).collect();
+            self.aggregator.sync(&job.id, &cursors);
+            for assignment in active() {
+                let key = ShardKey {
+                    job: job.id.clone(),
+                    shard: assignment.shard,
+                    epoch: assignment.epoch,
+                };
+                let known = self
+                    .reports
+                    .get(&assignment.node)
+                    .is_some_and(|reports| reports.iter().any(|report| report.key == key));
+                let session = self.sessions.get(&assignment.node);
+                if let (true, Some(session)) = (known, session)
+                    && self.resumed.insert(key.clone())
+                {
+                    let cursor = self.aggregator.newest(&key).unwrap_or(assignment.cursor);
+                    session.order(ToWorker::Resume { key, cursor });
+                }
+            }
+        }
+    }
+
+    fn propose_ticks(&mut self) {
+        let now = self.command.clock.now_ms();
+        if self.ticks_under_way || now < self.next_ticks_ms {
+            return;
+        }
+        let batches = self.aggregator.take(now);
+        if batches.is_empty() {
+            return;
+        }
+        self.ticks_under_way = true;
+        self.next_ticks_ms = now + TICK_PERIOD_MS;
+        let (cluster, term) = (Arc::clone(&self.cluster), self.command.term);
+        self.tasks.spawn(async move {
+            let sections = batches
+                .iter()
+                .map(|batch| {
+                    // Decoded when they arrived, so they decode now.
+                    let frames = batch.frames.iter().filter_map(|body| Frame::decode(body).ok());
+                    batch.clone().into_section(merge(frames).encode())
+                })
+                .collect();
+            let command = Command::Job(JobCommand::Ticks { sections });
+            let outcome = match cluster.propose_as_master(term, command).await {
+                Ok(applied) => Some(applied.outcome),
+                Err(error) => {
+                    tracing::warn!(%error, "ticks not committed; asking the ledger");
+                    None
+                }
+            };
+            Done::Ticks { batches, outcome }
+        });
+    }
+
+    fn done(&mut self, done: Result<Done, tokio::task::JoinError>) {
+        match done {
+            Ok(Done::Task(task)) => {
+                self.under_way.remove(&task);
+            }
+            Ok(Done::Ticks { batches, outcome }) => {
+                self.ticks_under_way = false;
+                let outcomes = match outcome {
+                    Some(Outcome::Ticks(outcomes)) if outcomes.len() == batches.len() => outcomes,
+                    _ => {
+                        batches.iter().for_each(|batch| self.aggregator.unknown(&batch.job));
+                        return;
+                    }
+                };
+                for (batch, outcome) in batches.iter().zip(&outcomes) {
+                    for (key, cursor) in
+                        self.aggregator.settle(&batch.job, &batch.cursors, outcome)
+                    {
+                        self.acknowledge(key, cursor);
+                    }
+                }
+            }
+            Err(error) => {
+                // A panic in a task is a bug; what it held is started again.
+                tracing::error!(%error, "a task of the master ended");
+                self.under_way.clear();
+                self.ticks_under_way = false;
+                let ledger = self.cluster.ledger();
+                ledger.live_jobs().for_each(|job| self.aggregator.unknown(&job.id));
+            }
+        }
+    }
+
+    fn acknowledge(&self, key: ShardKey, cursor: u64) {
+        let ledger = self.cluster.ledger();
+        let node = ledger.job(&key.job).and_then(|job| {
+            let held = job.assignments.iter().find(|a| (a.shard, a.epoch) == (key.shard, key.epoch));
+            held.map(|a| a.node.clone())
+        });
+        if let Some(session) = node.and_then(|node| self.sessions.get(&node)) {
+            session.order(ToWorker::Ack { key, cursor });
+        }
+    }
+
+    fn carry_out(&mut self, ledger: &Ledger, intent: Intent) {
+        let (cluster, repository) = (Arc::clone(&self.cluster), Arc::clone(&self.repository));
+        let term = self.command.term;
+        match intent {
+            Intent::Order { peer, order } => {
+                if let Some(session) = self.sessions.get(&peer) {
+                    session.order(order);
+                }
+            }
+            Intent::Propose(command) => {
+                let task = Task::Propose(subject(&command));
+                self.spawn(task, async move {
+                    let proposed = cluster.propose_as_master(term, Command::Job(command)).await;
+                    proposed.map(|_| ()).map_err(|error| error.to_string())
+                });
+            }
+            Intent::Conclude { job, ending } => {
+                let Some(row) = ledger.job(&job).cloned() else { return };
+                self.spawn(Task::Conclude(job), async move {
+                    let ended = finish::conclude(&cluster, &repository, term, &row, &ending).await;
+                    ended.map_err(|error| error.to_string())
+                });
+            }
+            Intent::Seal { job, from, to } => {
+                let Some(row) = ledger.job(&job).cloned() else { return };
+                self.spawn(Task::Seal(job), async move {
+                    let sealed = finish::seal(&cluster, &repository, term, &row, (from, to)).await;
+                    sealed.map_err(|error| error.to_string())
+                });
+            }
+        }
+    }
+
+    fn spawn(&mut self, task: Task, work: impl Future<Output = Result<(), String>> + Send + 'static) {
+        if !self.under_way.insert(task.clone()) {
+            return;
+        }
+        self.tasks.spawn(async move {
+            if let Err(error) = work.await {
+                tracing::warn!(?task, %error, "not carried out; the next round decides anew");
+                tokio::time::sleep(ROUND).await;
+            }
+            Done::Task(task)
+        });
+    }
+}
+
+/// What a command is about: a second one about the same waits for the first.
+fn subject(command: &JobCommand) -> String {
+    match command {
+        JobCommand::ShardDone { id, shard, epoch, .. }
+        | JobCommand::ShardLost { id, shard, epoch, .. } => format!("{id}/{shard}-{epoch}"),
+        JobCommand::Prepare { id, .. }
+        | JobCommand::Requeue { id, .. }
+        | JobCommand::Start { id, .. }
+        | JobCommand::Finalize { id }
+        | JobCommand::Submit { id, .. }
+        | JobCommand::Finish { id, .. }
+        | JobCommand::Abort { id, .. }
+        | JobCommand::Seal { id, .. }
+        | JobCommand::Note { id, .. } => id.0.clone(),
+        JobCommand::Ticks { .. } => "ticks".to_owned(),
+    }
+}

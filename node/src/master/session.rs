@@ -1,0 +1,201 @@
+//! The master's end of one control stream: dials a worker, sends heartbeats and orders, hands what
+//! it says to the reign. Decides nothing; it dials again for as long as the reign wants it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use onrush_raft::types::PeerName;
+use onrush_scenario::stats::frame::Frame;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::aggregate::Held;
+use super::reconcile::LEASE_MS;
+use crate::clock::Clock;
+use crate::control_wire::{
+    self, CONTROL_VERSION, FromWorker, ShardKey, ShardReport, ToWorker,
+};
+use crate::net::{DuplexStream, Mesh, Service};
+
+/// Between two heartbeats.
+pub const HEARTBEAT: Duration = Duration::from_millis(500);
+/// A worker answers each heartbeat; one that is silent for longer is dialled again.
+const SILENCE_MAX: Duration = Duration::from_secs(3);
+/// A write that takes longer is a dead connection: its heartbeats may not arrive any more.
+const WRITE_MAX: Duration = Duration::from_secs(2);
+/// Between two dials.
+const REDIAL: Duration = Duration::from_millis(300);
+/// Orders that wait to be written; what does not fit is ordered again by the next round.
+const ORDERS_MAX: usize = 1_024;
+
+/// What a session tells the reign.
+#[derive(Debug)]
+pub(super) enum Heard {
+    Report { peer: PeerName, shards: Vec<ShardReport> },
+    Frame { key: ShardKey, held: Held },
+    Down { peer: PeerName },
+    /// A worker follows a higher term: this reign is over.
+    Deposed { term: u64 },
+}
+
+/// The reign's handle to a worker; dropped, the session ends.
+pub(super) struct Session {
+    orders: mpsc::Sender<ToWorker>,
+    /// When the last heartbeat was sent, by the monotonic clock, milliseconds.
+    heartbeat_ms: Arc<AtomicU64>,
+    stop: CancellationToken,
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// Who commands.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Command {
+    pub(super) term: u64,
+    pub(super) leader: u64,
+    pub(super) clock: Clock,
+}
+
+impl Session {
+    pub(super) fn start(
+        command: Command,
+        mesh: Arc<dyn Mesh>,
+        peer: PeerName,
+        heard: mpsc::Sender<Heard>,
+    ) -> Self {
+        let (orders, queue) = mpsc::channel(ORDERS_MAX);
+        let stop = CancellationToken::new();
+        // Until this master's first heartbeat, an earlier one's may still count.
+        let heartbeat_ms = Arc::new(AtomicU64::new(command.clock.now_ms()));
+        let link = Link { command, mesh, peer, heard, heartbeat_ms: Arc::clone(&heartbeat_ms) };
+        let stopped = stop.clone();
+        tokio::spawn(async move { stopped.run_until_cancelled(link.run(queue)).await });
+        Self { orders, heartbeat_ms, stop }
+    }
+
+    pub(super) fn order(&self, order: ToWorker) {
+        // Orders are idempotent and come again.
+        let _ = self.orders.try_send(order);
+    }
+
+    pub(super) fn silent_ms(&self, now_ms: u64) -> u64 {
+        now_ms.saturating_sub(self.heartbeat_ms.load(Ordering::Relaxed))
+    }
+}
+
+struct Link {
+    command: Command,
+    mesh: Arc<dyn Mesh>,
+    peer: PeerName,
+    heard: mpsc::Sender<Heard>,
+    heartbeat_ms: Arc<AtomicU64>,
+}
+
+impl Link {
+    async fn run(self, mut queue: mpsc::Receiver<ToWorker>) {
+        loop {
+            match self.mesh.open(&self.peer, Service::Control).await {
+                Ok(stream) => {
+                    let ended = self.talk(stream, &mut queue).await;
+                    tracing::debug!(peer = %self.peer, ?ended, "session ended");
+                    // The reign may be over; then nobody needs to know.
+                    let _ = self.heard.send(Heard::Down { peer: self.peer.clone() }).await;
+                }
+                Err(error) => tracing::debug!(peer = %self.peer, %error, "no session"),
+            }
+            // Orders for a session that is gone: they come again once there is one.
+            while queue.try_recv().is_ok() {}
+            tokio::time::sleep(REDIAL).await;
+        }
+    }
+
+    async fn talk(
+        &self,
+        stream: DuplexStream,
+        queue: &mut mpsc::Receiver<ToWorker>,
+    ) -> Result<(), control_wire::Error> {
+        let (mut from, mut to) = tokio::io::split(stream);
+        let Command { term, leader, .. } = self.command;
+        control_wire::send(&mut to, &ToWorker::Hello { version: CONTROL_VERSION, term, leader })
+            .await?;
+        let (answers, mut waiting) = mpsc::channel(16);
+        let reading = async {
+            loop {
+                let message = tokio::time::timeout(
+                    SILENCE_MAX,
+                    control_wire::receive::<FromWorker, _>(&mut from),
+                );
+                let message = message.await.map_err(|_| silent())??;
+                if !self.hear(message, &answers).await {
+                    return Ok(());
+                }
+            }
+        };
+        let writing = async {
+            let mut beat = tokio::time::interval(HEARTBEAT);
+            loop {
+                let message = tokio::select! {
+                    biased;
+                    Some(answer) = waiting.recv() => self.answer(answer),
+                    _ = beat.tick() => self.heartbeat(),
+                    Some(order) = queue.recv() => order,
+                };
+                let sent = tokio::time::timeout(WRITE_MAX, control_wire::send(&mut to, &message));
+                sent.await.map_err(|_| silent())??;
+            }
+        };
+        tokio::select! {
+            ended = reading => ended,
+            ended = writing => ended,
+        }
+    }
+
+    fn heartbeat(&self) -> ToWorker {
+        let Command { term, leader, clock } = self.command;
+        // Before it is sent: whatever arrives of it, its lease counts from no later than this.
+        self.heartbeat_ms.store(clock.now_ms(), Ordering::Relaxed);
+        ToWorker::Heartbeat { term, leader, mono_us: clock.now_us(), lease_ms: LEASE_MS }
+    }
+
+    fn answer(&self, sent_us: u64) -> ToWorker {
+        let clock = self.command.clock;
+        ToWorker::Probed { sent_us, mono_us: clock.now_us(), unix_us: clock.unix_us() }
+    }
+
+    /// Whether the session goes on.
+    async fn hear(&self, message: FromWorker, answers: &mpsc::Sender<u64>) -> bool {
+        let heard = match message {
+            FromWorker::Probe { sent_us } => return answers.send(sent_us).await.is_ok(),
+            FromWorker::Report { shards } => Heard::Report { peer: self.peer.clone(), shards },
+            FromWorker::Refused { term, reason } => {
+                tracing::warn!(peer = %self.peer, %reason, "refused by a worker");
+                if term > self.command.term {
+                    // The reign may be over already.
+                    let _ = self.heard.send(Heard::Deposed { term }).await;
+                }
+                return false;
+            }
+            FromWorker::Frame { key, seq, body } => match Frame::decode(&body) {
+                Ok(frame) if frame.seq == seq => {
+                    let arrived_ms = self.command.clock.now_ms();
+                    let (second, last) = (frame.second, frame.totals.is_some());
+                    Heard::Frame { key, held: Held { seq, second, last, body, arrived_ms } }
+                }
+                _ => {
+                    tracing::error!(peer = %self.peer, %key, seq, "unreadable frame");
+                    return false;
+                }
+            },
+        };
+        self.heard.send(heard).await.is_ok()
+    }
+}
+
+fn silent() -> control_wire::Error {
+    std::io::Error::new(std::io::ErrorKind::TimedOut, "the other side is silent").into()
+}

@@ -1,0 +1,258 @@
+//! A job's ticks, added up: sealed ones from their blobs, hot ones from the ledger, each once. Kept
+//! between two looks, it adds only what is new; thrown away, it is built again, on any node.
+
+use bytes::Bytes;
+use onrush_raft::ledger::job::{Assignment, AssignmentState, Job, JobStatus};
+use onrush_raft::types::PeerName;
+use onrush_scenario::shard::Plan;
+use onrush_scenario::stats::aggregate::Aggregate;
+use onrush_scenario::stats::assertion::AssertionSpec;
+use onrush_scenario::stats::merge::Tick;
+use onrush_scenario::stats::summarize::Context;
+use onrush_scenario::stats::summary::{Event, LostPart, RunInfo, Summary, Verdict, VerdictValue};
+use serde::{Deserialize, Serialize};
+
+use super::place;
+use crate::control_wire;
+use crate::repository::{self, Repository};
+
+/// Bumped when a segment changes its layout.
+const SEGMENT_VERSION: u16 = 1;
+/// The largest sealed segment that is read: a minute of the largest ticks.
+const SEGMENT_BYTES_MAX: u64 = 128 << 20;
+/// Marks on the report's charts.
+const EVENTS_MAX: usize = 50;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Repository(#[from] repository::Error),
+    #[error("ticks {from} to {to} of {job} are not readable: {why}")]
+    Unreadable { job: String, from: u64, to: u64, why: String },
+    #[error("tick {missing} of {job} is neither sealed nor in the ledger")]
+    Missing { job: String, missing: u64 },
+}
+
+/// Ticks that left the ledger, as a blob.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Segment {
+    version: u16,
+    ticks: Vec<SealedTick>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct SealedTick {
+    number: u64,
+    payload: Bytes,
+}
+
+/// The blob of ticks `from..=to`, where the ledger has all of them.
+#[must_use]
+pub fn segment(job: &Job, from: u64, to: u64) -> Option<Vec<u8>> {
+    let ticks: Vec<SealedTick> = job
+        .ticks
+        .iter()
+        .filter(|tick| (from..=to).contains(&tick.number))
+        .map(|tick| SealedTick { number: tick.number, payload: tick.payload.clone().into() })
+        .collect();
+    let whole = ticks.iter().map(|tick| tick.number).eq(from..=to);
+    whole.then(|| control_wire::encode(&Segment { version: SEGMENT_VERSION, ticks }).ok())?
+}
+
+/// See the module.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    pub aggregate: Aggregate,
+    /// Number of the last tick added.
+    through: u64,
+}
+
+impl Tally {
+    /// Adds the ticks up to the job's last. After an error it is not to be used again.
+    ///
+    /// # Errors
+    /// A segment cannot be read from any node, or is damaged.
+    pub async fn catch_up(&mut self, job: &Job, repository: &Repository) -> Result<(), Error> {
+        for sealed in job.sealed.iter().filter(|sealed| sealed.to > self.through) {
+            let bytes = repository.read(&sealed.content, SEGMENT_BYTES_MAX).await?;
+            let unreadable = |why: String| Error::Unreadable {
+                job: job.id.0.clone(),
+                from: sealed.from,
+                to: sealed.to,
+                why,
+            };
+            let segment = control_wire::decode::<Segment>(&bytes);
+            let segment = segment.map_err(|error| unreadable(error.to_string()))?;
+            if segment.version != SEGMENT_VERSION {
+                return Err(unreadable(format!("they have version {}", segment.version)));
+            }
+            for tick in &segment.ticks {
+                self.add(job, tick.number, &tick.payload)?;
+            }
+        }
+        for tick in &job.ticks {
+            self.add(job, tick.number, &tick.payload)?;
+        }
+        if self.through < job.last_tick {
+            return Err(Error::Missing { job: job.id.0.clone(), missing: self.through + 1 });
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, job: &Job, number: u64, payload: &[u8]) -> Result<(), Error> {
+        if number <= self.through {
+            return Ok(());
+        }
+        if number != self.through + 1 {
+            return Err(Error::Missing { job: job.id.0.clone(), missing: self.through + 1 });
+        }
+        let tick = Tick::decode(payload).map_err(|error| Error::Unreadable {
+            job: job.id.0.clone(),
+            from: number,
+            to: number,
+            why: error.to_string(),
+        })?;
+        self.aggregate.apply(&tick);
+        self.through = number;
+        Ok(())
+    }
+
+    /// What the job's ticks so far say, under this status; `name` gives a peer's name for people.
+    #[must_use]
+    pub fn summary(
+        &self,
+        job: &Job,
+        status: JobStatus,
+        reason: &str,
+        now: u64,
+        name: impl Fn(&PeerName) -> String,
+    ) -> Summary {
+        let plan = job.plan.as_deref().and_then(|plan| serde_json::from_str::<Plan>(plan).ok());
+        let assertions: Vec<AssertionSpec> = plan
+            .as_ref()
+            .and_then(|plan| serde_json::from_value(plan.assertions.clone()).ok())
+            .unwrap_or_default();
+        let lost = self.lost(job, plan.as_ref(), &name);
+        let coverage = coverage(job, plan.as_ref());
+        let context = Context {
+            run: run_info(job, plan.as_ref(), reason, now),
+            status: status.as_str().to_owned(),
+            assertions: &assertions,
+            judge: matches!(status, JobStatus::Finished | JobStatus::Running | JobStatus::Finalizing),
+            lost,
+            coverage: Some(coverage),
+            nodes: job.assignments.iter().map(|a| (a.shard, name(&a.node))).collect(),
+            start_spread_us: None,
+            events: events(job),
+        };
+        let mut summary = self.aggregate.summary(context);
+        if status == JobStatus::Finished {
+            doubt(job, &mut summary);
+        } else if status.is_terminal() {
+            summary.verdict = Verdict { value: VerdictValue::None, reason: reason.to_owned() };
+        }
+        summary
+    }
+
+    fn lost(
+        &self,
+        job: &Job,
+        plan: Option<&Plan>,
+        name: &impl Fn(&PeerName) -> String,
+    ) -> Vec<LostPart> {
+        let total = u64::from(place::segments_total(job)).max(1);
+        let planned: Option<u64> =
+            plan.and_then(|plan| plan.scenarios.iter().map(|(_, users)| *users).sum());
+        let longest = job.assignments.iter().map(|a| a.cursor).max().unwrap_or(0);
+        let part = |a: &Assignment| {
+            let AssignmentState::Lost { reason } = &a.state else { return None };
+            let seen = self.aggregate.shard_totals(a.shard, a.epoch).unwrap_or_default();
+            let share = planned.map_or(0, |users| users * a.segments.len() as u64 / total);
+            Some(LostPart {
+                shard: a.shard,
+                node: name(&a.node),
+                reason: reason.clone(),
+                users_in_flight: seen.users_started.saturating_sub(seen.users_ended),
+                arrivals_missed: share.saturating_sub(seen.users_started),
+                seconds: longest.saturating_sub(a.cursor),
+                made_up: false,
+            })
+        };
+        job.assignments.iter().filter_map(part).collect()
+    }
+}
+
+/// Share of the planned load that is in the figures: a lost shard counts for the seconds it had.
+fn coverage(job: &Job, plan: Option<&Plan>) -> f64 {
+    let all: usize = job.assignments.iter().map(|a| a.segments.len()).sum();
+    if all == 0 {
+        return 1.0;
+    }
+    let planned = plan.map_or(0, |plan| plan.injection_us.div_ceil(1_000_000));
+    let longest = job.assignments.iter().map(|a| a.cursor).max().unwrap_or(0);
+    let seconds = planned.max(longest).max(1);
+    let covered: f64 = job
+        .assignments
+        .iter()
+        .map(|a| match a.state {
+            AssignmentState::Lost { .. } => {
+                a.segments.len() as f64 * (a.cursor.min(seconds) as f64 / seconds as f64)
+            }
+            _ => a.segments.len() as f64,
+        })
+        .sum();
+    covered / all as f64
+}
+
+fn run_info(job: &Job, plan: Option<&Plan>, reason: &str, now: u64) -> RunInfo {
+    let simulation = plan.map_or_else(|| job.spec.simulation.clone(), |p| p.simulation.clone());
+    RunInfo {
+        id: job.id.0.clone(),
+        simulation,
+        title: job.spec.title.clone(),
+        started_unix_ms: job.start_at.unwrap_or(job.submitted_at),
+        ended_unix_ms: job.ended_at.unwrap_or(now),
+        window_s: 0,
+        seed: job.spec.seed,
+        parameters: job.spec.parameters.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        nodes: u32::try_from(job.assignments.len()).unwrap_or(u32::MAX),
+        end_reason: reason.to_owned(),
+    }
+}
+
+/// What happened while the load ran, by second of the run.
+fn events(job: &Job) -> Vec<Event> {
+    let Some(start) = job.start_at else { return Vec::new() };
+    let seconds = |at: u64| u32::try_from(at.saturating_sub(start) / 1_000).unwrap_or(u32::MAX);
+    job.events
+        .iter()
+        .filter(|event| event.at >= start)
+        .take(EVENTS_MAX)
+        .map(|event| Event { second: seconds(event.at), text: event.what.clone() })
+        .collect()
+}
+
+/// The proof of completeness: each shard's own totals against what was merged. A shard that was not
+/// lost and does not agree puts the whole result in doubt.
+fn doubt(job: &Job, summary: &mut Summary) {
+    let done = |shard: u32, epoch: u64| {
+        job.assignments.iter().any(|a| {
+            a.shard == shard
+                && a.epoch == epoch
+                && matches!(a.state, AssignmentState::Done { .. })
+        })
+    };
+    let wrong = summary
+        .shards
+        .iter()
+        .find(|row| done(row.shard, row.epoch) && row.totals_match != Some(true));
+    if let Some(row) = wrong {
+        let reason = format!(
+            "the merged figures of shard {} on {} are not what it says it did",
+            row.shard, row.node
+        );
+        tracing::error!(job = %job.id, %reason, "totals differ");
+        summary.verdict = Verdict { value: VerdictValue::Inconclusive, reason };
+    }
+}
