@@ -21,7 +21,7 @@ use crate::repository::{self, Repository};
 const REASON_BYTES_MAX: usize = 8 << 10;
 
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(super) enum Error {
     #[error(transparent)]
     Tally(#[from] tally::Error),
     #[error(transparent)]
@@ -37,7 +37,7 @@ pub enum Error {
 /// # Errors
 /// The ticks are not readable, the report cannot be kept, or the command was not carried out: the
 /// next round tries again.
-pub async fn conclude(
+pub(super) async fn conclude(
     cluster: &ClusterHandle,
     repository: &Arc<Repository>,
     term: u64,
@@ -82,7 +82,7 @@ pub async fn conclude(
 ///
 /// # Errors
 /// As [`conclude`].
-pub async fn seal(
+pub(super) async fn seal(
     cluster: &ClusterHandle,
     repository: &Arc<Repository>,
     term: u64,

@@ -197,9 +197,8 @@ impl Reign {
             if !matches!(job.status, JobStatus::Running | JobStatus::Finalizing) {
                 continue;
             }
-            let active = || {
-                job.assignments.iter().filter(|a| matches!(a.state, AssignmentState::Active))
-            };
+            let active =
+                || job.assignments.iter().filter(|a| matches!(a.state, AssignmentState::Active));
             let cursors: Vec<_> = active().map(|a| (a.shard, a.epoch, a.cursor)).collect();
             self.aggregator.sync(&job.id, &cursors);
             for assignment in active() {
@@ -271,8 +270,7 @@ impl Reign {
                     }
                 };
                 for (batch, outcome) in batches.iter().zip(&outcomes) {
-                    for (key, cursor) in
-                        self.aggregator.settle(&batch.job, &batch.cursors, outcome)
+                    for (key, cursor) in self.aggregator.settle(&batch.job, &batch.cursors, outcome)
                     {
                         self.acknowledge(key, cursor);
                     }
@@ -292,7 +290,8 @@ impl Reign {
     fn acknowledge(&self, key: ShardKey, cursor: u64) {
         let ledger = self.cluster.ledger();
         let node = ledger.job(&key.job).and_then(|job| {
-            let held = job.assignments.iter().find(|a| (a.shard, a.epoch) == (key.shard, key.epoch));
+            let held =
+                job.assignments.iter().find(|a| (a.shard, a.epoch) == (key.shard, key.epoch));
             held.map(|a| a.node.clone())
         });
         if let Some(session) = node.and_then(|node| self.sessions.get(&node)) {
@@ -333,7 +332,11 @@ impl Reign {
         }
     }
 
-    fn spawn(&mut self, task: Task, work: impl Future<Output = Result<(), String>> + Send + 'static) {
+    fn spawn(
+        &mut self,
+        task: Task,
+        work: impl Future<Output = Result<(), String>> + Send + 'static,
+    ) {
         if !self.under_way.insert(task.clone()) {
             return;
         }

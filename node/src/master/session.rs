@@ -13,13 +13,11 @@ use tokio_util::sync::CancellationToken;
 use super::aggregate::Held;
 use super::reconcile::LEASE_MS;
 use crate::clock::Clock;
-use crate::control_wire::{
-    self, CONTROL_VERSION, FromWorker, ShardKey, ShardReport, ToWorker,
-};
+use crate::control_wire::{self, CONTROL_VERSION, FromWorker, ShardKey, ShardReport, ToWorker};
 use crate::net::{DuplexStream, Mesh, Service};
 
 /// Between two heartbeats.
-pub const HEARTBEAT: Duration = Duration::from_millis(500);
+const HEARTBEAT: Duration = Duration::from_millis(500);
 /// A worker answers each heartbeat; one that is silent for longer is dialled again.
 const SILENCE_MAX: Duration = Duration::from_secs(3);
 /// A write that takes longer is a dead connection: its heartbeats may not arrive any more.
@@ -32,11 +30,21 @@ const ORDERS_MAX: usize = 1_024;
 /// What a session tells the reign.
 #[derive(Debug)]
 pub(super) enum Heard {
-    Report { peer: PeerName, shards: Vec<ShardReport> },
-    Frame { key: ShardKey, held: Held },
-    Down { peer: PeerName },
+    Report {
+        peer: PeerName,
+        shards: Vec<ShardReport>,
+    },
+    Frame {
+        key: ShardKey,
+        held: Held,
+    },
+    Down {
+        peer: PeerName,
+    },
     /// A worker follows a higher term: this reign is over.
-    Deposed { term: u64 },
+    Deposed {
+        term: u64,
+    },
 }
 
 /// The reign's handle to a worker; dropped, the session ends.

@@ -73,7 +73,10 @@ impl Tally {
     /// # Errors
     /// A segment cannot be read from any node, or is damaged.
     pub async fn catch_up(&mut self, job: &Job, repository: &Repository) -> Result<(), Error> {
-        for sealed in job.sealed.iter().filter(|sealed| sealed.to > self.through) {
+        for sealed in &job.sealed {
+            if sealed.to <= self.through {
+                continue;
+            }
             let bytes = repository.read(&sealed.content, SEGMENT_BYTES_MAX).await?;
             let unreadable = |why: String| Error::Unreadable {
                 job: job.id.0.clone(),
@@ -138,7 +141,10 @@ impl Tally {
             run: run_info(job, plan.as_ref(), reason, now),
             status: status.as_str().to_owned(),
             assertions: &assertions,
-            judge: matches!(status, JobStatus::Finished | JobStatus::Running | JobStatus::Finalizing),
+            judge: matches!(
+                status,
+                JobStatus::Finished | JobStatus::Running | JobStatus::Finalizing
+            ),
             lost,
             coverage: Some(coverage),
             nodes: job.assignments.iter().map(|a| (a.shard, name(&a.node))).collect(),
@@ -238,9 +244,7 @@ fn events(job: &Job) -> Vec<Event> {
 fn doubt(job: &Job, summary: &mut Summary) {
     let done = |shard: u32, epoch: u64| {
         job.assignments.iter().any(|a| {
-            a.shard == shard
-                && a.epoch == epoch
-                && matches!(a.state, AssignmentState::Done { .. })
+            a.shard == shard && a.epoch == epoch && matches!(a.state, AssignmentState::Done { .. })
         })
     };
     let wrong = summary
