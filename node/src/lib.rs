@@ -12,6 +12,7 @@ pub mod duties;
 pub mod master;
 pub mod membership;
 pub mod net;
+pub mod node;
 pub mod repository;
 pub mod telemetry;
 pub mod wire;

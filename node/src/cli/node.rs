@@ -1,12 +1,152 @@
-//! `onrush node`: starts a node and runs it until it is told to stop.
+//! `onrush node`: checks the flags, starts a node, and runs it until it is told to stop.
 
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::Global;
+use anyhow::Context as _;
+use tokio::runtime::{Builder, Runtime};
+
+use super::exit::{Exit, fail};
+use super::{Global, tell};
+use crate::config::{
+    self, EXPECT_MAX, LogFormat, NodeConfig, RaftProfile, Secret, parse_label, parse_name,
+};
+use crate::net::contact::ContactPoint;
+use crate::node::{self, Ended};
+use crate::telemetry;
+
+/// Threads of consensus, membership and mesh: their own, so that load on the rest of the node does
+/// not delay a heartbeat.
+const CONTROL_THREADS: usize = 2;
 
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// Where the node keeps its key, its log and its files; created if absent
+    #[arg(long, env = "ONRUSH_DATA_DIR", value_name = "DIR")]
+    data_dir: PathBuf,
+    /// Nodes to look for: host:port or multiaddr, repeatable or separated by commas; names are
+    /// resolved again on each try, and this node itself may be among them
+    #[arg(
+        long,
+        alias = "seed",
+        env = "ONRUSH_CONTACT_POINTS",
+        value_name = "HOST:PORT",
+        value_delimiter = ',',
+        value_parser = str::parse::<ContactPoint>
+    )]
+    contact_points: Vec<ContactPoint>,
+    /// Form a new cluster once this many nodes see each other; the number of nodes you start first
+    #[arg(
+        long,
+        env = "ONRUSH_EXPECT",
+        value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..=i64::from(EXPECT_MAX))
+    )]
+    expect: Option<u32>,
+    /// The node's name, for people
+    #[arg(long, env = "ONRUSH_NAME", value_parser = parse_name)]
+    name: Option<String>,
+    /// The cluster's name; nodes of another name are refused
+    #[arg(long, env = "ONRUSH_CLUSTER_NAME", default_value = "onrush", value_parser = parse_name)]
+    cluster_name: String,
+    /// Where other nodes connect
+    #[arg(long, env = "ONRUSH_LISTEN", default_value = "127.0.0.1:7441", value_name = "IP:PORT")]
+    listen: SocketAddr,
+    /// Where the REST API and the web pages are served
+    #[arg(long, env = "ONRUSH_API", default_value = "127.0.0.1:7440", value_name = "IP:PORT")]
+    api: SocketAddr,
+    /// What other nodes should dial, where it is not the listening address
+    #[arg(
+        long,
+        alias = "advertise",
+        env = "ONRUSH_ANNOUNCE",
+        value_name = "HOST:PORT",
+        value_delimiter = ',',
+        value_parser = str::parse::<ContactPoint>
+    )]
+    announce: Vec<ContactPoint>,
+    /// The secret that admits nodes ('onrush secret new'); the same on all of them
+    #[arg(long, env = "ONRUSH_CLUSTER_SECRET_FILE", value_name = "FILE")]
+    cluster_secret_file: Option<PathBuf>,
+    /// The token that the API asks for
+    #[arg(long, env = "ONRUSH_API_TOKEN_FILE", value_name = "FILE")]
+    api_token_file: Option<PathBuf>,
+    /// A label that jobs can ask for, repeatable
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = parse_label)]
+    labels: Vec<(String, String)>,
+    /// How fast a silent master is replaced; the same on all nodes
+    #[arg(long, env = "ONRUSH_RAFT_PROFILE", value_enum, default_value_t)]
+    raft_profile: RaftProfile,
+    #[arg(long, env = "ONRUSH_LOG_FORMAT", value_enum, default_value_t)]
+    log_format: LogFormat,
+    /// A level, or a filter such as 'onrush_node::net=debug,info'
+    #[arg(long, env = "ONRUSH_LOG_LEVEL", default_value = "info")]
+    log_level: String,
+}
 
-pub fn run(_: &Global, _: Args) -> anyhow::Result<ExitCode> {
-    Err(super::exit::fail(super::exit::Exit::Internal, "the node is not linked"))
+pub fn run(_: &Global, args: Args) -> anyhow::Result<ExitCode> {
+    let (format, level) = (args.log_format, args.log_level.clone());
+    telemetry::init(format, &level).map_err(|why| fail(Exit::Usage, why))?;
+    let config = resolve(args).map_err(|error| fail(Exit::Config, error.to_string()))?;
+    let control = runtime("control", CONTROL_THREADS)?;
+    let main = runtime("node", std::thread::available_parallelism().map_or(2, Into::into).max(2))?;
+    let ended = main.block_on(node::run(config, control.handle().clone()));
+    let code = match ended {
+        Ok(Ended::Stopped) => Exit::Ok,
+        Ok(Ended::Killed) => Exit::Interrupted,
+        Ok(Ended::Fatal(reason)) => {
+            tell(format!("onrush: this node must stop: {reason}"));
+            Exit::Internal
+        }
+        Err(error) => return Err(fail(Exit::Config, chain(&error))),
+    };
+    main.shutdown_background();
+    control.shutdown_background();
+    Ok(code.into())
+}
+
+fn runtime(name: &str, threads: usize) -> anyhow::Result<Runtime> {
+    let built = Builder::new_multi_thread()
+        .worker_threads(threads)
+        .thread_name(format!("onrush-{name}"))
+        .enable_all()
+        .build();
+    built.context("the system gives no threads")
+}
+
+/// An error and its causes in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let text = cause.to_string();
+        if !line.contains(&text) {
+            line.push_str(": ");
+            line.push_str(&text);
+        }
+        source = cause.source();
+    }
+    line
+}
+
+fn resolve(args: Args) -> Result<NodeConfig, config::Error> {
+    let secret = args.cluster_secret_file.as_deref().map(Secret::from_file).transpose()?;
+    let api_token = args.api_token_file.as_deref().map(config::token_from_file).transpose()?;
+    let secret = config::check_exposure(args.listen, args.api, secret, api_token.as_deref())?;
+    Ok(NodeConfig {
+        data_dir: args.data_dir,
+        name: args.name.unwrap_or_default(),
+        cluster_name: args.cluster_name,
+        listen: args.listen,
+        api: args.api,
+        announce: args.announce,
+        expect: config::effective_expect(args.expect, &args.contact_points),
+        contacts: args.contact_points,
+        secret,
+        api_token,
+        labels: args.labels.into_iter().collect::<BTreeMap<_, _>>(),
+        timing: args.raft_profile.timing(),
+    })
 }
