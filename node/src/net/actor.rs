@@ -332,7 +332,9 @@ impl Actor {
     fn incoming_failed(&mut self, address: Option<SocketAddr>, error: &ListenError) {
         match (error, address) {
             (ListenError::LocalPeerId { .. }, _) => {}
-            (ListenError::Transport(_), Some(address)) => self.complain(address),
+            (ListenError::Transport(cause), Some(address)) if !is_quiet(cause) => {
+                self.complain(address);
+            }
             (ListenError::Denied { cause }, _) => {
                 tracing::warn!(?address, %cause, "a connection is refused");
             }
@@ -372,6 +374,7 @@ fn is_quiet(cause: &libp2p::TransportError<std::io::Error>) -> bool {
         matches!(
             kind,
             ErrorKind::ConnectionRefused
+                | ErrorKind::ConnectionAborted
                 | ErrorKind::HostUnreachable
                 | ErrorKind::NetworkUnreachable
                 | ErrorKind::TimedOut

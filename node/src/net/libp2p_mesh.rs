@@ -141,9 +141,18 @@ fn accept_services(acceptor: &Acceptor, control: &mut libp2p_stream::Control, se
 }
 
 /// libp2p listens with SO_REUSEPORT, so a second process on the same port would get every other
-/// connection instead of an error. A plain bind first tells.
+/// connection instead of an error. A plain bind first tells; it does not listen, so that nobody who
+/// dials meanwhile is hung up on.
 fn probe(address: SocketAddr) -> Result<SocketAddr, NetError> {
-    let bound = std::net::TcpListener::bind(address).and_then(|probe| probe.local_addr());
+    let socket = match address {
+        SocketAddr::V4(_) => tokio::net::TcpSocket::new_v4(),
+        SocketAddr::V6(_) => tokio::net::TcpSocket::new_v6(),
+    };
+    let bound = socket.and_then(|socket| {
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.local_addr()
+    });
     bound.map_err(|source| match source.kind() {
         std::io::ErrorKind::AddrInUse => NetError::InUse { address },
         _ => NetError::Listen { address, source },

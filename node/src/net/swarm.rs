@@ -79,6 +79,9 @@ fn transport(key: &Keypair, psk: [u8; 32]) -> Result<Boxed<(PeerId, StreamMuxerB
     let psk = PreSharedKey::new(psk);
     Ok(tcp::tokio::Transport::new(tcp::Config::new().nodelay(true))
         .and_then(move |socket, _| PnetConfig::new(psk).handshake(socket))
+        // `Either` hides its inner error from `source()`. A key exchange that breaks off is a peer
+        // that went away: a different key shows only after it.
+        .map_err(|error| error.either(|tcp| tcp, |_| std::io::ErrorKind::ConnectionAborted.into()))
         .upgrade(Version::V1Lazy)
         .authenticate(noise)
         .multiplex(muxer)
