@@ -1,0 +1,197 @@
+//! What the target saw: requests by method and path, by name, answers by status, and arrivals in
+//! buckets of 100 ms. One lock, held for a few lookups; the tables are bounded.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+pub const BUCKET_MS: u64 = 100;
+/// A day.
+const BUCKETS_MAX: usize = 864_000;
+/// Keys told apart in a table; the rest is counted as [`OTHER`].
+const KEYS_MAX: usize = 20_000;
+const OTHER: &str = "(other)";
+
+/// All that is counted since the start or the last reset.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshot {
+    pub total: u64,
+    /// `GET /products` → requests.
+    pub by_route: BTreeMap<String, u64>,
+    /// By the name marker; requests without one are not in here.
+    pub by_name: BTreeMap<String, u64>,
+    /// By status of the answer.
+    pub by_status: BTreeMap<u16, u64>,
+    pub connections: u64,
+    pub first_unix_ms: Option<u64>,
+    pub last_unix_ms: Option<u64>,
+}
+
+/// Requests by the time they came.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Arrivals {
+    pub bucket_ms: u64,
+    /// Start of the first bucket; absent before the first request.
+    pub start_unix_ms: Option<u64>,
+    /// One figure per bucket from the first request on, empty ones included.
+    pub counts: Vec<u64>,
+}
+
+impl Arrivals {
+    /// Length in milliseconds of the longest run of empty buckets between two requests.
+    #[must_use]
+    pub fn longest_gap_ms(&self) -> u64 {
+        let (longest, _) = self.counts.iter().fold((0_u64, 0_u64), |(longest, run), count| {
+            let run = if *count == 0 { run + 1 } else { 0 };
+            (longest.max(run), run)
+        });
+        longest * self.bucket_ms
+    }
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    total: u64,
+    by_route: HashMap<String, u64>,
+    by_name: HashMap<String, u64>,
+    by_status: BTreeMap<u16, u64>,
+    connections: u64,
+    /// Of the first request: by the monotonic clock, and by the wall's.
+    start: Option<(Instant, u64)>,
+    last_ms: u64,
+    buckets: Vec<u64>,
+    /// `METHOD /path`, put together without a new allocation for each request.
+    key: String,
+}
+
+#[derive(Debug, Default)]
+pub struct Counts(Mutex<Table>);
+
+impl Counts {
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn connection(&self) {
+        self.lock().connections += 1;
+    }
+
+    pub(super) fn request(&self, method: &str, path: &str, name: Option<&str>) {
+        let now = Instant::now();
+        let mut table = self.lock();
+        let table = &mut *table;
+        table.total += 1;
+        table.key.clear();
+        table.key.push_str(method);
+        table.key.push(' ');
+        table.key.push_str(path);
+        count(&mut table.by_route, &table.key);
+        if let Some(name) = name {
+            count(&mut table.by_name, name);
+        }
+        let (start, _) = *table.start.get_or_insert_with(|| (now, unix_ms()));
+        let elapsed = now.saturating_duration_since(start).as_millis();
+        table.last_ms = u64::try_from(elapsed).unwrap_or(u64::MAX);
+        let bucket = usize::try_from(table.last_ms / BUCKET_MS).unwrap_or(usize::MAX);
+        if bucket < BUCKETS_MAX {
+            if table.buckets.len() <= bucket {
+                table.buckets.resize(bucket + 1, 0);
+            }
+            table.buckets[bucket] += 1;
+        }
+    }
+
+    pub(super) fn response(&self, status: u16) {
+        *self.lock().by_status.entry(status).or_default() += 1;
+    }
+
+    pub fn reset(&self) {
+        *self.lock() = Table::default();
+    }
+
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let table = self.lock();
+        let sorted =
+            |map: &HashMap<String, u64>| map.iter().map(|(k, v)| (k.clone(), *v)).collect();
+        let first = table.start.map(|(_, unix_ms)| unix_ms);
+        Snapshot {
+            total: table.total,
+            by_route: sorted(&table.by_route),
+            by_name: sorted(&table.by_name),
+            by_status: table.by_status.clone(),
+            connections: table.connections,
+            first_unix_ms: first,
+            last_unix_ms: first.map(|first| first + table.last_ms),
+        }
+    }
+
+    #[must_use]
+    pub fn arrivals(&self) -> Arrivals {
+        let table = self.lock();
+        Arrivals {
+            bucket_ms: BUCKET_MS,
+            start_unix_ms: table.start.map(|(_, unix_ms)| unix_ms),
+            counts: table.buckets.clone(),
+        }
+    }
+}
+
+fn count(map: &mut HashMap<String, u64>, key: &str) {
+    if let Some(count) = map.get_mut(key) {
+        *count += 1;
+        return;
+    }
+    let key = if map.len() < KEYS_MAX { key } else { OTHER };
+    *map.entry(key.to_owned()).or_default() += 1;
+}
+
+fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_counted_by_route_and_name() {
+        let counts = Counts::default();
+        counts.request("GET", "/", Some("home"));
+        counts.request("GET", "/", None);
+        counts.request("POST", "/cart", Some("buy"));
+        counts.response(200);
+        let seen = counts.snapshot();
+        assert_eq!(seen.total, 3);
+        assert_eq!(seen.by_route["GET /"], 2);
+        assert_eq!(seen.by_name, BTreeMap::from([("home".to_owned(), 1), ("buy".to_owned(), 1)]));
+        assert_eq!(seen.by_status[&200], 1);
+        assert_eq!(counts.arrivals().counts.iter().sum::<u64>(), 3);
+        counts.reset();
+        assert_eq!(counts.snapshot(), Snapshot::default());
+    }
+
+    #[test]
+    fn gaps_are_runs_of_empty_buckets() {
+        let arrivals = |counts: &[u64]| Arrivals {
+            bucket_ms: BUCKET_MS,
+            start_unix_ms: Some(0),
+            counts: counts.to_vec(),
+        };
+        assert_eq!(arrivals(&[1, 1, 1]).longest_gap_ms(), 0);
+        assert_eq!(arrivals(&[1, 0, 0, 1, 0, 1]).longest_gap_ms(), 200);
+    }
+
+    #[test]
+    fn tables_are_bounded() {
+        let mut map = HashMap::new();
+        for n in 0..KEYS_MAX + 10 {
+            count(&mut map, &n.to_string());
+        }
+        assert_eq!(map.len(), KEYS_MAX + 1);
+        assert_eq!(map[OTHER], 10);
+    }
+}
