@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use libp2p::identity::Keypair;
 use onrush_api::backend::Backend;
@@ -15,12 +16,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::config::NodeConfig;
+use crate::duties::{self, Duties};
 use crate::membership::data_dir::{self, DataDir};
 use crate::membership::handle::{Cluster as _, ClusterHandle};
 use crate::membership::{self, Membership};
 use crate::net::{self, Libp2pMesh, NetConfig, NetError, NodeRecord, Services};
-use crate::repository::{self, Repository};
 
+/// The number of running shards is looked at this often.
+const LOAD_PERIOD: Duration = Duration::from_millis(500);
 /// 2025-01-01 and 2100-01-01: a clock outside is wrong.
 const CLOCK_MIN_MS: u64 = 1_735_689_600_000;
 const CLOCK_MAX_MS: u64 = 4_102_444_800_000;
@@ -35,8 +38,8 @@ pub enum Error {
     Membership(#[from] membership::Error),
     #[error("cannot serve the API on {address}: {why}")]
     Api { address: SocketAddr, why: String },
-    #[error("the file repository cannot start: {0}")]
-    Repository(#[from] repository::Error),
+    #[error("the node's duties cannot start: {0}")]
+    Duties(#[from] duties::Error),
     #[error("the API token cannot be used: {0}")]
     Token(String),
     #[error("the system does not deliver signals: {0}")]
@@ -76,34 +79,27 @@ pub async fn run(config: NodeConfig, control: Handle) -> Result<Ended, Error> {
     if config.secret.development {
         tracing::warn!("no cluster secret: the well-known development secret is used, on loopback");
     }
-    let repository = Repository::open(dir.root().join("blobs"))?;
-    let services = {
-        let mut services = Services::default();
-        services.calls.insert(net::Service::Blob, repository.call_handler());
-        services
-    };
+    let mut duties = Duties::open(dir.root(), &config.name, clock)?;
+    let mut services = Services::default();
+    duties.register(&mut services);
     let starting = start_control(config.clone(), dir, key, clock, services);
     let control_parts =
         control.spawn(starting).await.map_err(|error| Error::Start(error.to_string()))??;
     let Control { mesh, membership } = control_parts;
     let cluster: ClusterHandle = Arc::clone(&membership) as _;
-    repository.attach(Arc::clone(&cluster));
 
     banner(&config, &peer, mesh.listening());
     let stop = CancellationToken::new();
-    let backend: Arc<dyn Backend> =
-        Arc::new(membership::backend::ClusterBackend::new(Arc::clone(&cluster)));
+    let backend: Arc<dyn Backend> = duties.start(cluster);
     let api = serve_api(&config, listener, backend, stop.clone())?;
     let greeting = tokio::spawn(greet(Arc::clone(&membership), stop.clone()));
 
-    let ended = tokio::select! {
-        () = signals.next() => Ended::Stopped,
-        reason = membership.fatal() => Ended::Fatal(reason),
-    };
+    let ended = serve_until(&mut signals, &membership, &mesh, &duties).await;
     tracing::info!("stopping");
     let leave = async {
         stop.cancel();
         let _ = tokio::join!(api, greeting);
+        duties.shutdown().await;
         let parts = async move {
             membership.shutdown().await;
             mesh.shutdown().await;
@@ -116,6 +112,28 @@ pub async fn run(config: NodeConfig, control: Handle) -> Result<Ended, Error> {
     }
     tracing::info!("stopped");
     Ok(ended)
+}
+
+/// Says how busy this node is, until it is told to stop or must.
+async fn serve_until(
+    signals: &mut Signals,
+    membership: &Membership,
+    mesh: &Libp2pMesh,
+    duties: &Duties,
+) -> Ended {
+    let fatal = membership.fatal();
+    tokio::pin!(fatal);
+    let mut tick = tokio::time::interval(LOAD_PERIOD);
+    loop {
+        tokio::select! {
+            () = signals.next() => return Ended::Stopped,
+            reason = &mut fatal => return Ended::Fatal(reason),
+            _ = tick.tick() => {
+                let running = duties.running_shards();
+                mesh.announce(|record| record.running_shards = running);
+            }
+        }
+    }
 }
 
 async fn start_control(

@@ -7,7 +7,6 @@
 //! service ─ answers joiners and other members;  rpc ─ Raft's messages over the mesh
 //! ```
 
-pub mod backend;
 pub mod data_dir;
 mod driver;
 pub mod handle;
