@@ -15,6 +15,7 @@ use rquickjs::{Array, Class, Ctx, Exception, Object, Result, Value as JsValue};
 use super::session::JsSession;
 use super::values::{HostPrototypes, to_js};
 use super::{Console, LoadOptions, Sources, sources};
+use crate::check::{CheckSpec, CompiledChecks};
 use crate::el::Template;
 use crate::expr::{EvalCtx, NoHooks};
 use crate::shard::OutputStream;
@@ -159,6 +160,8 @@ fn expressions<'js>(ctx: &Ctx<'js>, native: &Object<'js>, shared: &Rc<Shared>) -
         "elProblem",
         Function::new(ctx.clone(), |text: String| Template::parse(&text).err())?,
     )?;
+    // What is wrong with a check's patterns, or nothing.
+    native.set("checkProblem", Function::new(ctx.clone(), |spec: String| check_problem(&spec))?)?;
     let evaluate = {
         let shared = Rc::clone(shared);
         move |ctx: Ctx<'js>, text: String, session: Class<'js, JsSession>| {
@@ -166,6 +169,13 @@ fn expressions<'js>(ctx: &Ctx<'js>, native: &Object<'js>, shared: &Rc<Shared>) -
         }
     };
     native.set("elValue", Function::new(ctx.clone(), evaluate)?)
+}
+
+fn check_problem(spec: &str) -> Option<String> {
+    match serde_json::from_str::<CheckSpec>(spec) {
+        Ok(spec) => CompiledChecks::compile(&[spec], &[]).err(),
+        Err(error) => Some(format!("the check does not parse: {error}")),
+    }
 }
 
 /// Bodies used as functions: `bodyString().is(ElFileBody("x.json"))`.

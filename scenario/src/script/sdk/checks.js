@@ -1,7 +1,7 @@
 // Checks: extract, transform, validate, save. What one kind of check does not have, it refuses.
 
 import {
-  Builder, Immutable, condition, count, el, fail, flag, isFunction, literal, name, register, show,
+  Builder, Immutable, condition, count, el, fail, flag, isFunction, literal, name, native, register, show,
   text, unsupported,
 } from "onrush:base";
 
@@ -173,10 +173,14 @@ export const form = unsupported("form");
 export const jsonpJsonPath = unsupported("jsonpJsonPath");
 export const jsonpJmesPath = unsupported("jsonpJmesPath");
 
-/** The specs of what `check(...)` takes. */
+/** The specs of what `check(...)` takes; patterns are compiled here, so that errors point here. */
 export const checkSpecs = (checks, where) =>
-  checks.map((check) =>
-    check instanceof CheckBuilder ? check.spec : fail(`${where} takes checks, found ${show(check)}`));
+  checks.map((check) => {
+    if (!(check instanceof CheckBuilder)) fail(`${where} takes checks, found ${show(check)}`);
+    const problem = native.checkProblem(JSON.stringify(check.spec));
+    if (problem != null) fail(problem);
+    return check.spec;
+  });
 
 class Condition extends Builder {
   static label = "checkIf(...) without .then(...)";

@@ -246,3 +246,17 @@ fn a_missing_module_names_the_chain() {
     assert_eq!((problem.file.as_deref(), problem.line), (Some("d.json"), Some(2)));
     assert_eq!(problem.kind, ProblemKind::FileInvalid);
 }
+
+#[test]
+fn patterns_that_do_not_compile_are_refused_where_they_are_written() {
+    for check in [
+        "core.regex('a(')",
+        "core.regex('(?<=a)b')",
+        "core.css('div[')",
+        "core.jsonPath('#{unclosed')",
+    ] {
+        let request = format!("http('a').get('/').check({check})");
+        let problem = problem(&around(&format!("const chain = exec(\n{request});")));
+        assert_eq!(problem.line, Some(6), "{check}: {problem:?}");
+    }
+}
