@@ -25,7 +25,7 @@ pub enum Value {
     Double(f64),
     Str(Arc<str>),
     Bytes(Arc<[u8]>),
-    List(Arc<Vec<Value>>),
+    List(Arc<Vec<Self>>),
     Map(Arc<ValueMap>),
 }
 

@@ -12,13 +12,15 @@ const SHARED_CELLS_MAX: usize = 1_000_000;
 /// Marks a cell that its line did not have.
 const MISSING: u64 = 1 << 63;
 
+type Fields = Box<[(Arc<str>, Value)]>;
+
 pub(super) enum Rows {
     Table {
         columns: Box<[Arc<str>]>,
         cells: Cells,
     },
     /// Of JSON: each record has its own fields; names are shared.
-    Records(Vec<Box<[(Arc<str>, Value)]>>),
+    Records(Vec<Fields>),
 }
 
 pub(super) enum Cells {
@@ -69,7 +71,7 @@ impl Rows {
 pub(super) struct Names(HashMap<Arc<str>, ()>);
 
 impl Names {
-    pub(super) fn share(&mut self, record: ValueMap) -> Box<[(Arc<str>, Value)]> {
+    pub(super) fn share(&mut self, record: ValueMap) -> Fields {
         record.into_iter().map(|(name, value)| (self.one(name), value)).collect()
     }
 

@@ -82,6 +82,7 @@ pub enum OpenStep {
 /// <https://docs.gatling.io/concepts/injection/#closed-model>
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "profile", rename_all = "snake_case")]
+#[expect(clippy::enum_variant_names, reason = "the names of Gatling's functions")]
 pub enum ClosedStep {
     ConstantConcurrentUsers {
         users: u64,

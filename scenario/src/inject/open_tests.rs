@@ -126,7 +126,7 @@ fn any_step() -> impl Strategy<Value = OpenStep> {
                 randomized
             }
         ),
-        (0_u64..500, duration.clone())
+        (0_u64..500, duration)
             .prop_map(|(users, duration_us)| OpenStep::StressPeakUsers { users, duration_us }),
         (0.0..9.0, 1_u32..4, 0_u64..3_000_000, 0_u64..2_000_000, 0.0..9.0).prop_map(
             |(increment, times, level_us, ramp_us, start)| OpenStep::IncrementUsersPerSec {
