@@ -4,13 +4,21 @@
 //! stdout carries data, stderr everything else.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the command line prints")]
 
+pub mod cluster;
 pub mod exit;
+pub mod file;
+pub mod job;
 pub mod node;
+pub mod output;
 pub mod progress;
+pub mod project;
+pub mod raft;
+pub mod remote;
 pub mod results;
 pub mod run;
 pub mod secret;
 pub mod shard;
+pub mod upload;
 
 use std::fmt::Display;
 use std::io::Write;
@@ -78,6 +86,16 @@ enum Command {
     Run(Box<run::Args>),
     /// Start a node of the cluster
     Node(Box<node::Args>),
+    /// The nodes of the cluster
+    Cluster(cluster::Args),
+    /// The consensus group
+    Raft(raft::Args),
+    /// Jobs: submit, follow, look at, end
+    Job(Box<job::Args>),
+    /// The file repository
+    File(file::Args),
+    /// Projects
+    Project(project::Args),
     /// Make a cluster secret
     Secret(secret::Args),
     /// One shard of a job; started by a node, speaks frames on stdin and stdout
@@ -89,6 +107,11 @@ fn dispatch(global: &Global, command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Run(args) => run::run(global, *args),
         Command::Node(args) => node::run(global, *args),
+        Command::Cluster(args) => cluster::run(global, args),
+        Command::Raft(args) => raft::run(global, args),
+        Command::Job(args) => job::run(global, *args),
+        Command::File(args) => file::run(global, args),
+        Command::Project(args) => project::run(global, args),
         Command::Secret(args) => secret::run(global, args),
         Command::Shard(args) => shard::run(global, args),
     }

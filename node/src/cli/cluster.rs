@@ -1,0 +1,111 @@
+//! `onrush cluster`: the nodes, as the node that answers sees them.
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use onrush_api::backend::MemberView;
+
+use super::exit::Exit;
+use super::remote::with_client;
+use super::{Global, output, say, tell};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// All nodes: role, health, addresses, version
+    Members,
+    /// The cluster in a few lines
+    Status,
+}
+
+pub fn run(global: &Global, args: Args) -> anyhow::Result<ExitCode> {
+    with_client(global, async |client| {
+        match args.action {
+            Action::Members => {
+                let members = client.members().await?;
+                if global.is_json() {
+                    output::json(&members)?;
+                } else {
+                    show_members(&members.items)?;
+                    if !global.quiet {
+                        let node = client.version().await?.node;
+                        tell(format!("as {node} ({}) sees it", client.address()));
+                    }
+                }
+            }
+            Action::Status => {
+                let view = client.cluster().await?;
+                if global.is_json() {
+                    output::json(&view)?;
+                    return Ok(Exit::Ok);
+                }
+                let leader = view.leader.as_deref().unwrap_or("none known");
+                say(format!("Cluster  {} ({})", view.name, view.id))?;
+                say(format!("Health   {} - {}", view.health.to_uppercase(), view.health_detail))?;
+                say(format!("Leader   {leader}, term {}", view.term))?;
+                let counts = view.members;
+                say(format!(
+                    "Nodes    {} alive, {} suspect, {} dead",
+                    counts.alive, counts.suspect, counts.dead
+                ))?;
+                let jobs = view.jobs;
+                say(format!(
+                    "Jobs     {} queued, {} active, {} ended",
+                    jobs.queued, jobs.active, jobs.ended
+                ))?;
+                if !global.quiet {
+                    tell(format!("as {} ({}) sees it", view.node, client.address()));
+                }
+            }
+        }
+        Ok(Exit::Ok)
+    })
+}
+
+fn show_members(members: &[MemberView]) -> anyhow::Result<()> {
+    let header = [
+        "NODE",
+        "ID",
+        "ADDRESS",
+        "API",
+        "ROLE",
+        "HEALTH",
+        "CORES",
+        "SHARDS",
+        "VERSION",
+        "LABELS",
+        "LAST SEEN",
+    ];
+    output::table(&header, members.iter().map(member_row))?;
+    let count = |health: &str| members.iter().filter(|member| member.health == health).count();
+    let parts: Vec<String> = ["alive", "suspect", "dead"]
+        .iter()
+        .filter(|health| count(health) > 0)
+        .map(|health| format!("{} {health}", count(health)))
+        .collect();
+    let noun = if members.len() == 1 { "node" } else { "nodes" };
+    say(format!("{} {noun}: {}", members.len(), parts.join(", ")))
+}
+
+fn member_row(member: &MemberView) -> Vec<String> {
+    let labels: Vec<String> =
+        member.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    vec![
+        member.name.clone(),
+        output::short(&member.peer),
+        member.addresses.first().cloned().unwrap_or_default(),
+        member.api.clone().unwrap_or_default(),
+        member.role.clone(),
+        member.health.clone(),
+        member.cores.to_string(),
+        member.running_shards.to_string(),
+        member.version.clone(),
+        labels.join(","),
+        format!("{} ago", output::duration(member.last_seen_ms)),
+    ]
+}

@@ -1,0 +1,302 @@
+//! What a simulation needs, found on this machine, and sent where the repository lacks it: the
+//! simulation, the modules and JSON files it imports by relative paths, and the `resources` folder.
+//! Nothing else is uploaded, and what is uploaded is said.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Component, Path, PathBuf};
+use std::sync::LazyLock;
+
+use anyhow::Context as _;
+use onrush_api::client::Client;
+use onrush_api::routes::files::File;
+
+use super::exit::{Exit, fail};
+use super::output::bytes;
+use super::{Global, tell};
+
+/// Modules of one simulation.
+const MODULES_MAX: usize = 1_000;
+/// Files of one folder.
+const FILES_MAX: usize = 4_000;
+const DEPTH_MAX: usize = 16;
+/// A module larger than this is not read for its imports.
+const MODULE_BYTES_MAX: u64 = 16 << 20;
+/// How far above the simulation its project's folder is looked for.
+const PARENTS_MAX: usize = 4;
+const RESOURCES: &str = "resources";
+const ROOT_MARKS: [&str; 3] = [RESOURCES, "package.json", "onrush.toml"];
+/// What an import may leave out.
+const ENDINGS: [&str; 5] = ["", ".js", ".ts", ".mjs", ".json"];
+
+/// One file to be sent.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Upload {
+    pub local: PathBuf,
+    /// In the project's repository.
+    pub path: String,
+}
+
+/// A simulation with all it needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bundle {
+    /// Path of the simulation in the repository.
+    pub simulation: String,
+    /// By path in the repository.
+    pub uploads: Vec<Upload>,
+}
+
+/// Collects a simulation's files. Paths in the repository are relative to the nearest folder above
+/// it with `resources`, `package.json` or `onrush.toml`, or else to its own folder.
+pub fn collect(simulation: &Path, extra: &[PathBuf]) -> anyhow::Result<Bundle> {
+    let entry = simulation.canonicalize().map_err(|error| {
+        fail(Exit::NoInput, format!("cannot read {}: {error}", simulation.display()))
+    })?;
+    if !entry.is_file() {
+        return Err(fail(Exit::NoInput, format!("{} is not a file", simulation.display())));
+    }
+    let root = root_of(&entry);
+    let mut found: BTreeMap<String, PathBuf> = BTreeMap::new();
+    modules(&root, &entry, &mut found)?;
+    let mut uploads = Vec::new();
+    let resources = root.join(RESOURCES);
+    if resources.is_dir() {
+        folder(&resources, RESOURCES, &mut uploads)?;
+    }
+    for path in extra {
+        let full = path.canonicalize().map_err(|error| {
+            fail(Exit::NoInput, format!("cannot read {}: {error}", path.display()))
+        })?;
+        let name = inside(&root, &full).or_else(|| Some(path.file_name()?.to_str()?.to_owned()));
+        let name = name.with_context(|| format!("{} has no name", path.display()))?;
+        if full.is_dir() {
+            folder(&full, &name, &mut uploads)?;
+        } else {
+            uploads.push(Upload { local: full, path: name });
+        }
+    }
+    found.extend(uploads.into_iter().map(|upload| (upload.path, upload.local)));
+    let simulation = inside(&root, &entry)
+        .with_context(|| format!("the path of {} is not valid UTF-8", simulation.display()))?;
+    let uploads = found.into_iter().map(|(path, local)| Upload { local, path }).collect();
+    Ok(Bundle { simulation, uploads })
+}
+
+fn root_of(entry: &Path) -> PathBuf {
+    let own = entry.parent().unwrap_or(Path::new("/")).to_owned();
+    let marked = |folder: &&Path| ROOT_MARKS.iter().any(|mark| folder.join(mark).exists());
+    own.ancestors().take(PARENTS_MAX).find(marked).map_or_else(|| own.clone(), Path::to_owned)
+}
+
+/// `path` below `root`, with slashes.
+fn inside(root: &Path, path: &Path) -> Option<String> {
+    let parts: Option<Vec<&str>> = path
+        .strip_prefix(root)
+        .ok()?
+        .components()
+        .map(|part| match part {
+            Component::Normal(name) => name.to_str(),
+            _ => None,
+        })
+        .collect();
+    parts.map(|parts| parts.join("/")).filter(|path| !path.is_empty())
+}
+
+/// The entry and what it imports, and so on.
+fn modules(root: &Path, entry: &Path, found: &mut BTreeMap<String, PathBuf>) -> anyhow::Result<()> {
+    let mut waiting = vec![(entry.to_owned(), entry.to_owned())];
+    let mut seen = BTreeSet::new();
+    while let Some((module, importer)) = waiting.pop() {
+        if !seen.insert(module.clone()) {
+            continue;
+        }
+        if seen.len() > MODULES_MAX {
+            return Err(fail(Exit::BadScript, format!("more than {MODULES_MAX} modules")));
+        }
+        let path = inside(root, &module).ok_or_else(|| {
+            let message = format!(
+                "{} imports {}, which is outside of {}; move it there",
+                importer.display(),
+                module.display(),
+                root.display()
+            );
+            fail(Exit::BadScript, message)
+        })?;
+        found.insert(path, module.clone());
+        let small = module.metadata().is_ok_and(|meta| meta.len() <= MODULE_BYTES_MAX);
+        if module.extension().is_some_and(|ending| ending == "json") || !small {
+            continue;
+        }
+        let text = std::fs::read(&module)
+            .map_err(|error| fail(Exit::NoInput, format!("{}: {error}", module.display())))?;
+        let folder = module.parent().unwrap_or(root).to_owned();
+        for import in imports(&String::from_utf8_lossy(&text)) {
+            // What is not there is left to the script engine: it names line and column.
+            if let Some(target) = resolve(&folder, &import) {
+                waiting.push((target, module.clone()));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn resolve(folder: &Path, import: &str) -> Option<PathBuf> {
+    let full = |ending: &&str| folder.join(format!("{import}{ending}"));
+    let direct = ENDINGS.iter().map(|ending| full(&ending)).find(|path| path.is_file());
+    // TypeScript sources are imported by the name of their output.
+    let typed = || {
+        let stem = import.strip_suffix(".js")?;
+        Some(folder.join(format!("{stem}.ts"))).filter(|path| path.is_file())
+    };
+    direct.or_else(typed)?.canonicalize().ok()
+}
+
+/// Relative module names in `import … from "./x"`, `export … from`, `import "./x"`, `import("./x")`.
+/// Comments may add a name too many; a file that is not there is not an error here.
+fn imports(text: &str) -> Vec<String> {
+    static IMPORT: LazyLock<Option<regex::Regex>> = LazyLock::new(|| {
+        regex::Regex::new(r#"(?:\bfrom|\bimport|\bimport\s*\()\s*["'](\.{1,2}/[^"'\n]+)["']"#).ok()
+    });
+    let Some(pattern) = IMPORT.as_ref() else { return Vec::new() };
+    pattern.captures_iter(text).map(|found| found[1].to_owned()).collect()
+}
+
+/// All files below a folder, hidden ones and installed packages left out.
+pub fn folder(local: &Path, prefix: &str, uploads: &mut Vec<Upload>) -> anyhow::Result<()> {
+    let mut waiting = vec![(local.to_owned(), prefix.to_owned(), 0)];
+    while let Some((folder, prefix, depth)) = waiting.pop() {
+        let entries = std::fs::read_dir(&folder)
+            .map_err(|error| fail(Exit::NoInput, format!("{}: {error}", folder.display())))?;
+        for entry in entries {
+            let entry = entry.with_context(|| format!("cannot list {}", folder.display()))?;
+            let name = entry.file_name();
+            let Some(name) = name.to_str() else {
+                return Err(fail(Exit::NoInput, format!("{:?}: not UTF-8", entry.path())));
+            };
+            if name.starts_with('.') || name == "node_modules" {
+                continue;
+            }
+            let path = format!("{prefix}/{name}");
+            let kind = entry.path().metadata().with_context(|| path.clone())?;
+            if kind.is_dir() {
+                if depth >= DEPTH_MAX {
+                    return Err(fail(Exit::NoInput, format!("{path}: folders are too deep")));
+                }
+                waiting.push((entry.path(), path, depth + 1));
+            } else if kind.is_file() {
+                uploads.push(Upload { local: entry.path(), path });
+            }
+            if uploads.len() > FILES_MAX {
+                let message = format!("{} has more than {FILES_MAX} files", local.display());
+                return Err(fail(Exit::NoInput, message));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Sends what the repository lacks, and says so.
+pub async fn send(
+    global: &Global,
+    client: &Client,
+    project: &str,
+    uploads: &[Upload],
+) -> anyhow::Result<Vec<File>> {
+    let mut sent = Vec::new();
+    for upload in uploads {
+        let digest = digest_of(upload.local.clone()).await?;
+        if client.file_digest(project, &upload.path).await?.as_deref() == Some(&*digest) {
+            if !global.quiet {
+                tell(format!("  unchanged {}", upload.path));
+            }
+            continue;
+        }
+        let file = client.put_file(project, &upload.path, &upload.local, Some(&digest)).await?;
+        if !global.quiet {
+            tell(format!("  uploaded  {} ({}, v{})", file.path, bytes(file.size), file.version));
+        }
+        sent.push(file);
+    }
+    Ok(sent)
+}
+
+/// BLAKE3 in hex.
+async fn digest_of(local: PathBuf) -> anyhow::Result<String> {
+    let shown = local.display().to_string();
+    let hashed = tokio::task::spawn_blocking(move || {
+        let mut hasher = blake3::Hasher::new();
+        std::io::copy(&mut std::fs::File::open(local)?, &mut hasher)?;
+        Ok::<_, std::io::Error>(hasher.finalize().to_hex().to_string())
+    });
+    hashed.await?.map_err(|error| fail(Exit::NoInput, format!("cannot read {shown}: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(root: &Path, path: &str, text: &str) -> PathBuf {
+        let full = root.join(path);
+        std::fs::create_dir_all(full.parent().unwrap()).unwrap();
+        std::fs::write(&full, text).unwrap();
+        full
+    }
+
+    fn paths(bundle: &Bundle) -> Vec<&str> {
+        bundle.uploads.iter().map(|upload| upload.path.as_str()).collect()
+    }
+
+    #[test]
+    fn imports_are_found_and_others_left() {
+        let text = "import { a } from \"./a.js\";\nimport './b';\nexport * from '../c.ts'\n\
+                    import x from \"@gatling.io/core\"; const y = import(\"./d.json\");";
+        assert_eq!(imports(text), ["./a.js", "./b", "../c.ts", "./d.json"]);
+    }
+
+    #[test]
+    fn a_simulation_brings_its_modules_and_resources() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        let entry = write(root, "src/shop.js", "import './lib/flow.js'; import d from './d.json'");
+        write(root, "src/lib/flow.js", "import '../shop.js'; import './typed.js'");
+        write(root, "src/lib/typed.ts", "");
+        write(root, "src/d.json", "{}");
+        write(root, "src/unrelated.js", "");
+        write(root, "resources/users.csv", "a");
+        write(root, "resources/.hidden", "a");
+        write(root, "resources/deep/x.json", "1");
+        let extra = write(root, "more/extra.csv", "1");
+        let bundle = collect(&entry, &[extra]).unwrap();
+        assert_eq!(bundle.simulation, "src/shop.js");
+        assert_eq!(
+            paths(&bundle),
+            [
+                "more/extra.csv",
+                "resources/deep/x.json",
+                "resources/users.csv",
+                "src/d.json",
+                "src/lib/flow.js",
+                "src/lib/typed.ts",
+                "src/shop.js"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_lone_simulation_is_uploaded_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let entry = write(dir.path(), "a/b/c/d/e/lone.js", "import './missing.js'");
+        let bundle = collect(&entry, &[]).unwrap();
+        assert_eq!(paths(&bundle), ["lone.js"]);
+        assert!(collect(&dir.path().join("none.js"), &[]).is_err());
+    }
+
+    #[test]
+    fn imports_outside_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path(), "outside.js", "");
+        write(dir.path(), "p/package.json", "{}");
+        let entry = write(dir.path(), "p/sim.js", "import '../outside.js'");
+        let error = collect(&entry, &[]).unwrap_err().to_string();
+        assert!(error.contains("is outside of"), "{error}");
+    }
+}
