@@ -21,7 +21,7 @@ pub enum ClusterRequest {
     /// The caller keeps `cluster.json` with this id, durably.
     Bound { cluster: ClusterId, raft_id: RaftId },
     /// Commit this; only the master does.
-    Propose { cluster: ClusterId, proposal: Proposal },
+    Propose { cluster: ClusterId, proposal: Box<Proposal> },
     /// The index to wait for before a read; only the master knows.
     ReadIndex { cluster: ClusterId },
     /// The asked node's view of Raft.
