@@ -161,6 +161,12 @@ pub trait Backend: Send + Sync + 'static {
         job: &JobId,
     ) -> Result<Arc<onrush_scenario::stats::summary::Summary>, BackendError>;
 
+    /// The state of a job so far, for those who watch: of the ticks that this node has applied.
+    async fn live(
+        &self,
+        job: &JobId,
+    ) -> Result<onrush_scenario::stats::live::LiveView, BackendError>;
+
     fn members(&self) -> Vec<MemberView>;
 
     /// This node's own view.

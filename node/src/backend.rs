@@ -17,6 +17,7 @@ use onrush_raft::ledger::command::Command;
 use onrush_raft::ledger::job::Job;
 use onrush_raft::status::RaftStatus;
 use onrush_raft::types::{ContentId, JobId, PeerName};
+use onrush_scenario::stats::live::LiveView;
 use onrush_scenario::stats::summary::Summary;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
@@ -161,6 +162,18 @@ impl Backend for NodeBackend {
             return summary.map(Arc::new).map_err(unreadable);
         }
         self.summary_so_far(job).await.map(Arc::new)
+    }
+
+    async fn live(&self, id: &JobId) -> Result<LiveView, BackendError> {
+        let ledger = self.cluster.ledger();
+        let job = ledger.job(id).ok_or_else(|| BackendError::NotFound(format!("job {id}")))?;
+        let tally = self.tally(id);
+        let mut tally = tally.lock().await;
+        if let Err(error) = tally.catch_up(job, &self.repository).await {
+            *tally = Tally::default();
+            return Err(error.into());
+        }
+        Ok(tally.aggregate.live())
     }
 
     fn members(&self) -> Vec<MemberView> {

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use futures::stream::StreamExt;
+use onrush_scenario::stats::live::LiveView;
 use serde::de::DeserializeOwned;
 
 use super::Error;
@@ -183,8 +184,8 @@ fn decode<T: DeserializeOwned>(client: &Client, data: &str) -> Result<T, Error> 
 pub enum JobUpdate {
     Job(Box<Job>),
     Tick(Box<TickEvent>),
-    /// The state so far: a live view, as JSON of `onrush_scenario::stats::live::LiveView`.
-    Live(Box<serde_json::Value>),
+    /// The state so far.
+    Live(Box<LiveView>),
     Resync(Resync),
     End(End),
 }

@@ -176,17 +176,11 @@ async fn result(state: &ApiState, id: &str, form: Form) -> Result<Response, Prob
     let summary = state.backend.summary(&job.id).await?;
     let mut response = match form {
         Form::Json => axum::Json(&*summary).into_response(),
-        Form::Html => plain(&summary).into_response(),
+        Form::Html => crate::report::html(&summary).into_response(),
     };
     dress(&mut response, name);
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
-}
-
-/// Until there is a report: the figures as they are.
-fn plain(summary: &onrush_scenario::stats::summary::Summary) -> String {
-    let text = serde_json::to_string_pretty(summary).unwrap_or_default();
-    format!("<!doctype html><pre>{}</pre>", text.replace('&', "&amp;").replace('<', "&lt;"))
 }
 
 async fn stored(state: &ApiState, job: &Row, name: &str) -> Result<Option<Response>, Problem> {

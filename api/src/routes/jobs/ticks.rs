@@ -15,6 +15,8 @@ use axum::response::Response;
 use futures::Stream;
 use onrush_raft::ledger::job as domain;
 use onrush_raft::types::JobId;
+use onrush_scenario::stats::frame::{RequestDelta, Times};
+use onrush_scenario::stats::merge::{SecondDelta, Tick};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use utoipa::{IntoParams, ToSchema};
@@ -27,6 +29,9 @@ use crate::extract::{Path, Query};
 use crate::routes::dto::find_job;
 use crate::state::ApiState;
 use crate::stream::{self, Event};
+
+/// Requests of one second that a tick event lists.
+const ROWS_MAX: usize = 50;
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(ticks))
@@ -49,6 +54,41 @@ pub struct TickEvent {
     /// 1, 2, 3 … without gaps.
     pub tick: u64,
     pub committed_at: String,
+    /// What it adds: usually one second, more after a fail-over; late frames amend an earlier one.
+    pub seconds: Vec<Second>,
+}
+
+/// What a tick adds to one second of the run. Times are microseconds.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Second {
+    /// Zero-based, by the common start.
+    pub second: u32,
+    pub users_started: u64,
+    pub users_ended: u64,
+    /// Alive at the end of the second, on the shards of this tick.
+    pub users_active: u64,
+    pub ok: u64,
+    pub ko: u64,
+    pub errors: u64,
+    pub p50_us: u64,
+    pub p95_us: u64,
+    pub p99_us: u64,
+    pub max_us: u64,
+    pub bytes_sent: u64,
+    pub bytes_received: u64,
+    /// Busiest first, at most 50.
+    pub requests: Vec<RequestRow>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RequestRow {
+    /// Groups, then the request.
+    pub path: Vec<String>,
+    pub ok: u64,
+    pub ko: u64,
+    pub p50_us: u64,
+    pub p95_us: u64,
+    pub max_us: u64,
 }
 
 /// Ticks that this node no longer keeps one by one.
@@ -237,7 +277,13 @@ impl Watch {
         self.tick = self.tick.max(job.last_tick);
     }
 
-    async fn push_live(&mut self) {}
+    async fn push_live(&mut self) {
+        match self.state.backend.live(&self.id).await {
+            Ok(view) => self.ready.push_back(Event::json("live", None, &view)),
+            // The next tick tries again; the ticks themselves are not affected.
+            Err(error) => tracing::debug!(job = %self.id, %error, "no live view"),
+        }
+    }
 
     fn say_bye(&mut self) {
         let own = self.state.backend.identity().peer;
@@ -254,9 +300,65 @@ fn changed(a: &domain::Job, b: &domain::Job) -> bool {
 }
 
 fn row(job: &domain::Job, tick: &domain::Tick) -> TickEvent {
+    let seconds = match Tick::decode(&tick.payload) {
+        Ok(content) => content.seconds.iter().map(second).collect(),
+        Err(error) => {
+            tracing::warn!(job = %job.id, tick = tick.number, %error, "a tick cannot be read");
+            Vec::new()
+        }
+    };
     TickEvent {
         job: job.id.to_string(),
         tick: tick.number,
         committed_at: crate::routes::dto::rfc3339(tick.committed_at),
+        seconds,
     }
+}
+
+fn second(delta: &SecondDelta) -> Second {
+    let mut all = Times::default();
+    let mut row = Second { second: delta.second, ..Second::default() };
+    for request in &delta.requests {
+        all.merge(&request.ok);
+        all.merge(&request.ko);
+        row.ok += request.ok.count;
+        row.ko += request.ko.count;
+        row.bytes_sent += request.bytes_sent;
+        row.bytes_received += request.bytes_received;
+    }
+    row.errors = delta.errors.iter().map(|error| error.count).sum();
+    (row.p50_us, row.p95_us) = (percentile(&all, 50.0), percentile(&all, 95.0));
+    (row.p99_us, row.max_us) = (percentile(&all, 99.0), all.max_us);
+    for scenario in delta.shards.iter().flat_map(|shard| &shard.scenarios) {
+        row.users_started += scenario.started;
+        row.users_ended += scenario.ended;
+        row.users_active += scenario.active;
+    }
+    let mut busiest: Vec<&RequestDelta> = delta.requests.iter().collect();
+    busiest.sort_by_key(|request| std::cmp::Reverse(request.ok.count + request.ko.count));
+    row.requests = busiest.into_iter().take(ROWS_MAX).map(request_row).collect();
+    row
+}
+
+fn request_row(request: &RequestDelta) -> RequestRow {
+    let times = request.ok.merged(&request.ko);
+    RequestRow {
+        path: request.path.clone(),
+        ok: request.ok.count,
+        ko: request.ko.count,
+        p50_us: percentile(&times, 50.0),
+        p95_us: percentile(&times, 95.0),
+        max_us: times.max_us,
+    }
+}
+
+/// Whole microseconds.
+fn percentile(times: &Times, percent: f64) -> u64 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a percentile of response times is neither negative nor beyond u64"
+    )]
+    let us = times.percentile_us(percent).round() as u64;
+    us
 }

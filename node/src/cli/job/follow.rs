@@ -1,17 +1,14 @@
 //! Following a job to its end: progress on stderr, and its verdict as the exit code. An interrupt
 //! stops following, never the job.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use onrush_api::client::{Client, JobUpdate};
 use onrush_api::routes::jobs::dto::{Job, JobStatus, VerdictValue};
-use serde_json::Value;
 
 use crate::cli::exit::Exit;
+use crate::cli::progress::{Header, Mode, Progress};
 use crate::cli::{Global, output, tell};
-
-/// A line of progress so often.
-const LINE_EVERY: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Show {
@@ -32,6 +29,8 @@ pub(super) fn exit_of(job: &Job) -> Exit {
         _ => match problem_kind(job) {
             Some("script" | "script_limit" | "file_invalid") => Exit::BadScript,
             Some("file_missing") => Exit::NoInput,
+            // It failed in preparation, before any load: the script or its files.
+            _ if job.started_at.is_none() => Exit::BadScript,
             _ => Exit::Error,
         },
     }
@@ -82,63 +81,39 @@ async fn watch(
     show: Show,
 ) -> Result<Job, onrush_api::client::Error> {
     let loud = show == Show::Progress && !global.quiet;
+    let mut progress = Progress::new(if loud { Mode::Auto } else { Mode::None });
+    let mut header = header(&job);
     let mut updates = client.watch(&job.id, if loud { "job,live" } else { "job" });
-    let mut status = None;
-    let mut last_line: Option<Instant> = None;
     while let Some(update) = updates.next().await? {
         match update {
-            JobUpdate::Job(now) if loud && status != Some(now.status) => {
-                status = Some(now.status);
-                let nodes = match now.shards {
-                    0 => String::new(),
-                    1 => " on 1 node".to_owned(),
-                    n => format!(" on {n} nodes"),
-                };
-                tell(format!("{} is {}{nodes}", now.id, now.status.name()));
+            JobUpdate::Job(now) if loud => {
+                if header.state != now.status.name() {
+                    progress.say(&format!("{} is {}", now.id, now.status.name()));
+                }
+                header = self::header(&now);
             }
-            JobUpdate::Live(view)
-                if loud && last_line.is_none_or(|at| at.elapsed() >= LINE_EVERY) =>
-            {
-                last_line = Some(Instant::now());
-                tell(line(&view));
+            JobUpdate::Live(view) if loud && header.state != JobStatus::Queued.name() => {
+                progress.update(&header, &view);
             }
             _ => {}
         }
     }
+    progress.clear();
     client.job(&job.id).await
 }
 
-/// `t=85s users=1204 rps=18214 ko=0.31% p50=12ms p95=41ms p99=88ms max=1.24s`.
-fn line(view: &Value) -> String {
-    let number = |name: &str| view[name].as_u64().unwrap_or(0);
-    let time = |name: &str| output::micros(view["last"][name].as_u64().unwrap_or(0));
-    format!(
-        "t={}s users={} rps={} ko={:.2}% p50={} p95={} p99={} max={} total={}",
-        number("second") + 1,
-        number("users_active"),
-        number("rps"),
-        view["ko_percent"].as_f64().unwrap_or(0.0),
-        time("p50_us"),
-        time("p95_us"),
-        time("p99_us"),
-        time("max_us"),
-        number("count"),
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_live_view_is_one_line() {
-        let view = serde_json::json!({
-            "second": 84, "users_active": 1204, "rps": 18214, "ko_percent": 0.309, "count": 5,
-            "last": {"p50_us": 12_000, "p95_us": 41_500, "p99_us": 88_000, "max_us": 1_245_000}
-        });
-        assert_eq!(
-            line(&view),
-            "t=85s users=1204 rps=18214 ko=0.31% p50=12ms p95=41ms p99=88ms max=1.24s total=5"
-        );
+fn header(job: &Job) -> Header {
+    let nodes = match job.shards {
+        0 => "no node yet".to_owned(),
+        1 => "1 node".to_owned(),
+        n => format!("{n} nodes"),
+    };
+    let title = if job.title.is_empty() { &job.simulation } else { &job.title };
+    let planned_us = job.plan.as_ref().and_then(|plan| plan["injection_us"].as_u64());
+    Header {
+        title: title.clone(),
+        place: format!("{} · {nodes}", job.id),
+        planned_s: planned_us.map(|us| us / 1_000_000),
+        state: job.status.name().to_owned(),
     }
 }
