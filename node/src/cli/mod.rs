@@ -2,7 +2,6 @@
 //! noun in [`Command`] and in [`dispatch`]. Refuses to hold logic: subcommands call the library.
 //!
 //! stdout carries data, stderr everything else.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the command line prints")]
 
 pub mod cluster;
 pub mod exit;

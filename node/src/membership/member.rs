@@ -213,8 +213,10 @@ impl Membership {
             return service::outcome(bound.consensus.propose(proposal.clone()).await);
         }
         let peer = leadership.peer?;
-        let request =
-            ClusterRequest::Propose { cluster: bound.cluster.clone(), proposal: proposal.clone() };
+        let request = ClusterRequest::Propose {
+            cluster: bound.cluster.clone(),
+            proposal: Box::new(proposal.clone()),
+        };
         match self.ask(&peer, &request, PROPOSE_TIMEOUT).await {
             Ok(ClusterReply::Applied { index, result }) => Some(
                 result.map(|outcome| Applied { index, outcome }).map_err(ClusterError::Rejected),

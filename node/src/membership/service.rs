@@ -67,7 +67,7 @@ impl Membership {
                 }
             }
             ClusterRequest::Propose { proposal, .. } => {
-                match bound.consensus.propose(proposal).await {
+                match bound.consensus.propose(*proposal).await {
                     Ok((index, result)) => ClusterReply::Applied { index, result },
                     Err(error) => self.not_proposed(&bound, &error),
                 }

@@ -2,7 +2,7 @@
 //! calls and streams. Data never passes through the swarm's task.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -169,7 +169,7 @@ fn own_addresses(listening: SocketAddr) -> Vec<String> {
     let outward = std::net::UdpSocket::bind("0.0.0.0:0")
         .and_then(|socket| socket.connect("192.0.2.1:9").map(|()| socket))
         .and_then(|socket| socket.local_addr());
-    let ip = outward.map_or(std::net::Ipv4Addr::LOCALHOST.into(), |address| address.ip());
+    let ip = outward.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |address| address.ip());
     vec![SocketAddr::new(ip, listening.port()).to_string()]
 }
 
