@@ -15,6 +15,8 @@ pub mod limits;
 pub mod member;
 pub mod outcome;
 pub mod project;
+#[cfg(test)]
+mod tests;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
 use super::CACHE_BYTES;
@@ -155,21 +156,21 @@ fn decode<T: serde::de::DeserializeOwned>(
     decoded.map(Some).map_err(|error| Error::new(path, format!("record {what}: {error}")))
 }
 
-/// Entries `from..to`, at most `max` bytes of them after the first.
+/// Entries `from..to`, at most `max` bytes of them after the first, and whether that cut it.
 pub(super) fn read(
     read: &redb::ReadTransaction,
     from: u64,
     to: u64,
     max: usize,
-) -> Result<Vec<(u64, Vec<u8>)>, redb::Error> {
+) -> Result<(Vec<(u64, Bytes)>, bool), redb::Error> {
     let (mut entries, mut bytes) = (Vec::new(), 0);
     for item in read.open_table(ENTRIES)?.range(from..to)? {
         let (index, value) = item?;
         bytes += value.value().len();
         if bytes > max && !entries.is_empty() {
-            break;
+            return Ok((entries, true));
         }
-        entries.push((index.value(), value.value().to_vec()));
+        entries.push((index.value(), Bytes::copy_from_slice(value.value())));
     }
-    Ok(entries)
+    Ok((entries, false))
 }

@@ -164,34 +164,30 @@ impl LogStore {
         self.shared.memory().database = None;
     }
 
-    fn read(&self, range: (u64, u64), max: usize) -> io::Result<Vec<Entry>> {
-        let (from, to, mut found, tail) = {
-            let memory = self.shared.memory();
-            let first = memory.purged.map_or(0, |purged| purged.index + 1);
-            let end = memory.last.map_or(0, |last| last.index + 1);
-            let (from, to) = (range.0.max(first), range.1.min(end));
-            if from >= to {
-                return Ok(Vec::new());
+    fn read(&self, (from, to): (u64, u64), max: usize) -> io::Result<Vec<Entry>> {
+        let memory = self.shared.memory();
+        let first = memory.purged.map_or(0, |purged| purged.index + 1);
+        let end = memory.last.map_or(0, |last| last.index + 1);
+        let (from, to) = (from.max(first), to.min(end));
+        if from >= to {
+            return Ok(Vec::new());
+        }
+        let split = memory.tail.first().unwrap_or(end).clamp(from, to);
+        let tail: Vec<(u64, Bytes)> =
+            memory.tail.range(split, to).map(|(index, bytes)| (index, bytes.clone())).collect();
+        // Begun under the lock: no purge or truncation can slip in between.
+        let transaction = if from < split { Some(self.begin(&memory)?) } else { None };
+        drop(memory);
+        let (mut found, cut) = match transaction {
+            Some(read) => {
+                disk::read(&read, from, split, max).map_err(|error| self.error(&error))?
             }
-            let tail_first = memory.tail.first().unwrap_or(end).clamp(from, to);
-            let tail: Vec<(u64, Bytes)> =
-                memory.tail.range(tail_first, to).map(|(i, b)| (i, b.clone())).collect();
-            // Begun under the lock: no purge or truncation can slip in between.
-            let read = if from < tail_first { Some(self.begin(&memory)?) } else { None };
-            drop(memory);
-            let disk = match read {
-                Some(read) => disk::read(&read, from, tail_first, max)
-                    .map_err(|error| self.error(&error))?
-                    .into_iter()
-                    .map(|(index, bytes)| (index, Bytes::from(bytes)))
-                    .collect(),
-                None => Vec::new(),
-            };
-            let cut = disk.last().map_or(from, |(index, _)| index + 1) < tail_first;
-            (from, to, disk, if cut { Vec::new() } else { tail })
+            None => (Vec::new(), false),
         };
-        found.extend(tail);
-        self.decode(from, to, found, max)
+        if !cut {
+            found.extend(tail);
+        }
+        self.decode(found, max)
     }
 
     fn begin(&self, memory: &Memory) -> io::Result<ReadTransaction> {
@@ -199,15 +195,11 @@ impl LogStore {
         database.begin_read().map_err(|error| self.error(&error))
     }
 
-    fn decode(
-        &self,
-        from: u64,
-        to: u64,
-        found: Vec<(u64, Bytes)>,
-        max: usize,
-    ) -> io::Result<Vec<Entry>> {
+    /// Without holes; at most `max` bytes after the first.
+    fn decode(&self, found: Vec<(u64, Bytes)>, max: usize) -> io::Result<Vec<Entry>> {
         let (mut entries, mut size) = (Vec::with_capacity(found.len()), 0);
-        for (expected, (index, bytes)) in (from..to).zip(found) {
+        let first = found.first().map_or(0, |(index, _)| *index);
+        for (expected, (index, bytes)) in (first..).zip(found) {
             if index != expected {
                 return Err(self.error(&format!("entry {expected} is missing")));
             }
@@ -332,7 +324,9 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         let mut memory = self.shared.memory();
         let after = last.map(|last| last.index);
         memory.tail.truncate_after(after);
-        memory.last = last.max(memory.purged);
+        if last.map(|last| last.index) < memory.last.map(|last| last.index) {
+            memory.last = last.max(memory.purged);
+        }
         memory.enqueue(&self.shared.path, Action::Truncate { after })
     }
 

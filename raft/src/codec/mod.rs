@@ -137,3 +137,6 @@ fn check<const MAX: usize>(kind: u8, bytes: &[u8]) -> Result<&[u8], Error> {
 fn checksum(bytes: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(&bytes[2..8]), &bytes[HEADER_BYTES..])
 }
+
+#[cfg(test)]
+mod tests;

@@ -307,3 +307,6 @@ impl Round<'_> {
         target(self.input.nodes.iter().filter(able).count())
     }
 }
+
+#[cfg(test)]
+mod tests;

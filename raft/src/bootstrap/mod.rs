@@ -241,3 +241,6 @@ fn bound(view: &View, mine: &ClusterId) -> Action {
         ClusterState::Forming | ClusterState::None => Action::Wait(Waiting::Member),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,521 @@
+//! Slices together: transitions, bounds, and properties of random histories.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+
+use super::command::{Command, Proposal};
+use super::file::FileCommand;
+use super::job::{
+    AssignmentState, CursorMove, Division, JobCommand, JobSpec, JobStatus, NewAssignment,
+    SealedTicks, TickSection, Verdict, VerdictValue,
+};
+use super::limits;
+use super::member::{ClusterState, MemberCommand};
+use super::outcome::{Outcome, Rejection, TickOutcome};
+use super::project::ProjectCommand;
+use super::{Ledger, job::Job};
+use crate::types::ContentId;
+
+/// A ledger and its next index.
+struct Log {
+    ledger: Ledger,
+    index: u64,
+    at: u64,
+}
+
+impl Log {
+    fn open() -> Self {
+        Self { ledger: Ledger::open_single(), index: 10, at: 1_000 }
+    }
+
+    fn run(&mut self, command: Command) -> Result<Outcome, Rejection> {
+        self.index += 1;
+        let proposal = Proposal { at: self.at, by: "ann".to_owned(), command };
+        self.ledger.apply(self.index, &proposal)
+    }
+
+    fn job(&mut self, command: JobCommand) -> Result<Outcome, Rejection> {
+        self.run(Command::Job(command))
+    }
+
+    fn put(&mut self, path: &str, n: u8) -> Result<Outcome, Rejection> {
+        self.run(Command::File(put(path, n, &[1])))
+    }
+
+    fn submit(&mut self, id: &str, key: Option<&str>) -> Result<Outcome, Rejection> {
+        self.submit_spec(id, key, spec())
+    }
+
+    fn submit_spec(
+        &mut self,
+        id: &str,
+        key: Option<&str>,
+        spec: JobSpec,
+    ) -> Result<Outcome, Rejection> {
+        let idempotency_key = key.map(str::to_owned);
+        self.job(JobCommand::Submit {
+            id: id.into(),
+            project: "default".into(),
+            spec,
+            idempotency_key,
+        })
+    }
+
+    fn tick(&mut self, id: &str, moves: &[(u32, u64, u64, u64)]) -> TickOutcome {
+        let cursors = moves.iter().map(|&(shard, epoch, from, to)| step(shard, epoch, from, to));
+        let section =
+            TickSection { job: id.into(), cursors: cursors.collect(), payload: vec![1, 2, 3] };
+        let Ok(Outcome::Ticks(mut all)) = self.job(JobCommand::Ticks { sections: vec![section] })
+        else {
+            panic!("ticks are never rejected as a whole");
+        };
+        all.remove(0)
+    }
+
+    fn get(&self, id: &str) -> &Job {
+        self.ledger.job(&id.into()).unwrap()
+    }
+
+    /// A running job with shards 0 and 1 in epoch 1.
+    fn running(id: &str) -> Self {
+        let mut log = Self::open();
+        log.put("a.js", 1).unwrap();
+        log.submit(id, None).unwrap();
+        log.job(prepare(id)).unwrap();
+        log.job(start(id)).unwrap();
+        log
+    }
+}
+
+fn content(n: u8) -> ContentId {
+    format!("{n:064x}").into()
+}
+
+fn put(path: &str, n: u8, holders: &[u64]) -> FileCommand {
+    FileCommand::Put {
+        project: "default".into(),
+        path: path.to_owned(),
+        content: content(n),
+        size: 3,
+        holders: holders.to_vec(),
+    }
+}
+
+fn spec() -> JobSpec {
+    JobSpec {
+        simulation: "a.js".to_owned(),
+        files: BTreeMap::from([("a.js".to_owned(), content(1))]),
+        ..JobSpec::default()
+    }
+}
+
+fn step(shard: u32, epoch: u64, from: u64, to: u64) -> CursorMove {
+    CursorMove { shard, epoch, from, to }
+}
+
+fn assignment(shard: u32, segments: &[u32]) -> NewAssignment {
+    NewAssignment { shard, node: format!("peer-{shard}").into(), segments: segments.to_vec() }
+}
+
+fn prepare(id: &str) -> JobCommand {
+    let assignments = vec![assignment(0, &[0, 2]), assignment(1, &[1, 3])];
+    JobCommand::Prepare { id: id.into(), assignments }
+}
+
+fn start(id: &str) -> JobCommand {
+    JobCommand::Start { id: id.into(), start_at: 5_000, plan: "{}".to_owned() }
+}
+
+fn finish(id: &str, status: JobStatus) -> JobCommand {
+    let verdict = Verdict { value: VerdictValue::Passed, reason: String::new() };
+    let artifacts = BTreeMap::from([("index.html".to_owned(), content(9))]);
+    JobCommand::Finish { id: id.into(), status, verdict, artifacts, digest: None }
+}
+
+fn done(id: &str, shard: u32, final_seq: u64) -> JobCommand {
+    JobCommand::ShardDone { id: id.into(), shard, epoch: 1, final_seq }
+}
+
+fn lost(id: &str, shard: u32) -> JobCommand {
+    JobCommand::ShardLost { id: id.into(), shard, epoch: 1, reason: "gone".to_owned() }
+}
+
+fn conflict(result: Result<Outcome, Rejection>) -> String {
+    match result {
+        Err(Rejection::Conflict(text)) => text,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_job_goes_through_its_life() {
+    let mut log = Log::running("j");
+    assert_eq!(log.get("j").epoch, 1);
+    assert_eq!(log.tick("j", &[(0, 1, 0, 2), (1, 1, 0, 1)]), TickOutcome::Accepted { number: 1 });
+    log.job(JobCommand::Finalize { id: "j".into() }).unwrap();
+    assert_eq!(log.tick("j", &[(1, 1, 1, 4)]), TickOutcome::Accepted { number: 2 });
+    assert_eq!(
+        conflict(log.job(finish("j", JobStatus::Finished))),
+        "shard 0 of j is neither done nor lost"
+    );
+    assert_eq!(conflict(log.job(done("j", 0, 3))), "shard 0 of j said 3 frames, 2 are committed");
+    log.job(done("j", 0, 2)).unwrap();
+    log.job(done("j", 0, 2)).unwrap();
+    log.job(lost("j", 1)).unwrap();
+    log.job(finish("j", JobStatus::Finished)).unwrap();
+    let job = log.get("j");
+    assert_eq!((job.status, job.verdict.value), (JobStatus::Finished, VerdictValue::Passed));
+    assert_eq!(job.assignments[0].state, AssignmentState::Done { final_seq: 2 });
+    let events: Vec<_> = job.events.iter().map(|event| event.what.as_str()).collect();
+    assert_eq!(
+        events,
+        [
+            "submitted",
+            "preparing as epoch 1 on peer-0, peer-1",
+            "running from 5000",
+            "finalizing",
+            "shard 0 done after frame 2",
+            "shard 1 lost after frame 4: gone",
+            "finished",
+        ]
+    );
+    assert_eq!(conflict(log.job(finish("j", JobStatus::Failed))), "j is finished");
+    assert_eq!(log.ledger.live_jobs().count(), 0);
+}
+
+#[test]
+fn what_does_not_follow_is_refused() {
+    let mut log = Log::open();
+    log.put("a.js", 1).unwrap();
+    log.submit("j", None).unwrap();
+    assert_eq!(conflict(log.job(start("j"))), "j is queued");
+    assert_eq!(conflict(log.job(JobCommand::Finalize { id: "j".into() })), "j is queued");
+    assert_eq!(conflict(log.job(finish("j", JobStatus::Finished))), "j is queued");
+    assert_eq!(log.tick("j", &[(0, 1, 0, 1)]), TickOutcome::Refused { cursors: vec![] });
+    assert_eq!(log.tick("x", &[(0, 1, 0, 1)]), TickOutcome::Refused { cursors: vec![] });
+    assert!(matches!(log.job(start("x")), Err(Rejection::NotFound { .. })));
+    log.job(prepare("j")).unwrap();
+    log.job(JobCommand::Requeue { id: "j".into(), reason: "busy".to_owned() }).unwrap();
+    assert_eq!(log.job(prepare("j")), Ok(Outcome::Epoch(2)));
+
+    let twice = vec![assignment(0, &[1]), assignment(1, &[1])];
+    log.submit("k", None).unwrap();
+    let both = JobCommand::Prepare { id: "k".into(), assignments: twice.clone() };
+    assert!(
+        matches!(log.job(both), Err(Rejection::Invalid(text)) if text == "segment 1 is assigned twice")
+    );
+    let whole = JobSpec { division: Division::Copy, ..spec() };
+    log.submit_spec("c", None, whole).unwrap();
+    log.job(JobCommand::Prepare { id: "c".into(), assignments: twice }).unwrap();
+}
+
+#[test]
+fn an_abort_is_a_wish_unless_nothing_runs() {
+    let mut log = Log::open();
+    log.put("a.js", 1).unwrap();
+    let abort = |id: &str| JobCommand::Abort { id: id.into(), reason: "enough".to_owned() };
+    log.submit("q", None).unwrap();
+    log.job(abort("q")).unwrap();
+    assert_eq!(log.get("q").status, JobStatus::Aborted);
+    log.submit("p", None).unwrap();
+    log.job(prepare("p")).unwrap();
+    log.job(abort("p")).unwrap();
+    log.job(abort("p")).unwrap();
+    assert_eq!(log.get("p").abort.as_deref(), Some("enough"));
+    assert_eq!(conflict(log.job(start("p"))), "p is being aborted");
+    log.job(finish("p", JobStatus::Aborted)).unwrap();
+    assert_eq!(conflict(log.job(abort("p"))), "p is aborted");
+}
+
+#[test]
+fn cursors_are_compared_and_set() {
+    let mut log = Log::running("j");
+    let stored = |cursors: &[(u32, u64)]| TickOutcome::Refused {
+        cursors: cursors.iter().map(|&(shard, at)| step(shard, 1, at, at)).collect(),
+    };
+    assert_eq!(log.tick("j", &[(0, 1, 0, 5)]), TickOutcome::Accepted { number: 1 });
+    let bad: [&[(u32, u64, u64, u64)]; 6] = [
+        &[(0, 1, 0, 5)],
+        &[(0, 1, 5, 5)],
+        &[(0, 2, 5, 6)],
+        &[(9, 1, 0, 1)],
+        &[(0, 1, 5, 6), (0, 1, 5, 7)],
+        &[(0, 1, 5, 6), (1, 1, 3, 4)],
+    ];
+    for moves in bad {
+        assert_eq!(log.tick("j", moves), stored(&[(0, 5), (1, 0)]), "{moves:?}");
+    }
+    assert_eq!(log.tick("j", &[]), stored(&[(0, 5), (1, 0)]));
+    log.job(lost("j", 1)).unwrap();
+    assert_eq!(log.tick("j", &[(1, 1, 0, 1)]), stored(&[(0, 5), (1, 0)]));
+    assert_eq!(log.get("j").ticks.len(), 1);
+}
+
+#[test]
+fn ticks_wait_to_be_sealed_within_a_bound() {
+    let mut log = Log::running("j");
+    for n in 0..limits::UNSEALED_TICKS_MAX as u64 {
+        assert_eq!(log.tick("j", &[(0, 1, n, n + 1)]), TickOutcome::Accepted { number: n + 1 });
+    }
+    assert!(matches!(log.tick("j", &[(0, 1, 180, 181)]), TickOutcome::Refused { .. }));
+    let seal = |from, to| JobCommand::Seal {
+        id: "j".into(),
+        sealed: SealedTicks { from, to, content: content(7) },
+    };
+    assert_eq!(
+        conflict(log.job(seal(2, 60))),
+        "ticks 2 to 60 cannot be sealed: 1 to 180 are not yet"
+    );
+    conflict(log.job(seal(1, 181)));
+    log.job(seal(1, 60)).unwrap();
+    log.job(seal(1, 60)).unwrap();
+    assert_eq!(log.get("j").ticks.first().unwrap().number, 61);
+    assert_eq!(log.tick("j", &[(0, 1, 180, 181)]), TickOutcome::Accepted { number: 181 });
+    log.job(finish("j", JobStatus::Aborted)).unwrap();
+    log.job(seal(61, 181)).unwrap();
+    assert!(log.get("j").ticks.is_empty());
+    assert!(log.ledger.referenced().contains(&content(7)));
+}
+
+#[test]
+fn the_same_key_gives_the_same_job_for_a_day() {
+    let mut log = Log::open();
+    log.put("a.js", 1).unwrap();
+    let made = |id: &str, replayed| Ok(Outcome::Submitted { id: id.into(), replayed });
+    assert_eq!(log.submit("j1", Some("k")), made("j1", false));
+    let drawn = JobSpec { seed: 99, ..spec() };
+    assert_eq!(log.submit_spec("j2", Some("k"), drawn), made("j1", true));
+    let other = JobSpec { title: "other".to_owned(), ..spec() };
+    assert_eq!(log.submit_spec("j2", Some("k"), other), Err(Rejection::IdempotencyMismatch));
+    assert_eq!(log.submit("j1", None), Err(Rejection::Exists { what: "job j1".to_owned() }));
+    log.at += limits::IDEMPOTENCY_MS;
+    assert_eq!(log.submit("j3", Some("k")), made("j1", true));
+    log.at += 1;
+    assert_eq!(log.submit("j3", Some("k")), made("j3", false));
+    let newest: Vec<_> = log.ledger.jobs().map(|job| job.number).collect();
+    assert_eq!(newest, [2, 1]);
+}
+
+#[test]
+fn files_need_a_majority_of_every_voter_set() {
+    let mut log = Log::open();
+    let sets = vec![BTreeSet::from([1, 2, 3]), BTreeSet::from([3, 4, 5])];
+    log.ledger.set_membership(11, sets);
+    let mut try_put = |holders: &[u64]| log.run(Command::File(put("a.js", 1, holders)));
+    assert_eq!(try_put(&[1]), Err(Rejection::NeedHolders { have: 1, need: 2 }));
+    assert_eq!(try_put(&[1, 2, 9]), Err(Rejection::NeedHolders { have: 0, need: 2 }));
+    assert_eq!(try_put(&[2, 3, 4]), Ok(Outcome::FileVersion(1)));
+}
+
+#[test]
+fn files_have_versions_and_are_pinned_by_live_jobs() {
+    let mut log = Log::open();
+    assert_eq!(log.put("a.js", 1), Ok(Outcome::FileVersion(1)));
+    assert_eq!(log.put("a.js", 1), Ok(Outcome::FileVersion(1)));
+    log.submit("j", None).unwrap();
+    assert_eq!(log.put("a.js", 2), Ok(Outcome::FileVersion(2)));
+    let delete = |version| {
+        let path = "a.js".to_owned();
+        Command::File(FileCommand::Delete { project: "default".into(), path, version })
+    };
+    let pinned = "version 1 of a.js is in use by j, which has not ended";
+    assert_eq!(conflict(log.run(delete(None))), pinned);
+    assert_eq!(conflict(log.run(delete(Some(1)))), pinned);
+    log.run(delete(Some(2))).unwrap();
+    assert!(matches!(log.run(delete(Some(2))), Err(Rejection::NotFound { .. })));
+    log.job(finish("j", JobStatus::Failed)).unwrap();
+    log.run(delete(None)).unwrap();
+    assert_eq!(log.ledger.files(&"default".into()).count(), 0);
+    for path in ["", "/a", "a//b", "../a", "a/./b", "a\\b", "a\nb"] {
+        assert!(matches!(log.put(path, 1), Err(Rejection::Invalid(_))), "{path:?}");
+    }
+    let missing = log.submit("k", None);
+    assert!(matches!(missing, Err(Rejection::NotFound { what }) if what.starts_with("file a.js")));
+}
+
+#[test]
+fn projects_are_created_and_deleted() {
+    let mut log = Log::open();
+    let create = |name: &str| Command::Project(ProjectCommand::Create { name: name.into() });
+    let delete = |name: &str| Command::Project(ProjectCommand::Delete { name: name.into() });
+    log.run(create("team-1")).unwrap();
+    assert!(matches!(log.run(create("team-1")), Err(Rejection::Exists { .. })));
+    for name in ["", "-a", "A", "a b", "ä", &"a".repeat(64)] {
+        assert!(matches!(log.run(create(name)), Err(Rejection::Invalid(_))), "{name:?}");
+    }
+    log.run(delete("team-1")).unwrap();
+    assert!(matches!(log.run(delete("team-1")), Err(Rejection::NotFound { .. })));
+    assert_eq!(conflict(log.run(delete("default"))), "project default cannot be deleted");
+}
+
+#[test]
+fn a_cluster_opens_or_dissolves_never_both() {
+    let genesis = |expect: u32| MemberCommand::Genesis {
+        cluster: "c1".into(),
+        name: "test".to_owned(),
+        expect,
+        min_open: expect / 2 + 1,
+        founder: "p1".into(),
+        founder_name: "n1".to_owned(),
+    };
+    let mut log = Log { ledger: Ledger::default(), index: 1, at: 0 };
+    log.ledger.set_membership(0, vec![BTreeSet::from([1])]);
+    let create = Command::Project(ProjectCommand::Create { name: "x".into() });
+    let mut member = |command| log.run(Command::Member(command));
+    assert_eq!(member(MemberCommand::Open), Err(Rejection::Forming));
+    member(genesis(3)).unwrap();
+    member(genesis(3)).unwrap();
+    assert_eq!(conflict(member(MemberCommand::Open)), "1 of 2 nodes are bound to the cluster");
+    let join = MemberCommand::Allocate { peer: "p2".into(), name: "n2".to_owned() };
+    let Ok(Outcome::Allocated(id)) = member(join.clone()) else { panic!("not allocated") };
+    assert_eq!(member(join), Ok(Outcome::Allocated(id)));
+    member(MemberCommand::Bound { raft_id: id }).unwrap();
+    assert_eq!(conflict(member(MemberCommand::Open)), "1 of 3 voters are there");
+    assert_eq!(conflict(member(MemberCommand::Remove { raft_id: 1 })), "member 1 is a voter");
+    assert_eq!(log.run(create.clone()), Err(Rejection::Forming));
+    let mut other = Log { ledger: log.ledger.clone(), index: log.index, at: 0 };
+
+    log.run(Command::Member(MemberCommand::OpenNow)).unwrap();
+    let dissolve = Command::Member(MemberCommand::Dissolve { into: "c0".into() });
+    assert_eq!(conflict(log.run(dissolve.clone())), "an open cluster is never dissolved");
+    log.run(create.clone()).unwrap();
+
+    other.run(dissolve).unwrap();
+    assert_eq!(other.ledger.cluster().state, ClusterState::Dissolved { into: "c0".into() });
+    let open = other.run(Command::Member(MemberCommand::OpenNow));
+    assert_eq!(conflict(open), "this cluster was dissolved into c0");
+}
+
+#[test]
+fn the_audit_trail_is_bounded_and_says_so() {
+    let mut log = Log::running("j");
+    for n in 0..400 {
+        log.job(JobCommand::Note { id: "j".into(), what: format!("note {n}") }).unwrap();
+    }
+    let events = &log.get("j").events;
+    assert_eq!(events.len(), limits::EVENTS_PER_JOB_MAX);
+    assert_eq!(events[0].what, "submitted");
+    assert_eq!(events[limits::EVENTS_HEAD].what, "148 events left out");
+    assert_eq!(events.last().unwrap().what, "note 399");
+}
+
+/// Figures of `apply` with thousands of jobs: printed, and held to a generous bound.
+#[test]
+fn a_tick_is_cheap_with_thousands_of_jobs() {
+    let mut log = Log::running("j");
+    for n in 0..5_000 {
+        log.submit(&format!("e{n}"), None).unwrap();
+        let id = format!("e{n}").into();
+        log.job(JobCommand::Abort { id, reason: String::new() }).unwrap();
+    }
+    let began = std::time::Instant::now();
+    let rounds = 100_u32;
+    for n in 0..u64::from(rounds) {
+        // As after each batch: the state is published, so the next change copies what it touches.
+        let published = std::sync::Arc::new(log.ledger.clone());
+        assert!(matches!(log.tick("j", &[(0, 1, n, n + 1)]), TickOutcome::Accepted { .. }));
+        assert_eq!(published.applied() + 1, log.index);
+    }
+    let each = began.elapsed() / rounds;
+    assert!(each.as_millis() < 5, "{each:?} for one tick");
+}
+
+fn any_command() -> impl Strategy<Value = Command> {
+    let id = || prop_oneof![Just("j0"), Just("j1"), Just("j2")];
+    let seq = 0_u64..6;
+    let moves = (0_u32..3, 0_u64..3, seq.clone(), seq.clone());
+    let job = prop_oneof![
+        2 => (id(), proptest::option::of(0_u8..2)).prop_map(|(id, key)| JobCommand::Submit {
+            id: id.into(),
+            project: "default".into(),
+            spec: spec(),
+            idempotency_key: key.map(|key| format!("k{key}")),
+        }),
+        2 => id().prop_map(prepare),
+        2 => id().prop_map(start),
+        1 => id().prop_map(|id| JobCommand::Requeue { id: id.into(), reason: String::new() }),
+        8 => (id(), proptest::collection::vec(moves, 0..3)).prop_map(|(id, moves)| {
+            let step = |(shard, epoch, from, to)| step(shard, epoch, from, to);
+            let cursors = moves.into_iter().map(step).collect();
+            JobCommand::Ticks {
+                sections: vec![TickSection { job: id.into(), cursors, payload: vec![7] }],
+            }
+        }),
+        2 => (id(), 0_u32..3, seq.clone()).prop_map(|(id, shard, seq)| done(id, shard, seq)),
+        1 => (id(), 0_u32..3).prop_map(|(id, shard)| lost(id, shard)),
+        1 => id().prop_map(|id| JobCommand::Finalize { id: id.into() }),
+        1 => id().prop_map(|id| finish(id, JobStatus::Finished)),
+        1 => id().prop_map(|id| JobCommand::Abort { id: id.into(), reason: String::new() }),
+        1 => (id(), seq.clone(), seq).prop_map(|(id, from, to)| JobCommand::Seal {
+            id: id.into(),
+            sealed: SealedTicks { from, to, content: content(5) },
+        }),
+    ];
+    let file = prop_oneof![
+        (0_u8..3).prop_map(|n| put("a.js", n, &[1])),
+        (0_u8..3).prop_map(|n| put("a.js", n, &[])),
+        proptest::option::of(0_u64..3).prop_map(|version| FileCommand::Delete {
+            project: "default".into(),
+            path: "a.js".to_owned(),
+            version,
+        }),
+    ];
+    let member = prop_oneof![
+        (0_u8..4).prop_map(|n| MemberCommand::Allocate {
+            peer: format!("p{n}").into(),
+            name: "n".to_owned(),
+        }),
+        (0_u64..40).prop_map(|raft_id| MemberCommand::Bound { raft_id }),
+        (0_u64..40).prop_map(|raft_id| MemberCommand::Remove { raft_id }),
+        Just(MemberCommand::Open),
+        Just(MemberCommand::Dissolve { into: "c0".into() }),
+    ];
+    prop_oneof![
+        8 => job.prop_map(Command::Job),
+        2 => file.prop_map(Command::File),
+        1 => member.prop_map(Command::Member),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// No history panics; two ledgers that apply it agree, also when one of them was restored
+    /// from a snapshot in the middle; cursors never go back; a refusal changes nothing.
+    #[test]
+    fn histories_are_deterministic(
+        commands in proptest::collection::vec(any_command(), 1..60),
+        cut in 0_usize..60,
+    ) {
+        let (mut a, mut b) = (Log::open(), Log::open());
+        a.put("a.js", 1).unwrap();
+        b.put("a.js", 1).unwrap();
+        for (n, command) in commands.into_iter().enumerate() {
+            if n == cut {
+                b.ledger = Ledger::from_bytes(&b.ledger.to_bytes().unwrap()).unwrap();
+            }
+            let before = a.ledger.clone();
+            let result = a.run(command.clone());
+            prop_assert_eq!(&result, &b.run(command));
+            if result.is_err() {
+                let mut unchanged = before.clone();
+                unchanged.advance(a.index);
+                prop_assert_eq!(&unchanged, &a.ledger);
+            }
+            for job in before.jobs() {
+                let now = a.ledger.job(&job.id).unwrap();
+                prop_assert!(now.last_tick >= job.last_tick && now.epoch >= job.epoch);
+                for old in &job.assignments {
+                    let same = |x: &&super::job::Assignment| {
+                        (x.shard, x.epoch) == (old.shard, old.epoch)
+                    };
+                    if let Some(new) = now.assignments.iter().find(same) {
+                        prop_assert!(new.cursor >= old.cursor);
+                    }
+                }
+            }
+        }
+        prop_assert_eq!(a.ledger.digest().unwrap(), b.ledger.digest().unwrap());
+    }
+}
