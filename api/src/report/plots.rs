@@ -37,7 +37,7 @@ pub(super) fn plots(summary: &Summary) -> Markup {
         return html! { p class="empty" { "Nothing was measured, so there is nothing to draw." } };
     }
     let events: Vec<_> =
-        summary.events.iter().map(|event| (event.second, event.text.clone())).collect();
+        summary.events.iter().map(|e| (e.second, format::one_line(&e.text, 200))).collect();
     html! {
         div class="charts" {
             (users(series, &events))
