@@ -9,10 +9,10 @@ use super::format;
 
 const W: f64 = 760.0;
 const H: f64 = 250.0;
-const LEFT: f64 = 62.0;
-const RIGHT: f64 = 14.0;
+const LEFT: f64 = 74.0;
+const RIGHT: f64 = 30.0;
 const TOP: f64 = 12.0;
-const BOTTOM: f64 = 34.0;
+const BOTTOM: f64 = 42.0;
 
 /// One line of a chart; a gap where there is no value. `hue` is the number of a colour and of a
 /// dash pattern in the style sheet.
@@ -112,9 +112,9 @@ fn x_axis(seconds: u64) -> Markup {
         @for tick in time_ticks(seconds) {
             @let x = format!("{:.1}", x_at(tick as f64 / seconds.max(1) as f64));
             line class="axis" x1=(x) x2=(x) y1=(H - BOTTOM) y2=(H - BOTTOM + 4.0) {}
-            text class="tick mid" x=(x) y=(H - BOTTOM + 16.0) { (format::clock(tick)) }
+            text class="tick mid" x=(x) y=(H - BOTTOM + 19.0) { (format::clock(tick)) }
         }
-        text class="unit" x=(W - RIGHT) y=(H - 2.0) { "time since the start" }
+        text class="unit" x=(W - RIGHT) y=(H - 3.0) { "time since the start" }
     }
 }
 
@@ -224,9 +224,9 @@ pub(super) fn histogram(id: &str, title: &str, summary: &str, bars: &[Bar]) -> M
         @for tick in log_ticks(low, high) {
             @let x = format!("{:.1}", x_at(log_part(tick, low, high)));
             line class="axis" x1=(x) x2=(x) y1=(H - BOTTOM) y2=(H - BOTTOM + 4.0) {}
-            text class="tick mid" x=(x) y=(H - BOTTOM + 16.0) { (format::time(tick)) }
+            text class="tick mid" x=(x) y=(H - BOTTOM + 19.0) { (format::time(tick)) }
         }
-        text class="unit" x=(W - RIGHT) y=(H - 2.0) { "response time, logarithmic" }
+        text class="unit" x=(W - RIGHT) y=(H - 3.0) { "response time, logarithmic" }
         @for bar in bars {
             @let (from, to) = (log_part(bar.from_us, low, high), log_part(bar.to_us, low, high));
             @let (x, width) = (x_at(from), (x_at(to) - x_at(from) - 1.0).max(1.0));
@@ -271,9 +271,9 @@ pub(super) fn curve(id: &str, title: &str, summary: &str, points: &[(f64, u64)])
         @for label in labels {
             @let x = format!("{:.1}", x_at(part(label)));
             line class="grid" x1=(x) x2=(x) y1=(TOP) y2=(H - BOTTOM) {}
-            text class="tick mid" x=(x) y=(H - BOTTOM + 16.0) { (label) }
+            text class="tick mid" x=(x) y=(H - BOTTOM + 19.0) { (label) }
         }
-        text class="unit" x=(W - RIGHT) y=(H - 2.0) { "percentile" }
+        text class="unit" x=(W - RIGHT) y=(H - 3.0) { "percentile" }
         path class="line h2" d=(d) {}
         @for ((percent, us), (x, ms)) in points.iter().zip(&ms) {
             circle class="dot h2" cx=(format!("{:.1}", x_at(*x)))
