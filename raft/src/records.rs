@@ -67,7 +67,7 @@ pub(crate) struct EntryRec {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum PayloadRec {
     Blank,
-    Command(Proposal),
+    Command(Box<Proposal>),
     Membership(MembershipRec),
 }
 
@@ -135,7 +135,7 @@ impl From<&Entry> for EntryRec {
     fn from(entry: &Entry) -> Self {
         let payload = match &entry.payload {
             EntryPayload::Blank => PayloadRec::Blank,
-            EntryPayload::Normal(proposal) => PayloadRec::Command(proposal.clone()),
+            EntryPayload::Normal(proposal) => PayloadRec::Command(Box::new(proposal.clone())),
             EntryPayload::Membership(membership) => PayloadRec::Membership(membership.into()),
         };
         Self { id: (&entry.log_id).into(), payload }
@@ -146,7 +146,7 @@ impl EntryRec {
     pub(crate) fn into_entry(self) -> Result<Entry, BadMembership> {
         let payload = match self.payload {
             PayloadRec::Blank => EntryPayload::Blank,
-            PayloadRec::Command(proposal) => EntryPayload::Normal(proposal),
+            PayloadRec::Command(proposal) => EntryPayload::Normal(*proposal),
             PayloadRec::Membership(membership) => EntryPayload::Membership(membership.try_into()?),
         };
         Ok(Entry::new(self.id.into(), payload))

@@ -1,3 +1,5 @@
+#![expect(clippy::panic, reason = "tests fail by panicking")]
+
 use super::*;
 
 /// A leader with voters and learners; all of them well unless said otherwise.

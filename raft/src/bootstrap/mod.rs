@@ -177,7 +177,7 @@ impl Bootstrap {
 
     fn blank(&mut self, view: &View) -> Action {
         let (open, forming) = (view.open_clusters(), view.forming_clusters());
-        if let Some(cluster) = open.first().or(forming.first()) {
+        if let Some(cluster) = open.first().or_else(|| forming.first()) {
             self.enough_since_ms = None;
             return view.join(cluster);
         }

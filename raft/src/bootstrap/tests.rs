@@ -1,3 +1,5 @@
+#![expect(clippy::panic, reason = "tests fail by panicking")]
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,6 +1,8 @@
 //! Whole clusters over an in-memory network and real folders, in real time with the test profile.
 //! Every wait is for a condition; its limit is generous, as the machine may be busy.
 
+#![expect(clippy::panic, reason = "tests fail by panicking")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 
