@@ -402,7 +402,7 @@ fn the_audit_trail_is_bounded_and_says_so() {
     assert_eq!(events.last().unwrap().what, "note 399");
 }
 
-/// Figures of `apply` with thousands of jobs: printed, and held to a generous bound.
+/// The time of one tick, publication included, with thousands of jobs: a generous bound.
 #[test]
 fn a_tick_is_cheap_with_thousands_of_jobs() {
     let mut log = Log::running("j");
