@@ -10,8 +10,12 @@ mod finish;
 pub(crate) mod fixture;
 pub mod place;
 pub mod reconcile;
+#[cfg(test)]
+mod reconcile_tests;
 mod reign;
 mod session;
+#[cfg(test)]
+mod sim_tests;
 pub mod tally;
 
 use std::sync::Arc;
