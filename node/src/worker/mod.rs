@@ -14,6 +14,7 @@ pub mod offset;
 pub mod outbox;
 pub mod runs;
 mod session;
+mod shards;
 
 use std::path::PathBuf;
 use std::sync::Arc;

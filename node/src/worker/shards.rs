@@ -1,0 +1,287 @@
+//! How the actor treats one shard: launch, start, stop, discard, and what its child does.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use onrush_api::backend::LogStream;
+use onrush_raft::types::ContentId;
+use onrush_scenario::shard::{FromShard, OutputStream, Problem, ProblemKind, ShardSpec, ToShard};
+use tokio::sync::mpsc;
+
+use super::actor::{Actor, Event, Run};
+use super::book::Happening;
+use super::child::{self, Child, ChildEvent};
+use super::limits::{BUILD_LIMIT_US, LEASE_KILL_US, STOP_LIMIT_US};
+use super::logs::RunLogs;
+use super::offset::to_local;
+use super::outbox::Outbox;
+use super::{Config, fetch, runs};
+use crate::control_wire::{FromWorker, Phase, ShardKey, ShardOrder, ShardReport};
+use crate::repository::Repository;
+
+impl Actor {
+    pub(super) fn launch(&mut self, order: ShardOrder) {
+        let key = order.key.clone();
+        match self.prepare_run(order) {
+            Ok(run) => {
+                let (events, repository) = (self.events.clone(), Arc::clone(&self.repository));
+                let (config, folder) = (Arc::clone(&self.config), run.1.folder.clone());
+                let (files, key_of_task) = (run.0, key.clone());
+                self.runs.insert(key, run.1);
+                tokio::spawn(async move {
+                    let key = key_of_task;
+                    let child =
+                        bring_up(&config, &repository, &files, &folder, &events, &key).await;
+                    // The actor may have stopped; then so does the child, with its stdin.
+                    let _ = events.send(Event::Launched { key, child }).await;
+                });
+            }
+            Err(reason) => self.happened(&key, Happening::Unable(reason)),
+        }
+    }
+
+    /// The run's folder, spool and logs, and the files that its shard needs.
+    pub(super) fn prepare_run(
+        &self,
+        order: ShardOrder,
+    ) -> Result<(BTreeMap<String, ContentId>, Run), String> {
+        let folder = runs::folder(&self.config.runs, &order.key)?;
+        let root = folder.join(runs::FILES);
+        std::fs::create_dir_all(&root).map_err(|error| format!("{}: {error}", root.display()))?;
+        let outbox = Outbox::open(&folder.join(runs::SPOOL)).map_err(|error| error.to_string())?;
+        let logs = RunLogs::open(&folder).map_err(|error| format!("its logs: {error}"))?;
+        let spec = ShardSpec {
+            job: order.key.job.0,
+            shard: order.key.shard,
+            epoch: order.key.epoch,
+            segments_total: order.segments_total,
+            segments: order.segments,
+            threads: 0,
+            seed: order.seed,
+            root,
+            simulation: order.simulation,
+            parameters: order.parameters,
+            environment: order.environment,
+            record_arrivals: order.record_arrivals.then(|| folder.join("arrivals.csv")),
+            max_duration_us: order.max_duration_ms.map(|ms| ms.saturating_mul(1_000)),
+            leased: true,
+        };
+        Ok((order.files, Run::new(folder, outbox, Some(logs), Some(Box::new(spec)))))
+    }
+
+    pub(super) fn launched(&mut self, key: &ShardKey, child: Result<Child, String>) {
+        let wanted = self.book.report(key).is_some_and(|report| report.phase.is_live());
+        match (child, self.runs.get_mut(key)) {
+            (Ok(child), Some(run)) if wanted && run.kill_at.is_none() => {
+                run.build_until = Some(self.clock.now_us() + BUILD_LIMIT_US);
+                if let Some(spec) = run.spec.take()
+                    && let Err(reason) = child.tell(ToShard::Spec(spec))
+                {
+                    child.kill();
+                    return self.happened(key, Happening::Unable(reason));
+                }
+                run.child = Some(child);
+            }
+            (Ok(child), _) => {
+                child.kill();
+                self.happened(key, Happening::Exited("stopped before it was ready".to_owned()));
+            }
+            (Err(reason), _) => self.happened(key, Happening::Unable(reason)),
+        }
+    }
+
+    pub(super) fn start(&mut self, key: &ShardKey, master_us: u64) {
+        let offset = self.estimator.best().map_or(0, |best| best.unix);
+        let at_unix_us = to_local(master_us, offset);
+        let lease = self.lease();
+        let Some(child) = self.runs.get(key).and_then(|run| run.child.as_ref()) else { return };
+        let told = child.tell(lease).and_then(|()| child.tell(ToShard::Start { at_unix_us }));
+        if let Err(error) = told {
+            tracing::warn!(%key, %error, "shard not started");
+            child.kill();
+        }
+    }
+
+    pub(super) fn stop(&mut self, key: &ShardKey, reason: String) {
+        let Some(run) = self.runs.get_mut(key) else { return };
+        run.kill_at = Some(self.clock.now_us() + STOP_LIMIT_US);
+        if let Some(child) = &run.child {
+            // If it does not listen, the kill follows.
+            let _ = child.tell(ToShard::Stop { graceful: false, reason });
+        } else {
+            // Files are still on their way: the process that would use them is not kept.
+            self.happened(key, Happening::Exited("stopped before it was ready".to_owned()));
+        }
+    }
+
+    pub(super) fn discard(&mut self, key: &ShardKey) {
+        let Some(mut run) = self.runs.remove(key) else { return };
+        if let Some(logs) = &mut run.logs {
+            logs.close(self.clock.unix_ms());
+        }
+        let over = runs::is_over(&run.folder);
+        let report = ShardReport {
+            key: key.clone(),
+            phase: Phase::Gone { reason: "released".to_owned() },
+            newest: run.outbox.newest(),
+        };
+        let kept = if over { Ok(()) } else { runs::keep_report(&run.folder, &report) };
+        if let Err(error) = kept.and_then(|()| runs::discard(&run.folder)) {
+            tracing::warn!(%key, %error, "the run's folder stays");
+        }
+    }
+
+    pub(super) fn child_event(&mut self, key: &ShardKey, event: ChildEvent) {
+        match event {
+            ChildEvent::Line { stream, line } => {
+                let stream = match stream {
+                    OutputStream::Stdout => LogStream::Stdout,
+                    OutputStream::Stderr => LogStream::Stderr,
+                };
+                let at = self.clock.unix_ms();
+                if let Some(logs) = self.runs.get_mut(key).and_then(|run| run.logs.as_mut()) {
+                    logs.write(stream, at, &line);
+                }
+            }
+            ChildEvent::Frame { seq, shard, epoch, body } => {
+                let Some(run) = self.runs.get_mut(key) else { return };
+                let own = (shard, epoch) == (key.shard, key.epoch);
+                let kept = if own {
+                    run.outbox.append(seq, &body).map_err(|error| error.to_string())
+                } else {
+                    Err(format!("a frame of shard {shard} in epoch {epoch}"))
+                };
+                match kept {
+                    Ok(()) => {
+                        self.happened(key, Happening::Framed(seq));
+                        self.pump(key);
+                    }
+                    // Going on would measure what is never reported.
+                    Err(reason) => self.give_up(key, reason),
+                }
+            }
+            ChildEvent::Said(FromShard::Ready(plan)) => {
+                if let Some(run) = self.runs.get_mut(key) {
+                    run.build_until = None;
+                }
+                self.happened(key, Happening::Ready(Box::new(plan)));
+            }
+            ChildEvent::Said(FromShard::Finished { reason }) => {
+                self.happened(key, Happening::Finished(reason));
+            }
+            ChildEvent::Said(FromShard::Failed(problem)) => {
+                self.happened(key, Happening::Failed(problem));
+            }
+            ChildEvent::Said(FromShard::Output { .. }) => {}
+            ChildEvent::Exited { reason } => {
+                if let Some(run) = self.runs.get_mut(key) {
+                    run.child = None;
+                    if let Some(logs) = &mut run.logs {
+                        logs.close(self.clock.unix_ms());
+                    }
+                }
+                self.happened(key, Happening::Exited(reason));
+                self.keep_report(key);
+            }
+        }
+    }
+
+    pub(super) fn give_up(&mut self, key: &ShardKey, reason: String) {
+        tracing::error!(%key, %reason, "shard given up");
+        if let Some(child) = self.runs.get(key).and_then(|run| run.child.as_ref()) {
+            child.kill();
+        }
+        self.happened(key, Happening::Exited(reason));
+    }
+
+    pub(super) fn happened(&mut self, key: &ShardKey, happening: Happening) {
+        let acts = self.book.happened(key, happening);
+        let changed = !acts.is_empty();
+        self.perform(acts);
+        let without_child = self.runs.get(key).is_none_or(|run| run.child.is_none());
+        if changed && without_child {
+            self.keep_report(key);
+        }
+    }
+
+    /// Once the process is gone, nothing of the report changes any more.
+    pub(super) fn keep_report(&self, key: &ShardKey) {
+        let (Some(run), Some(report)) = (self.runs.get(key), self.book.report(key)) else { return };
+        if report.phase.is_live() {
+            return;
+        }
+        if let Err(error) = runs::keep_report(&run.folder, &report) {
+            tracing::warn!(%key, %error, "report not kept");
+        }
+    }
+
+    /// Sends what was not sent in this session, as far as there is room.
+    pub(super) fn pump(&mut self, key: &ShardKey) {
+        let (Some(session), Some(run)) = (&self.session, self.runs.get_mut(key)) else { return };
+        let Some(mut sent) = run.sent else { return };
+        while sent < run.outbox.newest() {
+            let Ok(permit) = session.to.try_reserve() else { break };
+            match run.outbox.frame(sent + 1) {
+                Ok(Some(body)) => {
+                    sent += 1;
+                    permit.send(FromWorker::Frame { key: key.clone(), seq: sent, body });
+                }
+                // Freed: the master has it.
+                Ok(None) => sent += 1,
+                Err(error) => {
+                    tracing::error!(%key, %error, "frame not readable");
+                    break;
+                }
+            }
+        }
+        run.sent = Some(sent);
+    }
+
+    pub(super) fn on_tick(&mut self) {
+        let now = self.clock.now_us();
+        let keys: Vec<ShardKey> = self.runs.keys().cloned().collect();
+        for key in keys {
+            self.pump(&key);
+            let Some(run) = self.runs.get_mut(&key) else { continue };
+            let Some(child) = &run.child else { continue };
+            let running = self.book.report(&key).is_some_and(|r| r.phase == Phase::Running);
+            if run.build_until.is_some_and(|until| now > until) {
+                run.build_until = None;
+                child.kill();
+                self.happened(&key, Happening::Failed(too_long()));
+            } else if run.kill_at.is_some_and(|at| now > at) {
+                run.kill_at = None;
+                child.kill();
+            } else if running && now > self.lease_until.saturating_add(LEASE_KILL_US) {
+                child.kill();
+            }
+        }
+    }
+}
+
+async fn bring_up(
+    config: &Config,
+    repository: &Repository,
+    files: &BTreeMap<String, ContentId>,
+    folder: &std::path::Path,
+    events: &mpsc::Sender<Event>,
+    key: &ShardKey,
+) -> Result<Child, String> {
+    let root = folder.join(runs::FILES);
+    fetch::fetch(repository, files, &root).await?;
+    let tagged = key.clone();
+    let tag = move |event| Event::Child { key: tagged.clone(), event };
+    child::spawn(&config.command, &root, events.clone(), tag)
+        .map_err(|error| format!("{} could not be started: {error}", config.command.join(" ")))
+}
+
+fn too_long() -> Problem {
+    Problem {
+        kind: ProblemKind::ScriptLimit,
+        message: format!("the simulation was not built within {} s", BUILD_LIMIT_US / 1_000_000),
+        file: None,
+        line: None,
+        column: None,
+        excerpt: None,
+    }
+}
