@@ -334,3 +334,7 @@ impl Vu {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "vu_tests.rs"]
+mod tests;

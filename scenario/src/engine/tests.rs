@@ -1,1 +1,337 @@
-//! Runs of whole shards in this process.
+//! Runs of whole shards in this process, against a small server or with dummies.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::{Control, Event, clock, run, run_local};
+use crate::protocol::http::test_server::{Reply, Server};
+use crate::shard::{EndReason, Plan, Problem, ProblemKind, ShardSpec};
+use crate::stats::frame::{Frame, Totals};
+
+fn spec(root: &Path, simulation: &serde_json::Value) -> ShardSpec {
+    std::fs::write(root.join("sim.json"), simulation.to_string()).unwrap();
+    ShardSpec {
+        job: "j".to_owned(),
+        shard: 0,
+        epoch: 1,
+        segments_total: 720,
+        segments: (0..720).collect(),
+        threads: 2,
+        seed: 7,
+        root: root.to_owned(),
+        simulation: "sim.json".to_owned(),
+        parameters: BTreeMap::new(),
+        environment: BTreeMap::new(),
+        record_arrivals: None,
+        max_duration_us: None,
+        leased: false,
+    }
+}
+
+fn simulation(steps: serde_json::Value, inject: serde_json::Value) -> serde_json::Value {
+    json!({
+        "version": 1,
+        "name": "sim",
+        "populations": [{ "scenario": { "name": "s", "steps": steps }, "inject": inject }],
+    })
+}
+
+fn dummy(ms: u64) -> serde_json::Value {
+    json!({ "step": "dummy", "name": { "lit": "d" }, "response_time_ms": { "lit": ms } })
+}
+
+#[derive(Default)]
+struct Outcome {
+    plan: Option<Plan>,
+    frames: Vec<Frame>,
+}
+
+impl Outcome {
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Ready(plan) => self.plan = Some(plan),
+            Event::Frame(frame) => self.frames.push(*frame),
+            Event::Output { .. } => {}
+        }
+    }
+
+    fn totals(&self) -> Totals {
+        self.frames.last().and_then(|frame| frame.totals).expect("the last frame has totals")
+    }
+
+    /// Contiguous, one per second, adding up to the totals of the last one.
+    fn check_frames(&self) {
+        let mut sum = Totals::default();
+        for (index, frame) in self.frames.iter().enumerate() {
+            assert_eq!(frame.seq, index as u64 + 1);
+            assert_eq!(frame.second, self.frames[0].second + index as u32);
+            sum.add_frame(frame);
+        }
+        assert_eq!(sum, self.totals());
+    }
+}
+
+fn run_here(spec: &ShardSpec) -> (Result<EndReason, Problem>, Outcome) {
+    let (_control, orders) = mpsc::channel();
+    let mut outcome = Outcome::default();
+    let end = run_local(spec, &orders, &mut |event| outcome.take(event));
+    (end, outcome)
+}
+
+#[test]
+fn an_open_profile_starts_exactly_its_users_and_every_request_is_counted() {
+    let server = Server::start(|_, _| Reply::with(200, &[], "hello"));
+    let folder = tempfile::tempdir().unwrap();
+    let get = json!({ "step": "action", "protocol": "http", "name": { "lit": "get" },
+        "spec": { "method": "GET", "url": { "lit": format!("{}/x", server.base()) } } });
+    let inject =
+        json!({ "open": [{ "profile": "ramp_users", "users": 100, "duration_us": 2_000_000 }] });
+    let mut spec = spec(folder.path(), &simulation(json!([get.clone(), get]), inject));
+    spec.record_arrivals = Some(folder.path().join("out"));
+    let (end, outcome) = run_here(&spec);
+    assert_eq!(end, Ok(EndReason::Completed));
+    outcome.check_frames();
+    let totals = outcome.totals();
+    assert_eq!((totals.users_started, totals.users_ended), (100, 100));
+    assert_eq!((totals.requests_ok, totals.requests_ko, totals.errors), (200, 0, 0));
+    assert_eq!(server.seen().len(), 200);
+    let opened: u64 = outcome.frames.iter().map(|frame| frame.connections.opened).sum();
+    assert_eq!(opened, 100);
+    let arrivals = std::fs::read_to_string(folder.path().join("out/arrivals.csv")).unwrap();
+    let mut users: Vec<u64> = arrivals
+        .lines()
+        .skip(1)
+        .map(|line| line.split(',').nth(1).unwrap().parse().unwrap())
+        .collect();
+    users.sort_unstable();
+    assert_eq!(users, (0..100).collect::<Vec<u64>>());
+    let plan = outcome.plan.unwrap();
+    assert_eq!(plan.scenarios, [("s".to_owned(), Some(100))]);
+    assert_eq!(plan.injection_us, 2_000_000);
+}
+
+#[test]
+fn two_shards_share_the_users_of_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let inject = json!({ "open": [{ "profile": "at_once_users", "users": 1000 }] });
+    let mut spec = spec(folder.path(), &simulation(json!([dummy(1)]), inject));
+    let mut started = Vec::new();
+    let mut hashes = Vec::new();
+    for half in 0..2 {
+        spec.segments = (0..720).filter(|segment| segment % 2 == half).collect();
+        let (end, outcome) = run_here(&spec);
+        assert_eq!(end, Ok(EndReason::Completed));
+        started.push(outcome.totals().users_started);
+        hashes.push(outcome.plan.unwrap().plan_hash);
+    }
+    assert_eq!(started.iter().sum::<u64>(), 1000);
+    assert_eq!(hashes[0], hashes[1]);
+}
+
+#[test]
+fn the_closed_model_replaces_users_and_ends_with_its_profile() {
+    let folder = tempfile::tempdir().unwrap();
+    let inject = json!({ "closed": [
+        { "profile": "constant_concurrent_users", "users": 10, "duration_us": 2_000_000 }] });
+    let spec = spec(folder.path(), &simulation(json!([dummy(100)]), inject));
+    let (end, outcome) = run_here(&spec);
+    assert_eq!(end, Ok(EndReason::Completed));
+    outcome.check_frames();
+    let most = outcome.frames.iter().map(|frame| frame.scenarios[0].active_max).max().unwrap();
+    assert!(most <= 10, "{most}");
+    let started = outcome.totals().users_started;
+    assert!((100..=200).contains(&started), "{started}");
+    assert_eq!(outcome.totals().users_ended, started);
+}
+
+#[test]
+fn the_maximum_duration_ends_the_run_and_forgets_what_is_in_flight() {
+    let folder = tempfile::tempdir().unwrap();
+    let inject = json!({ "open": [{ "profile": "at_once_users", "users": 3 }] });
+    let mut spec = spec(folder.path(), &simulation(json!([dummy(60_000)]), inject));
+    spec.max_duration_us = Some(500_000);
+    let (end, outcome) = run_here(&spec);
+    assert_eq!(end, Ok(EndReason::MaxDuration));
+    let totals = outcome.totals();
+    assert_eq!((totals.users_started, totals.requests_ok, totals.requests_ko), (3, 0, 0));
+}
+
+#[test]
+fn children_start_at_a_whole_second_after_their_parent() {
+    let folder = tempfile::tempdir().unwrap();
+    let at_once = json!({ "open": [{ "profile": "at_once_users", "users": 2 }] });
+    let simulation = json!({
+        "version": 1,
+        "name": "sim",
+        "populations": [{
+            "scenario": { "name": "parent", "steps": [dummy(50)] },
+            "inject": at_once,
+            "children": [
+                { "scenario": { "name": "child", "steps": [dummy(1)] }, "inject": at_once },
+            ],
+        }],
+    });
+    let mut spec = spec(folder.path(), &simulation);
+    spec.record_arrivals = Some(folder.path().to_owned());
+    let (end, outcome) = run_here(&spec);
+    assert_eq!(end, Ok(EndReason::Completed));
+    assert_eq!(outcome.totals().users_ended, 4);
+    let arrivals = std::fs::read_to_string(folder.path().join("arrivals.csv")).unwrap();
+    let scheduled: Vec<&str> = arrivals
+        .lines()
+        .filter(|line| line.starts_with("\"child\""))
+        .map(|line| line.split(',').nth(2).unwrap())
+        .collect();
+    assert_eq!(scheduled, ["1000000", "1000000"]);
+}
+
+#[test]
+fn a_graceful_stop_lets_the_action_in_flight_end_and_nothing_follow() {
+    let folder = tempfile::tempdir().unwrap();
+    let pause = json!({ "step": "pause", "duration": { "lit": 60 } });
+    let server = Server::start(|_, _| {
+        std::thread::sleep(Duration::from_millis(400));
+        Reply::with(200, &[], "")
+    });
+    let get = json!({ "step": "action", "protocol": "http", "name": { "lit": "get" },
+        "spec": { "method": "GET", "url": { "lit": server.base() } } });
+    let inject = json!({ "open": [
+        { "profile": "at_once_users", "users": 4 },
+        { "profile": "nothing_for", "duration_us": 5_000_000 },
+        { "profile": "at_once_users", "users": 4 }] });
+    let spec = spec(folder.path(), &simulation(json!([get, pause]), inject));
+    let (control, orders) = mpsc::channel();
+    std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(200));
+        control.send(Control::Stop { graceful: true, reason: "enough".to_owned() }).unwrap();
+        std::thread::sleep(Duration::from_secs(5));
+    });
+    let mut outcome = Outcome::default();
+    let end = run_local(&spec, &orders, &mut |event| outcome.take(event));
+    assert_eq!(end, Ok(EndReason::Stopped("enough".to_owned())));
+    let totals = outcome.totals();
+    assert_eq!((totals.users_started, totals.users_ended, totals.requests_ok), (4, 4, 4));
+}
+
+#[test]
+fn load_ends_with_the_lease() {
+    let folder = tempfile::tempdir().unwrap();
+    let inject = json!({ "open": [
+        { "profile": "constant_users_per_sec", "rate": 100.0, "duration_us": 10_000_000 }] });
+    let mut spec = spec(folder.path(), &simulation(json!([dummy(1)]), inject));
+    spec.leased = true;
+    let (control, orders) = mpsc::channel();
+    let now = clock::unix_us();
+    control.send(Control::Lease { until_unix_us: now + 1_500_000 }).unwrap();
+    control.send(Control::Start { at_unix_us: now + 500_000 }).unwrap();
+    let mut outcome = Outcome::default();
+    let end = run(&spec, &orders, &mut |event| outcome.take(event));
+    assert_eq!(end, Ok(EndReason::LeaseExpired));
+    outcome.check_frames();
+    // One second of the profile lies inside the lease; loading may take part of it.
+    assert!(outcome.totals().users_started <= 101, "{:?}", outcome.totals());
+}
+
+#[test]
+fn without_a_lease_nothing_is_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let inject = json!({ "open": [{ "profile": "at_once_users", "users": 5 }] });
+    let mut spec = spec(folder.path(), &simulation(json!([dummy(1)]), inject));
+    spec.leased = true;
+    let (control, orders) = mpsc::channel();
+    control.send(Control::Start { at_unix_us: clock::unix_us() }).unwrap();
+    let mut outcome = Outcome::default();
+    let end = run(&spec, &orders, &mut |event| outcome.take(event));
+    assert_eq!(end, Ok(EndReason::LeaseExpired));
+    assert_eq!(outcome.totals().users_started, 0);
+}
+
+#[test]
+fn arrivals_before_a_late_start_are_dropped_and_said_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let inject = json!({ "open": [
+        { "profile": "ramp_users", "users": 11, "duration_us": 11_000_000 }] });
+    let spec = spec(folder.path(), &simulation(json!([dummy(1)]), inject));
+    let (control, orders) = mpsc::channel();
+    control.send(Control::Start { at_unix_us: clock::unix_us() - 9_500_000 }).unwrap();
+    let mut outcome = Outcome::default();
+    let end = run(&spec, &orders, &mut |event| outcome.take(event));
+    assert_eq!(end, Ok(EndReason::Completed));
+    outcome.check_frames();
+    let dropped: u64 = outcome.frames.iter().map(|frame| frame.generator.dropped).sum();
+    assert_eq!(dropped + outcome.totals().users_started, 11);
+    assert!(dropped >= 10 && outcome.frames[0].second >= 9, "{dropped}");
+}
+
+#[test]
+fn stop_and_crash_end_the_whole_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let inject = json!({ "open": [{ "profile": "at_once_users", "users": 1 }] });
+    let stop = json!({ "step": "stop_load_generator", "message": { "lit": "done" } });
+    let stopping = spec(folder.path(), &simulation(json!([dummy(1), stop]), inject.clone()));
+    let (end, outcome) = run_here(&stopping);
+    assert_eq!(end, Ok(EndReason::StoppedByScript("done".to_owned())));
+    assert_eq!(outcome.totals().requests_ok, 1);
+    let crash = json!({ "step": "crash_load_generator", "message": { "lit": "boom" } });
+    let crashing = spec(folder.path(), &simulation(json!([crash]), inject));
+    let (end, outcome) = run_here(&crashing);
+    let problem = end.unwrap_err();
+    assert_eq!(problem.kind, ProblemKind::Crash);
+    assert_eq!(problem.message, "Run crashed from code using crashLoadGenerator: boom");
+    outcome.check_frames();
+}
+
+#[test]
+fn a_rendez_vous_releases_its_users_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let inject =
+        json!({ "open": [{ "profile": "ramp_users", "users": 10, "duration_us": 1_000_000 }] });
+    let steps = json!([{ "step": "rendez_vous", "users": 10 }, dummy(0)]);
+    let mut spec = spec(folder.path(), &simulation(steps, inject));
+    let (end, outcome) = run_here(&spec);
+    assert_eq!(end, Ok(EndReason::Completed));
+    assert_eq!(outcome.totals().requests_ok, 10);
+    spec.segments = vec![0, 1];
+    let problem = run_here(&spec).0.unwrap_err();
+    assert!(problem.message.starts_with("rendezVous(10) cannot open"), "{}", problem.message);
+}
+
+#[test]
+fn a_throttle_spaces_the_requests() {
+    let server = Server::start(|_, _| Reply::with(200, &[], ""));
+    let folder = tempfile::tempdir().unwrap();
+    let get = json!({ "step": "action", "protocol": "http", "name": { "lit": "get" },
+        "spec": { "method": "GET", "url": { "lit": server.base() } } });
+    let inject = json!({ "open": [{ "profile": "at_once_users", "users": 50 }] });
+    let mut graph = simulation(json!([get]), inject);
+    graph["throttle"] = json!([
+        { "throttle": "jump", "rps": 10 }, { "throttle": "hold", "duration_us": 2_000_000 }]);
+    let (end, outcome) = run_here(&spec(folder.path(), &graph));
+    assert_eq!(end, Ok(EndReason::MaxDuration));
+    let sent: Vec<u64> = outcome
+        .frames
+        .iter()
+        .take(2)
+        .map(|frame| frame.requests.iter().map(|request| request.sent).sum())
+        .collect();
+    assert_eq!(sent, [10, 10]);
+}
+
+#[test]
+fn a_graph_that_cannot_run_is_refused_with_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let inject = json!({ "open": [{ "profile": "at_once_users", "users": 1 }] });
+    let empty = spec(folder.path(), &simulation(json!([]), inject));
+    let problem = run_here(&empty).0.unwrap_err();
+    assert_eq!(
+        (problem.kind, problem.message.as_str()),
+        (ProblemKind::Script, "Scenario s is empty")
+    );
+    let mut missing = empty;
+    missing.simulation = "other.json".to_owned();
+    assert_eq!(run_here(&missing).0.unwrap_err().kind, ProblemKind::FileMissing);
+}

@@ -27,6 +27,8 @@ mod tls;
 pub mod url;
 
 #[cfg(test)]
+pub(crate) mod test_server;
+#[cfg(test)]
 mod tests;
 
 use body::BodyFiles;
