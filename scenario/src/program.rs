@@ -92,6 +92,9 @@ impl Program {
     }
 }
 
+/// By name.
+type BoundProtocols = Vec<(String, Box<dyn Bound>)>;
+
 /// What the slices compile with.
 pub(crate) struct Compiler<'a> {
     simulation: &'a Simulation,
@@ -100,7 +103,7 @@ pub(crate) struct Compiler<'a> {
     scenario: String,
     pauses: PauseKind,
     /// Protocols of the scenario in hand, bound to their configuration.
-    bound: Vec<(String, Box<dyn Bound>)>,
+    bound: BoundProtocols,
     depth: u32,
 }
 
@@ -145,7 +148,7 @@ impl Compiler<'_> {
     }
 
     /// A population's own configuration of a protocol replaces the simulation's.
-    fn bind(&self, own: &[ProtocolSpec]) -> Result<Vec<(String, Box<dyn Bound>)>, Error> {
+    fn bind(&self, own: &[ProtocolSpec]) -> Result<BoundProtocols, Error> {
         let all = self.simulation.protocols.iter().chain(own);
         if let Some(unknown) = all.clone().find(|it| !self.program.protocols.knows(&it.protocol)) {
             return Err(self.invalid(&format!("protocol {} is not known", unknown.protocol)));

@@ -336,5 +336,5 @@ impl Vu {
 }
 
 #[cfg(test)]
-#[path = "vu_tests.rs"]
+#[path = "vu_tests/mod.rs"]
 mod tests;

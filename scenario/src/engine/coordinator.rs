@@ -38,6 +38,8 @@ use crate::time::{MICROS_PER_SECOND, Micros, second_of};
 const TURN: Duration = Duration::from_millis(10);
 /// Messages of the threads that may wait for the coordinator.
 const EVENTS_MAX: usize = 1_024;
+/// Turns without a message after which a thread that is gone counts as dead.
+const SILENCE_MAX: u32 = 50;
 /// More engine threads than this help nobody.
 const THREADS_MAX: u32 = 256;
 
@@ -295,14 +297,18 @@ impl Run<'_> {
 
     fn await_loaded(&mut self) -> Result<(), Problem> {
         let mut left = self.crew.len();
+        let mut silence = 0;
         while left > 0 {
-            match self.from_threads.recv() {
+            match self.from_threads.recv_timeout(TURN) {
                 Ok(FromThread::Loaded(outcome)) => {
                     outcome?;
                     left -= 1;
                 }
                 Ok(FromThread::Output { stream, line }) => {
                     (self.on_event)(Event::Output { stream, line });
+                }
+                Err(RecvTimeoutError::Timeout) if silence < SILENCE_MAX => {
+                    silence += u32::from(self.finished() > 0);
                 }
                 Ok(_) => {}
                 Err(_) => {
@@ -312,6 +318,10 @@ impl Run<'_> {
             }
         }
         Ok(())
+    }
+
+    fn finished(&self) -> usize {
+        self.crew.iter().filter(|hand| hand.thread.is_finished()).count()
     }
 
     /// The start's time by the wall clock, or how the run ended before it began.
@@ -337,7 +347,7 @@ impl Run<'_> {
         let crew = self.crew.len();
         let mut framer = Framer::new(self.spec.shard, self.spec.epoch, crew, first_second, planned);
         let mut starts = self.open_arrivals()?;
-        let mut alive = crew;
+        let (mut alive, mut silence) = (crew, 0);
         while alive > 0 {
             match self.from_threads.recv_timeout(TURN) {
                 Ok(FromThread::Second(second)) => {
@@ -349,12 +359,17 @@ impl Run<'_> {
                     (self.on_event)(Event::Output { stream, line });
                 }
                 Ok(FromThread::Ended) => alive -= 1,
-                Ok(FromThread::Loaded(_)) | Err(RecvTimeoutError::Timeout) => {}
-                // Threads that panicked: whatever they measured since their last second is gone.
-                Err(RecvTimeoutError::Disconnected) => {
-                    let message = "an engine thread died".to_owned();
-                    self.shared.request_stop(false, Err(problem(ProblemKind::Internal, message)));
-                    alive = 0;
+                Ok(FromThread::Loaded(_)) => {}
+                // Who has gone without a word has panicked; what it measured since its last second
+                // is gone as well.
+                Err(_) => {
+                    silence += u32::from(self.finished() > crew - alive);
+                    if silence > SILENCE_MAX {
+                        let end =
+                            problem(ProblemKind::Internal, "an engine thread died".to_owned());
+                        self.shared.request_stop(false, Err(end));
+                        alive = crew - self.finished();
+                    }
                 }
             }
             self.obey(control, clock, local);

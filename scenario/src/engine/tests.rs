@@ -141,7 +141,13 @@ fn the_closed_model_replaces_users_and_ends_with_its_profile() {
     let (end, outcome) = run_here(&spec);
     assert_eq!(end, Ok(EndReason::Completed));
     outcome.check_frames();
-    let most = outcome.frames.iter().map(|frame| frame.scenarios[0].active_max).max().unwrap();
+    let most = outcome
+        .frames
+        .iter()
+        .flat_map(|frame| &frame.scenarios)
+        .map(|scenario| scenario.active_max)
+        .max()
+        .unwrap();
     assert!(most <= 10, "{most}");
     let started = outcome.totals().users_started;
     assert!((100..=200).contains(&started), "{started}");
@@ -334,4 +340,43 @@ fn a_graph_that_cannot_run_is_refused_with_its_place() {
     let mut missing = empty;
     missing.simulation = "other.json".to_owned();
     assert_eq!(run_here(&missing).0.unwrap_err().kind, ProblemKind::FileMissing);
+}
+
+#[test]
+fn a_script_runs_with_its_functions_feeders_and_checks() {
+    let server = Server::start(|seen, _| match seen.target.as_str() {
+        "/users/ada" | "/users/bob" => Reply::with(200, &[], r#"{"id": 7}"#),
+        "/items/8" => Reply::with(200, &[], "ok"),
+        _ => Reply::with(404, &[], ""),
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let script = r#"
+        import { simulation, scenario, exec, atOnceUsers, csv, feed, jmesPath } from "@gatling.io/core";
+        import { http, status } from "@gatling.io/http";
+        export default simulation((setUp) => {
+            const users = csv("users.csv").circular();
+            const s = scenario("s").exec(
+                feed(users),
+                http("user").get("/users/#{name}").check(jmesPath("id").ofInt().saveAs("id")),
+                exec((session) => session.set("next", session.get("id") + 1)),
+                http("item").get((session) => `/items/${session.get("next")}`).check(status().is(200)),
+            );
+            setUp(s.injectOpen(atOnceUsers(6))).protocols(http.baseUrl("BASE"));
+        });
+    "#
+    .replace("BASE", &server.base());
+    std::fs::create_dir(folder.path().join("resources")).unwrap();
+    std::fs::write(folder.path().join("resources/users.csv"), "name\nada\nbob\n").unwrap();
+    let inject = json!({ "open": [{ "profile": "at_once_users", "users": 1 }] });
+    let mut spec = spec(folder.path(), &simulation(json!([dummy(1)]), inject));
+    std::fs::write(folder.path().join("sim.gatling.js"), script).unwrap();
+    spec.simulation = "sim.gatling.js".to_owned();
+    let (end, outcome) = run_here(&spec);
+    assert_eq!(end, Ok(EndReason::Completed));
+    let errors: Vec<_> = outcome.frames.iter().flat_map(|frame| &frame.errors).collect();
+    assert!(errors.is_empty(), "{errors:?}");
+    let totals = outcome.totals();
+    assert_eq!((totals.requests_ok, totals.requests_ko, totals.users_ended), (12, 0, 6));
+    let ada = server.seen().iter().filter(|seen| seen.target == "/users/ada").count();
+    assert_eq!(ada, 3);
 }

@@ -51,7 +51,7 @@ fn child() -> (UnixStream, UnixStream) {
 }
 
 fn now() -> u64 {
-    crate::engine::clock::unix_us()
+    engine::clock::unix_us()
 }
 
 #[test]

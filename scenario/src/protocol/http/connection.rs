@@ -183,10 +183,13 @@ impl Pool {
     }
 }
 
+/// Addresses, and until when they are believed.
+type Resolved = (Micros, Vec<SocketAddr>);
+
 /// What opens connections on one thread.
 pub(super) struct Dialer {
     tls: TlsConnector,
-    names: RefCell<HashMap<(String, u16), (Micros, Vec<SocketAddr>)>>,
+    names: RefCell<HashMap<(String, u16), Resolved>>,
 }
 
 impl Dialer {

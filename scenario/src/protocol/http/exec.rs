@@ -1,126 +1,31 @@
-//! Carrying a request out: cookies, cache, redirects, checks, resources, and what is counted.
-//! Hot path.
+//! Carrying a request out: cookies, cache, redirects, checks, and what is counted. Hot path.
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use futures::StreamExt as _;
-use futures::future::LocalBoxFuture;
-use http::header::{self, HeaderMap, HeaderValue};
-use http::{Method, Request};
-use http_body_util::Full;
+use http::header::{self, HeaderMap};
 
-use super::body::{BodyFiles, text_of};
-use super::cache::{Cache, Caching, Key, Validators};
+use super::action::{Client, Named, UserState};
+use super::body::text_of;
+use super::cache::{Caching, Key};
 use super::config::Config;
-use super::connection::{Answer, Connection, Dialer, Failure, Pool};
-use super::cookies::{CookieJar, Origin};
+use super::connection::{Answer, Connection, Failure, Pool};
+use super::cookies::Origin;
 use super::decode;
-use super::redirect::{drops_header, is_permanent, is_redirect, next_hop};
+use super::outgoing::{closes, follow, headers, is_ajax, is_page, sent_bytes, to_request};
+use super::redirect::{is_permanent, is_redirect};
 use super::request::{Built, Template};
 use super::response::{View, header as value_of};
 use super::url::Url;
-use crate::expr::Compiled;
-use crate::protocol::{Action, Done, Host, Response, User};
+use crate::protocol::{Host, Response};
 use crate::session::Session;
 use crate::time::{Micros, to_millis};
 
-/// What all users of a thread share.
-pub(super) struct Client {
-    pub dialer: Dialer,
-    /// With `shareConnections`.
-    pub shared: RefCell<Pool>,
-    pub files: Rc<BodyFiles>,
-}
-
-/// What the protocol keeps for one user.
-#[derive(Default)]
-struct UserState {
-    pool: Pool,
-    jar: CookieJar,
-    cache: Cache,
-    /// The last HTML page.
-    referer: Option<Url>,
-}
-
-/// A named request of a scenario.
-pub(super) struct Named {
-    pub name: Compiled,
-    pub template: Template,
-}
-
-pub(super) struct HttpAction {
-    pub slot: usize,
-    pub request: Named,
-    pub resources: Vec<Named>,
-    pub config: Rc<Config>,
-    pub client: Rc<Client>,
-}
-
-impl Action for HttpAction {
-    fn slot(&self) -> usize {
-        self.slot
-    }
-
-    fn run(self: Rc<Self>, user: User, host: Rc<dyn Host>) -> LocalBoxFuture<'static, Done> {
-        Box::pin(async move { self.carry_out(user, host).await })
-    }
-}
-
-impl HttpAction {
-    async fn carry_out(&self, mut user: User, host: Rc<dyn Host>) -> Done {
-        let state: Rc<RefCell<UserState>> = user
-            .state
-            .take()
-            .and_then(|state| state.downcast().ok())
-            .map_or_else(Rc::default, |state| *state);
-        let scope = Scope {
-            config: &self.config,
-            client: &self.client,
-            state: &state,
-            host: &host,
-            scenario: user.scenario,
-        };
-        let main = scope.transact(&self.request, user.session, false).await;
-        let (mut session, mut failed) = (main.session, main.end.fails());
-        let mut response_time = main.response_time;
-        if !failed && main.end != End::SilentKo && !self.resources.is_empty() {
-            let began = host.now();
-            let parallel = self.config.connections_max;
-            let each = self
-                .resources
-                .iter()
-                .map(|resource| scope.transact(resource, session.clone(), true));
-            let outcomes: Vec<Outcome> =
-                futures::stream::iter(each).buffered(parallel).collect().await;
-            let base = session.clone();
-            for outcome in outcomes {
-                // One that cannot be built is an error line and fails nobody.
-                failed |= outcome.end == End::Ko;
-                adopt_saves(&mut session, &base, &outcome.session);
-            }
-            response_time += host.now().saturating_sub(began);
-        }
-        user.session = session;
-        user.state = Some(Box::new(state));
-        Done { user, failed, response_time, slot: self.slot }
-    }
-}
-
-/// Resources do not see one another's saves; all of them are kept.
-fn adopt_saves(session: &mut Session, base: &Session, from: &Session) {
-    for (name, value) in from.attributes() {
-        if base.get(name) != Some(value) {
-            session.set(std::sync::Arc::clone(name), value.clone());
-        }
-    }
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
+pub(super) enum End {
     Ok,
     Ko,
     SilentKo,
@@ -131,26 +36,26 @@ enum End {
 }
 
 impl End {
-    fn fails(self) -> bool {
+    pub(super) fn fails(self) -> bool {
         matches!(self, Self::Ko | Self::Unbuilt | Self::Unnamed)
     }
 }
 
-struct Outcome {
-    session: Session,
-    end: End,
+pub(super) struct Outcome {
+    pub session: Session,
+    pub end: End,
     /// Adds to the groups.
-    response_time: Micros,
+    pub response_time: Micros,
 }
 
 /// What the requests of one action have in common.
 #[derive(Clone, Copy)]
-struct Scope<'a> {
-    config: &'a Config,
-    client: &'a Client,
-    state: &'a Rc<RefCell<UserState>>,
-    host: &'a Rc<dyn Host>,
-    scenario: u32,
+pub(super) struct Scope<'a> {
+    pub config: &'a Config,
+    pub client: &'a Client,
+    pub state: &'a Rc<RefCell<UserState>>,
+    pub host: &'a Rc<dyn Host>,
+    pub scenario: u32,
 }
 
 /// One request of a redirect chain, on its way.
@@ -169,7 +74,12 @@ enum Step {
 }
 
 impl Scope<'_> {
-    async fn transact(&self, named: &Named, mut session: Session, resource: bool) -> Outcome {
+    pub(super) async fn transact(
+        &self,
+        named: &Named,
+        mut session: Session,
+        resource: bool,
+    ) -> Outcome {
         let template = &named.template;
         let (mut name, mut built) = (Err(String::new()), Err(String::new()));
         self.host.with_eval(&mut |eval| {
@@ -262,7 +172,9 @@ impl Scope<'_> {
             let validators = key.as_ref().and_then(|key| state.cache.validators(key).cloned());
             (cookies, key, validators.unwrap_or_default())
         };
-        let headers = self.headers(&built, cookies, validators);
+        let referer = self.state.borrow().referer.clone();
+        let spec = &self.config.spec;
+        let headers = headers(spec, referer.as_ref(), &built, &cookies, &validators);
         let bytes_sent = sent_bytes(&built, &headers);
         if !hop.silent {
             let id = self.host.request(&session.groups, &display_name(hop));
@@ -392,54 +304,6 @@ impl Scope<'_> {
         }
     }
 
-    /// In Gatling's order: own, referer, accept, authorization, cookie, origin, host, content type
-    /// of a form, content length.
-    fn headers(&self, built: &Built, cookies: String, valid: Validators) -> HeaderMap {
-        let mut headers = built.headers.clone();
-        let spec = &self.config.spec;
-        let referer = self.state.borrow().referer.clone();
-        if let Some(referer) = &referer
-            && !spec.disable_auto_referer
-            && !headers.contains_key(header::REFERER)
-        {
-            put(&mut headers, header::REFERER, &referer.to_string());
-        }
-        if !headers.contains_key(header::ACCEPT) {
-            headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
-        }
-        if let Some(value) = &built.authorization {
-            headers.insert(header::AUTHORIZATION, value.clone());
-        }
-        if !cookies.is_empty() {
-            put(&mut headers, header::COOKIE, &cookies);
-        }
-        if let Some(referer) = &referer
-            && !spec.disable_auto_origin
-            && !matches!(built.method, Method::GET | Method::HEAD)
-            && !headers.contains_key(header::ORIGIN)
-        {
-            put(&mut headers, header::ORIGIN, &referer.origin());
-        }
-        if !headers.contains_key(header::HOST) {
-            put(&mut headers, header::HOST, &built.url.authority());
-        }
-        if let Some(kind) = &built.content_type {
-            headers.insert(header::CONTENT_TYPE, kind.clone());
-        }
-        if let Some(etag) = valid.etag {
-            put(&mut headers, header::IF_NONE_MATCH, &etag);
-        }
-        if let Some(date) = valid.last_modified {
-            put(&mut headers, header::IF_MODIFIED_SINCE, &date);
-        }
-        let needs_length = matches!(built.method, Method::POST | Method::PUT | Method::PATCH);
-        let length = built.body.as_ref().map(Bytes::len);
-        if let Some(length) = length.or_else(|| needs_length.then_some(0)) {
-            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
-        }
-        headers
-    }
-
     /// From the send attempt to the last byte, under the request's timeout.
     async fn exchange(
         &self,
@@ -518,76 +382,13 @@ struct Counted {
     bytes_received: u64,
 }
 
-/// The request after a redirect. Credentials stay with their origin.
-fn follow(mut request: Built, status: u16, to: Url, strict_302: bool) -> Built {
-    let next = next_hop(status, request.method.as_str(), strict_302);
-    let (keep_body, becomes_get) = (next.keep_body, next.method == "GET");
-    if becomes_get {
-        request.method = Method::GET;
-    }
-    if !keep_body {
-        request.body = None;
-        request.content_type = None;
-    }
-    let same_origin = request.url.same_origin(&to);
-    request.headers = request
-        .headers
-        .iter()
-        .filter(|(name, _)| !drops_header(name.as_str(), keep_body, same_origin))
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect();
-    if !same_origin {
-        request.authorization = None;
-    }
-    request.url = to;
-    request
-}
-
 fn origin_of(url: &Url) -> Origin<'_> {
     Origin { host: &url.host, path: url.path(), secure: url.secure }
 }
 
-fn display_name<'n>(hop: &Hop<'n>) -> std::borrow::Cow<'n, str> {
+fn display_name<'n>(hop: &Hop<'n>) -> Cow<'n, str> {
     match hop.number {
         0 => hop.name.into(),
         number => format!("{} Redirect {number}", hop.name).into(),
     }
-}
-
-fn put(headers: &mut HeaderMap, name: header::HeaderName, value: &str) {
-    // What cannot be sent in a header is left out: it came from the target.
-    if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
-        headers.insert(name, value);
-    }
-}
-
-fn to_request(built: &Built, headers: HeaderMap) -> Result<Request<Full<Bytes>>, Failure> {
-    let body = Full::new(built.body.clone().unwrap_or_default());
-    let mut request = Request::new(body);
-    *request.method_mut() = built.method.clone();
-    *request.uri_mut() = built.url.path_and_query.parse().map_err(|error| {
-        Failure::Text(format!("{} is not a valid url: {error}", built.url.to_string()))
-    })?;
-    *request.headers_mut() = headers;
-    Ok(request)
-}
-
-fn sent_bytes(built: &Built, headers: &HeaderMap) -> u64 {
-    let line = built.method.as_str().len() + built.url.path_and_query.len() + 12;
-    let head: usize =
-        headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
-    (line + head + 2 + built.body.as_ref().map_or(0, Bytes::len)) as u64
-}
-
-fn closes(headers: &HeaderMap) -> bool {
-    value_of(headers, "connection").is_some_and(|it| it.eq_ignore_ascii_case("close"))
-}
-
-fn is_page(headers: &HeaderMap) -> bool {
-    value_of(headers, "content-type")
-        .is_some_and(|it| it.starts_with("text/html") || it.starts_with("application/xhtml+xml"))
-}
-
-fn is_ajax(headers: &HeaderMap) -> bool {
-    value_of(headers, "x-requested-with") == Some("XMLHttpRequest")
 }

@@ -11,6 +11,7 @@ use crate::expr::{Compiled, Expr};
 use crate::protocol::{Action, Bound, Protocol};
 use crate::script::Sources;
 
+mod action;
 mod body;
 pub mod cache;
 mod config;
@@ -19,6 +20,7 @@ pub mod cookies;
 pub mod decode;
 mod exec;
 pub mod multipart;
+mod outgoing;
 pub mod redirect;
 mod request;
 mod response;
@@ -31,10 +33,11 @@ pub(crate) mod test_server;
 #[cfg(test)]
 mod tests;
 
+use action::{Client, HttpAction, Named};
 use body::BodyFiles;
 use config::Config;
 use connection::Dialer;
-use exec::{Client, HttpAction, Named};
+
 use request::Template;
 use spec::{HttpProtocolSpec, RequestSpec};
 

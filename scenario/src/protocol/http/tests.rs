@@ -119,7 +119,7 @@ fn run_with(config: serde_json::Value, requests: &[serde_json::Value], session: 
         }
         (user, failed)
     });
-    Ran { log: host.log.take(), events: host.events.take(), session: user.session.clone(), failed }
+    Ran { log: host.log.take(), events: host.events.take(), session: user.session, failed }
 }
 
 fn bind(sources: &Arc<dyn crate::script::Sources>, config: serde_json::Value) -> Box<dyn Bound> {

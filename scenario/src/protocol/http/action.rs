@@ -1,0 +1,110 @@
+//! A request with its resources as an action of the engine, and what is kept for one user.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use futures::StreamExt as _;
+use futures::future::LocalBoxFuture;
+
+use super::body::BodyFiles;
+use super::cache::Cache;
+use super::config::Config;
+use super::connection::{Dialer, Pool};
+use super::cookies::CookieJar;
+use super::exec::{End, Outcome, Scope};
+use super::request::Template;
+use super::url::Url;
+use crate::expr::Compiled;
+use crate::protocol::{Action, Done, Host, User};
+use crate::session::Session;
+
+/// What all users of a thread share.
+pub(super) struct Client {
+    pub dialer: Dialer,
+    /// With `shareConnections`.
+    pub shared: RefCell<Pool>,
+    pub files: Rc<BodyFiles>,
+}
+
+/// What the protocol keeps for one user.
+#[derive(Default)]
+pub(super) struct UserState {
+    pub pool: Pool,
+    pub jar: CookieJar,
+    pub cache: Cache,
+    /// The last HTML page.
+    pub referer: Option<Url>,
+}
+
+/// A named request of a scenario.
+pub(super) struct Named {
+    pub name: Compiled,
+    pub template: Template,
+}
+
+pub(super) struct HttpAction {
+    pub slot: usize,
+    pub request: Named,
+    pub resources: Vec<Named>,
+    pub config: Rc<Config>,
+    pub client: Rc<Client>,
+}
+
+impl Action for HttpAction {
+    fn slot(&self) -> usize {
+        self.slot
+    }
+
+    fn run(self: Rc<Self>, user: User, host: Rc<dyn Host>) -> LocalBoxFuture<'static, Done> {
+        Box::pin(async move { self.carry_out(user, host).await })
+    }
+}
+
+impl HttpAction {
+    async fn carry_out(&self, mut user: User, host: Rc<dyn Host>) -> Done {
+        let state: Rc<RefCell<UserState>> = user
+            .state
+            .take()
+            .and_then(|state| state.downcast().ok())
+            .map_or_else(Rc::default, |state| *state);
+        let scope = Scope {
+            config: &self.config,
+            client: &self.client,
+            state: &state,
+            host: &host,
+            scenario: user.scenario,
+        };
+        let main = scope.transact(&self.request, user.session, false).await;
+        let (mut session, mut failed) = (main.session, main.end.fails());
+        let mut response_time = main.response_time;
+        if !failed && main.end != End::SilentKo && !self.resources.is_empty() {
+            let began = host.now();
+            let parallel = self.config.connections_max;
+            let each = self
+                .resources
+                .iter()
+                .map(|resource| scope.transact(resource, session.clone(), true));
+            let outcomes: Vec<Outcome> =
+                futures::stream::iter(each).buffered(parallel).collect().await;
+            let base = session.clone();
+            for outcome in outcomes {
+                // One that cannot be built is an error line and fails nobody.
+                failed |= outcome.end == End::Ko;
+                adopt_saves(&mut session, &base, &outcome.session);
+            }
+            response_time += host.now().saturating_sub(began);
+        }
+        user.session = session;
+        user.state = Some(Box::new(state));
+        Done { user, failed, response_time, slot: self.slot }
+    }
+}
+
+/// Resources do not see one another's saves; all of them are kept.
+fn adopt_saves(session: &mut Session, base: &Session, from: &Session) {
+    for (name, value) in from.attributes() {
+        if base.get(name) != Some(value) {
+            session.set(std::sync::Arc::clone(name), value.clone());
+        }
+    }
+}
