@@ -79,8 +79,7 @@ fn looping(name: &str, fields: serde_json::Value) -> serde_json::Value {
 #[test]
 fn as_long_as_and_do_while() {
     let body = json!([act("a"), hook(8)]);
-    let steps =
-        json!([looping("asLongAs", json!({ "condition": { "fn": 7 }, "body": body.clone() }))]);
+    let steps = json!([looping("asLongAs", json!({ "condition": { "fn": 7 }, "body": body }))]);
     check(steps, &["a", "a", "a"]);
     let steps = json!([looping(
         "doWhile",
