@@ -56,11 +56,13 @@ impl Worker {
     /// # Errors
     /// The folder of the runs cannot be made.
     pub fn start(
-        config: Config,
+        mut config: Config,
         repository: Arc<Repository>,
         clock: Clock,
         stop: CancellationToken,
     ) -> std::io::Result<(Self, tokio::task::JoinHandle<()>)> {
+        // Children run in folders of their own: what they are told must hold from there.
+        config.runs = std::path::absolute(&config.runs)?;
         std::fs::create_dir_all(&config.runs)?;
         runs::prune(&config.runs);
         let (events, inbox) = mpsc::channel(limits::EVENTS_MAX);
