@@ -21,7 +21,7 @@ use super::limits::{
 };
 use super::shared::Shared;
 use super::streams::StreamOpener;
-use super::swarm::{Behaviour, BehaviourEvent};
+use super::swarm::{Behaviour, BehaviourEvent, is_away};
 use super::table::{Connection, Heard, Table};
 use super::{contact, greet, record};
 use crate::clock::Clock;
@@ -321,7 +321,7 @@ impl Actor {
                     tracing::info!(%address, "a contact point is this node itself");
                 }
             }
-            DialError::Transport(causes) if causes.iter().any(|(_, cause)| is_quiet(cause)) => {
+            DialError::Transport(causes) if causes.iter().any(|(_, cause)| is_away(cause)) => {
                 tracing::debug!(%address, %error, "cannot connect");
             }
             DialError::Transport(_) => self.complain(address),
@@ -332,7 +332,7 @@ impl Actor {
     fn incoming_failed(&mut self, address: Option<SocketAddr>, error: &ListenError) {
         match (error, address) {
             (ListenError::LocalPeerId { .. }, _) => {}
-            (ListenError::Transport(cause), Some(address)) if !is_quiet(cause) => {
+            (ListenError::Transport(cause), Some(address)) if !is_away(cause) => {
                 self.complain(address);
             }
             (ListenError::Denied { cause }, _) => {
@@ -357,28 +357,4 @@ impl Actor {
             self.fingerprint
         );
     }
-}
-
-/// Nobody listens there, or the network is down: not worth more than a debug line.
-fn is_quiet(cause: &libp2p::TransportError<std::io::Error>) -> bool {
-    use std::io::ErrorKind;
-    let libp2p::TransportError::Other(error) = cause else { return true };
-    let mut kinds = vec![error.kind()];
-    let mut source: Option<&(dyn std::error::Error + 'static)> =
-        error.get_ref().map(|inner| inner as &(dyn std::error::Error + 'static));
-    while let Some(inner) = source {
-        kinds.extend(inner.downcast_ref::<std::io::Error>().map(std::io::Error::kind));
-        source = inner.source();
-    }
-    kinds.iter().any(|kind| {
-        matches!(
-            kind,
-            ErrorKind::ConnectionRefused
-                | ErrorKind::ConnectionAborted
-                | ErrorKind::HostUnreachable
-                | ErrorKind::NetworkUnreachable
-                | ErrorKind::TimedOut
-                | ErrorKind::AddrNotAvailable
-        )
-    })
 }

@@ -15,7 +15,7 @@ use libp2p::gossipsub::{
 use libp2p::identity::Keypair;
 use libp2p::pnet::{PnetConfig, PreSharedKey};
 use libp2p::swarm::{NetworkBehaviour, Swarm};
-use libp2p::{PeerId, identify, noise, ping, tcp, yamux};
+use libp2p::{PeerId, TransportError, identify, noise, ping, tcp, yamux};
 
 use super::limits::{
     ESTABLISHED, ESTABLISHED_PER_PEER, HANDSHAKE_TIMEOUT, IDLE_TIMEOUT, PENDING_INCOMING,
@@ -79,14 +79,43 @@ fn transport(key: &Keypair, psk: [u8; 32]) -> Result<Boxed<(PeerId, StreamMuxerB
     let psk = PreSharedKey::new(psk);
     Ok(tcp::tokio::Transport::new(tcp::Config::new().nodelay(true))
         .and_then(move |socket, _| PnetConfig::new(psk).handshake(socket))
-        // `Either` hides its inner error from `source()`. A key exchange that breaks off is a peer
-        // that went away: a different key shows only after it.
-        .map_err(|error| error.either(|tcp| tcp, |_| std::io::ErrorKind::ConnectionAborted.into()))
+        .map_err(|error| {
+            let cause = error.either(|tcp| tcp, std::io::Error::other);
+            std::io::Error::other(Below { away: Away(cause) })
+        })
         .upgrade(Version::V1Lazy)
         .authenticate(noise)
         .multiplex(muxer)
         .timeout(HANDSHAKE_TIMEOUT)
         .boxed())
+}
+
+/// Nobody listens there, the network is down, or the peer hung up before the keys could differ: all
+/// that goes wrong below the handshakes.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Away(std::io::Error);
+
+/// The transports above wrap errors in `Either`, whose `source` skips the error that it holds; so
+/// what is to be found must lie one level deeper.
+#[derive(Debug, thiserror::Error)]
+#[error("not connected")]
+struct Below {
+    #[source]
+    away: Away,
+}
+
+/// Whether a connection failed for a reason below the handshakes, which says nothing about secrets.
+pub(super) fn is_away(error: &TransportError<std::io::Error>) -> bool {
+    let TransportError::Other(error) = error else { return true };
+    let mut source = error.get_ref().map(|inner| inner as &(dyn std::error::Error + 'static));
+    while let Some(inner) = source {
+        if inner.is::<Away>() {
+            return true;
+        }
+        source = inner.source();
+    }
+    false
 }
 
 /// Anonymous mode with our own signature inside: gossipsub's signed mode verifies every copy that
@@ -113,4 +142,45 @@ fn gossip(cluster_name: &str) -> Result<Gossip, String> {
 /// What the actor calls the key in its messages: equal fingerprints mean equal secrets.
 pub(super) fn fingerprint(psk: [u8; 32]) -> String {
     PreSharedKey::new(psk).fingerprint().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use libp2p::core::Endpoint;
+    use libp2p::core::transport::{DialOpts, PortUse};
+
+    async fn dial(port: u16) -> TransportError<std::io::Error> {
+        let key = Keypair::generate_ed25519();
+        let mut transport = transport(&key, [1; 32]).unwrap();
+        let address = format!("/ip4/127.0.0.1/tcp/{port}").parse().unwrap();
+        let options = DialOpts { role: Endpoint::Dialer, port_use: PortUse::New };
+        match transport.dial(address, options) {
+            Ok(dialling) => TransportError::Other(dialling.await.map(drop).unwrap_err()),
+            Err(error) => error,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_is_away_is_no_stranger() {
+        let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = free.local_addr().unwrap().port();
+        drop(free);
+        let error = dial(port).await;
+        assert!(is_away(&error), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_talks_nonsense_is_a_stranger() {
+        use tokio::io::AsyncWriteExt as _;
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let nonsense = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.write_all(&[b'x'; 4_096]).await.unwrap();
+            stream
+        };
+        let (error, _stream) = tokio::join!(dial(port), nonsense);
+        assert!(!is_away(&error), "{error:?}");
+    }
 }
