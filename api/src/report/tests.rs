@@ -87,6 +87,10 @@ fn sample(seconds: u32, names: &[String], message: &str) -> Summary {
             aggregate.apply_frames([frame]);
         }
     }
+    summarise(&aggregate, seconds, &names[0], message)
+}
+
+fn summarise(aggregate: &Aggregate, seconds: u32, title: &str, message: &str) -> Summary {
     let spec = |target, condition| AssertionSpec { scope: Scope::Global, target, condition };
     let specs = [
         spec(Target::PercentileResponseTime(95.0), Condition::Lt(5_000.0)),
@@ -95,7 +99,7 @@ fn sample(seconds: u32, names: &[String], message: &str) -> Summary {
     aggregate.summary(Context {
         run: RunInfo {
             simulation: "checkout".into(),
-            title: names[0].clone(),
+            title: title.to_owned(),
             started_unix_ms: 1_795_408_360_000,
             ended_unix_ms: 1_795_408_660_000,
             seed: 42,

@@ -140,7 +140,7 @@ pub fn run(global: &Global, args: Args) -> anyhow::Result<ExitCode> {
 
 /// The folder above the file that makes a project, or the file's own.
 fn project_root(file: &Path) -> PathBuf {
-    let own = file.parent().unwrap_or(Path::new("/"));
+    let own = file.parent().unwrap_or(file);
     let marked = |folder: &&Path| folder.join("package.json").is_file();
     own.ancestors().take(ROOT_LEVELS_MAX).find(marked).unwrap_or(own).to_owned()
 }

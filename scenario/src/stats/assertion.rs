@@ -253,6 +253,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table of inputs and lines")]
     fn lines_are_gatlings() {
         use Condition::{Between, Gt, Gte, In, Is, Lt, Lte};
         use Scope::{Details, ForAll, Global};

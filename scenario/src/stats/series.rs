@@ -124,8 +124,9 @@ impl Recent {
     pub fn render(&self) -> Series {
         let Some((&last, _)) = self.buckets.last_key_value() else { return Series::default() };
         let seconds = (last + 1).saturating_mul(self.width);
-        let fits =
-            |width: &&u32| **width % self.width == 0 && seconds.div_ceil(**width) <= POINTS_MAX;
+        let fits = |width: &&u32| {
+            width.is_multiple_of(self.width) && seconds.div_ceil(**width) <= POINTS_MAX
+        };
         let width = WIDTHS.iter().find(fits).copied().unwrap_or(WIDTHS[WIDTHS.len() - 1]);
         let factor = width / self.width;
         let mut points = vec![None; (last / factor) as usize + 1];

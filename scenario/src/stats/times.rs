@@ -265,7 +265,8 @@ mod tests {
         let good = Times::of([100, 5_000, 5_000]);
         assert_eq!(good.validate(), Ok(()));
         assert_eq!(Times::default().validate(), Ok(()));
-        let lies: [(fn(&mut Times), Error); 8] = [
+        type Lie = fn(&mut Times);
+        let lies: [(Lie, Error); 8] = [
             (|t| t.count = 4, Error::Moments),
             (|t| t.sum_us = 1, Error::Moments),
             (|t| t.sum_us = u64::MAX, Error::Moments),
