@@ -20,32 +20,8 @@ fn sample(seconds: u32, names: &[String], message: &str) -> Summary {
     for second in 0..seconds {
         for shard in 0..2u32 {
             let load = 5 + u64::from(second) * 60 / u64::from(seconds);
-            let mut requests = Vec::new();
-            for (i, name) in names.iter().enumerate() {
-                let slow = if second * 3 > seconds * 2 { 3 } else { 1 };
-                let base = 8_000 * (i as u64 % 7 + 1) * slow;
-                let ok: Vec<_> = (0..load)
-                    .map(|_| {
-                        let r = random(1_000);
-                        base + random(base) + r * r * r / 20_000
-                    })
-                    .collect();
-                let ko = if slow > 1 && i % 3 == 0 { vec![base * 9; 3] } else { vec![] };
-                let path = if i % 2 == 0 {
-                    vec![name.clone()]
-                } else {
-                    vec!["checkout".into(), name.clone()]
-                };
-                requests.push(RequestDelta {
-                    path,
-                    sent: (ok.len() + ko.len()) as u64,
-                    codes: vec![(200, ok.len() as u64), (503, ko.len() as u64)],
-                    ok: Times::of(ok),
-                    ko: Times::of(ko),
-                    bytes_sent: 4_000,
-                    bytes_received: 90_000,
-                });
-            }
+            let slow = if second * 3 > seconds * 2 { 3 } else { 1 };
+            let requests = responses(names, load, slow, &mut random);
             let failed = requests.iter().map(|r| r.ko.count).sum();
             let mut frame = Frame {
                 version: FRAME_VERSION,
@@ -88,6 +64,38 @@ fn sample(seconds: u32, names: &[String], message: &str) -> Summary {
         }
     }
     summarise(&aggregate, seconds, &names[0], message)
+}
+
+/// Responses of one second: `load` of each request, `slow` times as slow as at first.
+fn responses(
+    names: &[String],
+    load: u64,
+    slow: u64,
+    random: &mut impl FnMut(u64) -> u64,
+) -> Vec<RequestDelta> {
+    let mut requests = Vec::new();
+    for (i, name) in names.iter().enumerate() {
+        let base = 8_000 * (i as u64 % 7 + 1) * slow;
+        let ok: Vec<_> = (0..load)
+            .map(|_| {
+                let r = random(1_000);
+                base + random(base) + r * r * r / 20_000
+            })
+            .collect();
+        let ko = if slow > 1 && i % 3 == 0 { vec![base * 9; 3] } else { vec![] };
+        let path =
+            if i % 2 == 0 { vec![name.clone()] } else { vec!["checkout".into(), name.clone()] };
+        requests.push(RequestDelta {
+            path,
+            sent: (ok.len() + ko.len()) as u64,
+            codes: vec![(200, ok.len() as u64), (503, ko.len() as u64)],
+            ok: Times::of(ok),
+            ko: Times::of(ko),
+            bytes_sent: 4_000,
+            bytes_received: 90_000,
+        });
+    }
+    requests
 }
 
 fn summarise(aggregate: &Aggregate, seconds: u32, title: &str, message: &str) -> Summary {

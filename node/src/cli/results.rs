@@ -68,8 +68,8 @@ fn write(path: &Path, text: &str) -> anyhow::Result<()> {
     fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// `onrush-results/<name>-<yyyymmdd-hhmmss>`, local time.
-pub fn default_folder(simulation: &str, now: &jiff::Zoned) -> PathBuf {
+/// `onrush-results/<name>-<yyyymmdd-hhmmss>`, UTC: folders sort by time wherever they were made.
+pub fn default_folder(simulation: &str, now: jiff::Timestamp) -> PathBuf {
     let stem = Path::new(simulation).file_stem().and_then(|stem| stem.to_str()).unwrap_or("run");
     let stem = stem.strip_suffix(".gatling").unwrap_or(stem);
     let safe = |c: char| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' };
@@ -142,8 +142,8 @@ mod tests {
 
     #[test]
     fn the_folder_is_named_after_simulation_and_time() {
-        let now: jiff::Zoned = "2026-11-23T04:05:06[UTC]".parse().unwrap();
-        let folder = default_folder("src/check out.gatling.ts", &now);
+        let now: jiff::Timestamp = "2026-11-23T04:05:06Z".parse().unwrap();
+        let folder = default_folder("src/check out.gatling.ts", now);
         assert_eq!(folder, Path::new("onrush-results/check_out-20261123-040506"));
     }
 

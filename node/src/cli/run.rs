@@ -110,9 +110,9 @@ enum Message {
 pub fn run(global: &Global, args: Args) -> anyhow::Result<ExitCode> {
     results::check_reports(&args.report)?;
     let spec = shard_spec(&args)?;
-    let now = jiff::Zoned::now();
+    let now = jiff::Timestamp::now();
     let folder = args.results.clone();
-    let path = folder.unwrap_or_else(|| results::default_folder(&spec.simulation, &now));
+    let path = folder.unwrap_or_else(|| results::default_folder(&spec.simulation, now));
     let mode = if global.quiet { Mode::None } else { args.progress };
     let mut session = Session {
         path,
