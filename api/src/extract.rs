@@ -95,7 +95,10 @@ pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
 fn json_problem(bytes: &[u8], error: &serde_json::Error, pointer: String) -> Problem {
     let text = error.to_string();
     let what = text.split(" at line ").next().unwrap_or(&text);
-    let offset = offset_of(bytes, error.line(), error.column());
+    let offset = match error.is_eof() {
+        true => bytes.len(),
+        false => offset_of(bytes, error.line(), error.column()),
+    };
     let detail = format!("{what} at byte {offset}");
     let lead = if error.is_data() { "the body does not fit" } else { "the body is not JSON" };
     Problem::new(Kind::InvalidRequest, format!("{lead}: {detail}")).at(pointer, detail)
@@ -211,7 +214,7 @@ mod tests {
 
     #[test]
     fn bad_json_is_told_by_offset_and_pointer() {
-        check("{\"simulation\":", "", "at byte 13");
+        check("{\"simulation\":", "/simulation", "at byte 14");
         check("{\"simulation\":{\"file\":\"a\"}} x", "", "trailing characters at byte 28");
         check("{\"simulation\":{\"file\":3}}", "/simulation/file", "invalid type");
         check("{\n\"nodes\": 1}", "/nodes", "unknown field `nodes`");
@@ -220,7 +223,7 @@ mod tests {
             "/parameters/n",
             "string",
         );
-        check("{\"simulation\":{\"file\":\"\\ud800\"}}", "/simulation/file", "surrogate");
+        check("{\"simulation\":{\"file\":\"\\ud800\"}}", "/simulation/file", "hex escape");
         check("{\"simulation\":{\"file\":1e400}}", "/simulation/file", "number out of range");
         let deep = "[".repeat(10_000);
         assert!(parse::<serde_json::Value>(deep.as_bytes()).is_err());

@@ -10,6 +10,8 @@ pub mod backend;
 pub mod client;
 pub mod error;
 pub mod extract;
+#[cfg(test)]
+mod fake;
 pub mod observe;
 pub mod page;
 pub mod report;
@@ -17,6 +19,8 @@ pub mod routes;
 mod serve;
 mod state;
 pub mod stream;
+#[cfg(test)]
+mod tests;
 
 pub use auth::Secret;
 pub use routes::{openapi, router};

@@ -12,7 +12,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, Sleep};
@@ -31,9 +31,14 @@ const DRAIN_MAX: Duration = Duration::from_secs(5);
 /// Pause after `accept` failed (out of descriptors), so that the loop does not spin.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
+/// How long, and for how many bytes, a refused connection is read on.
+const REFUSED_LINGER: Duration = Duration::from_secs(1);
+const REFUSED_BYTES_MAX: u64 = 16 << 10;
+
 const TLS_HANDSHAKE: u8 = 0x16;
+const HTTP2_PREFACE: &[u8; 4] = b"PRI ";
 const PLAIN_HTTP_HINT: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\n\
-    content-length: 43\r\nconnection: close\r\n\r\nthis port speaks HTTP, not HTTPS (no TLS)\r\n";
+    connection: close\r\n\r\nthis port speaks HTTP/1.1, not HTTPS and not HTTP/2\n";
 
 /// Serves until `shutdown` is cancelled, then lets requests under way end.
 ///
@@ -83,14 +88,13 @@ async fn accept(
 }
 
 async fn connection(mut socket: TcpStream, router: Router, shutdown: CancellationToken) {
-    let mut first = [0_u8; 1];
+    let mut first = [0_u8; 4];
     let peeked = tokio::time::timeout(HEADERS_TIMEOUT, socket.peek(&mut first)).await;
-    if !matches!(peeked, Ok(Ok(1))) {
+    if !matches!(peeked, Ok(Ok(1..))) {
         return;
     }
-    if first[0] == TLS_HANDSHAKE {
-        // The peer may be gone already; there is nobody else to tell.
-        let _ = socket.write_all(PLAIN_HTTP_HINT).await;
+    if first[0] == TLS_HANDSHAKE || first == *HTTP2_PREFACE {
+        refuse(socket).await;
         return;
     }
     // Events are small and must not wait for Nagle's algorithm.
@@ -113,6 +117,18 @@ async fn connection(mut socket: TcpStream, router: Router, shutdown: Cancellatio
     if let Err(error) = ended {
         tracing::debug!(%error, "an API connection ended early");
     }
+}
+
+/// Says what is wrong, and reads on for a moment: a socket closed with unread bytes is reset, and
+/// the words are lost.
+async fn refuse(mut socket: TcpStream) {
+    let told = async {
+        socket.write_all(PLAIN_HTTP_HINT).await?;
+        socket.shutdown().await?;
+        tokio::io::copy(&mut (&mut socket).take(REFUSED_BYTES_MAX), &mut tokio::io::sink()).await
+    };
+    // The peer may be gone already; there is nobody else to tell.
+    let _ = tokio::time::timeout(REFUSED_LINGER, told).await;
 }
 
 /// A socket whose writes fail once the peer has taken nothing for [`WRITE_STALL_MAX`].

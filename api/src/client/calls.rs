@@ -7,6 +7,7 @@ use futures::stream::{BoxStream, StreamExt, TryStreamExt};
 use http::Method;
 use http_body_util::{BodyExt, BodyStream, StreamBody};
 use hyper::body::{Frame, Incoming};
+use onrush_scenario::stats::summary::Summary;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 use tokio_util::io::ReaderStream;
@@ -258,7 +259,7 @@ impl Client {
         self.json(&Ask::post(job_at(id, "/abort"), &body)?.repeatable()).await
     }
 
-    pub async fn summary(&self, id: &str) -> Result<serde_json::Value, Error> {
+    pub async fn summary(&self, id: &str) -> Result<Summary, Error> {
         self.json(&Ask::get(job_at(id, "/summary"))).await
     }
 

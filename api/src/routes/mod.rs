@@ -71,14 +71,15 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 pub fn router(backend: Arc<dyn Backend>, config: ApiConfig) -> Router {
     let state = ApiState { backend, config: Arc::new(config) };
     let (router, _) = table().split_for_parts();
-    router
+    let inner = router
         .fallback(nothing_here)
         .layer(from_fn_with_state(state.clone(), observe::consistency))
         .layer(from_fn_with_state(state.clone(), auth::guard))
         .layer(CatchPanicLayer::custom(caught))
         .layer(from_fn_with_state(state.clone(), observe::headers))
-        .layer(from_fn(error::finish))
-        .with_state(state)
+        .with_state(state);
+    // Outside of the routes, where axum has put `Allow` on its answers.
+    Router::new().fallback_service(inner).layer(from_fn(error::finish))
 }
 
 async fn nothing_here(uri: Uri) -> Problem {

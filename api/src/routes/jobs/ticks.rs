@@ -185,6 +185,8 @@ struct Watch {
     tick: u64,
     /// What the last `job` event showed.
     shown: Option<domain::Job>,
+    /// The state so far was sent once, whether or not there are ticks yet.
+    greeted: bool,
     ready: VecDeque<Event>,
     ended: bool,
 }
@@ -203,6 +205,7 @@ fn events(
         wanted,
         tick: after,
         shown: None,
+        greeted: false,
         ready: VecDeque::new(),
         ended: false,
     };
@@ -249,7 +252,8 @@ impl Watch {
             self.ready.push_back(Event::json("job", None, &Job::of(&job)));
             self.shown = Some(domain::Job { ticks: Vec::new(), ..domain::Job::clone(&job) });
         }
-        let news = job.last_tick > self.tick || (self.tick == 0 && job.last_tick == 0);
+        let first = !std::mem::replace(&mut self.greeted, true);
+        let news = first || job.last_tick > self.tick;
         self.push_ticks(&job);
         if news && self.wanted.live {
             self.push_live().await;

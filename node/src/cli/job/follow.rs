@@ -4,11 +4,12 @@
 use std::time::Duration;
 
 use onrush_api::client::{Client, JobUpdate};
+use onrush_api::report;
 use onrush_api::routes::jobs::dto::{Job, JobStatus, VerdictValue};
 
 use crate::cli::exit::Exit;
 use crate::cli::progress::{Header, Mode, Progress};
-use crate::cli::{Global, output, tell};
+use crate::cli::{Global, output, say, tell};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Show {
@@ -69,6 +70,13 @@ pub(super) async fn to_the_end(
     if global.is_json() {
         output::json(&job)?;
     } else {
+        if job.started_at.is_some() {
+            // The job has ended; a summary that cannot be had now changes nothing about that.
+            match client.summary(&job.id).await {
+                Ok(summary) => say(report::text(&summary).trim_end())?,
+                Err(error) => tell(format!("the summary cannot be read: {error}")),
+            }
+        }
         super::view::outcome(&job, &client.address())?;
     }
     Ok(exit_of(&job))
