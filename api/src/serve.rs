@@ -87,7 +87,7 @@ async fn accept(
     }
 }
 
-async fn connection(mut socket: TcpStream, router: Router, shutdown: CancellationToken) {
+async fn connection(socket: TcpStream, router: Router, shutdown: CancellationToken) {
     let mut first = [0_u8; 4];
     let peeked = tokio::time::timeout(HEADERS_TIMEOUT, socket.peek(&mut first)).await;
     if !matches!(peeked, Ok(Ok(1..))) {
