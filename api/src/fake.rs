@@ -1,6 +1,8 @@
 //! A node in memory, for the tests of the routes: the real ledger, applied on the spot, and blobs
 //! in a map. What goes wrong is switched on by the test.
 
+#![expect(clippy::panic, reason = "a test's node breaks on purpose")]
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};

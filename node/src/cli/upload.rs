@@ -82,7 +82,7 @@ pub fn collect(simulation: &Path, extra: &[PathBuf]) -> anyhow::Result<Bundle> {
 }
 
 fn root_of(entry: &Path) -> PathBuf {
-    let own = entry.parent().unwrap_or(Path::new("/")).to_owned();
+    let own = entry.parent().unwrap_or(entry).to_owned();
     let marked = |folder: &&Path| ROOT_MARKS.iter().any(|mark| folder.join(mark).exists());
     own.ancestors().take(PARENTS_MAX).find(marked).map_or_else(|| own.clone(), Path::to_owned)
 }
@@ -140,8 +140,8 @@ fn modules(root: &Path, entry: &Path, found: &mut BTreeMap<String, PathBuf>) -> 
 }
 
 fn resolve(folder: &Path, import: &str) -> Option<PathBuf> {
-    let full = |ending: &&str| folder.join(format!("{import}{ending}"));
-    let direct = ENDINGS.iter().map(|ending| full(&ending)).find(|path| path.is_file());
+    let full = |ending: &str| folder.join(format!("{import}{ending}"));
+    let direct = ENDINGS.iter().map(|ending| full(ending)).find(|path| path.is_file());
     // TypeScript sources are imported by the name of their output.
     let typed = || {
         let stem = import.strip_suffix(".js")?;

@@ -121,9 +121,9 @@ pub fn run(global: &Global, args: Args) -> anyhow::Result<ExitCode> {
             };
             let page = client.jobs(&filter).await?;
             if global.is_json() {
-                output::json(&page)?
+                output::json(&page)?;
             } else {
-                view::list(global, &page)?
+                view::list(global, &page)?;
             }
             Ok(Exit::Ok)
         }
