@@ -10,6 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use onrush_raft::types::ContentId;
 
@@ -184,6 +185,23 @@ impl Store {
                     return Err(io(&path)(source));
                 }
                 _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes what pulls left behind that nobody resumed for `age`.
+    ///
+    /// # Errors
+    /// The folder cannot be listed.
+    pub fn prune_parts(&self, age: Duration) -> Result<(), Error> {
+        let folder = self.root.join("part");
+        for entry in fs::read_dir(&folder).map_err(io(&folder))?.flatten() {
+            let written = entry.metadata().and_then(|meta| meta.modified());
+            let old = written.is_ok_and(|at| at.elapsed().is_ok_and(|since| since > age));
+            if old {
+                // It may have been resumed and finished just now.
+                let _ = fs::remove_file(entry.path());
             }
         }
         Ok(())
@@ -416,6 +434,20 @@ mod tests {
         assert!(!store.part(&id).unwrap().is_file());
         fs::remove_file(store.path(&id).unwrap().with_extension("man")).unwrap();
         assert_eq!(store.manifest(&id).unwrap(), manifest);
+    }
+
+    #[test]
+    fn abandoned_pulls_are_removed_after_a_while() {
+        let (_dir, store) = store();
+        let id = ContentId("0".repeat(64));
+        let part = store.part(&id).unwrap();
+        fs::write(&part, "some").unwrap();
+        store.prune_parts(Duration::from_secs(60)).unwrap();
+        assert!(part.is_file());
+        let old = std::time::SystemTime::now() - Duration::from_secs(61);
+        File::options().write(true).open(&part).unwrap().set_modified(old).unwrap();
+        store.prune_parts(Duration::from_secs(60)).unwrap();
+        assert!(!part.is_file());
     }
 
     #[test]

@@ -61,7 +61,11 @@ impl Repository {
         };
         let expired = unreferenced.expired(&present, &referenced, &in_use, now);
         let store = self.store.clone();
-        let removed = blocking(move || expired.iter().try_for_each(|id| store.remove(id))).await;
+        let removed = blocking(move || {
+            expired.iter().try_for_each(|id| store.remove(id))?;
+            store.prune_parts(Duration::from_millis(gc::GRACE_MS))
+        });
+        let removed = removed.await;
         if let Err(error) = removed {
             tracing::warn!(%error, "unreferenced blobs stay");
         }
