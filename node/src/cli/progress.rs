@@ -135,10 +135,10 @@ fn terminal_width() -> usize {
     size.map_or(WIDTH_DEFAULT, |(width, _)| usize::from(width.0).max(40))
 }
 
-/// The line of [`Mode::Lines`]: keys and units are stable.
+/// The line of [`Mode::Lines`]: keys and units are stable; `-` where the last second had no response.
 #[must_use]
 pub fn line(view: &LiveView) -> String {
-    let t = |us: u64| time(us).replace(' ', "");
+    let t = |us: u64| if view.last.count == 0 { "-".to_owned() } else { time(us).replace(' ', "") };
     format!(
         "t={}s users={} rps={} ko={} p50={} p95={} p99={} max={} requests={} cpu={:.0}%",
         view.second + 1,
@@ -179,6 +179,10 @@ pub fn block(header: &Header, view: &LiveView, width: usize, colour: bool) -> Ve
         view.cpu_percent
     ));
     for (name, times) in [("last 1 s", &view.last), ("so far", &view.total)] {
+        if times.count == 0 {
+            lines.push(format!(" {name:<9} no response"));
+            continue;
+        }
         lines.push(format!(
             " {name:<9} p50 {}   p95 {}   p99 {}   max {}",
             time(times.p50_us),
@@ -293,6 +297,7 @@ mod tests {
 
     #[test]
     fn the_line_is_stable() {
+        assert!(line(&LiveView::default()).contains(" p50=- p95=- "));
         assert_eq!(
             line(&view()),
             "t=85s users=1204 rps=18214 ko=0.31% p50=12ms p95=41ms p99=88ms max=1.24s \
