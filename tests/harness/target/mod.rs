@@ -205,3 +205,74 @@ fn control_answer(
         _ => shop::json(404, &serde_json::json!({"error": "counts, arrivals or reset"})),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    struct Web(Running, ureq::Agent);
+
+    impl Web {
+        fn start() -> Self {
+            let config = ureq::Agent::config_builder().http_status_as_error(false).build();
+            Self(Target::start(), config.into())
+        }
+
+        fn get(&self, path: &str) -> (u16, String) {
+            let call = self.1.get(format!("{}{path}", self.0.url())).header(NAME_HEADER, "named");
+            let mut response = call.call().unwrap();
+            (response.status().as_u16(), response.body_mut().read_to_string().unwrap())
+        }
+
+        fn post(&self, path: &str, headers: &[(&str, &str)], body: &str) -> (u16, Value) {
+            let mut call = self.1.post(format!("{}{path}", self.0.url()));
+            for (name, value) in headers {
+                call = call.header(*name, *value);
+            }
+            let mut response = call.send(body).unwrap();
+            let text = response.body_mut().read_to_string().unwrap();
+            (response.status().as_u16(), serde_json::from_str(&text).unwrap())
+        }
+    }
+
+    #[test]
+    fn the_shop_sells() {
+        let web = Web::start();
+        assert!(web.get("/").1.contains("<title>Onrush shop</title>"));
+        let products: Value = serde_json::from_str(&web.get("/api/products").1).unwrap();
+        assert_eq!(products[0]["id"], 1);
+        assert_eq!(web.get("/products/7").0, 200);
+        assert_eq!(web.get("/products/7000").0, 404);
+        let login = web.post("/api/login", &[], "{\"user\":\"ada\",\"password\":\"x\"}").1;
+        let token = format!("Bearer {}", login["token"].as_str().unwrap());
+        let order = "{\"product\": 7}";
+        assert_eq!(web.post("/api/orders", &[], order).0, 401);
+        let (status, made) = web.post("/api/orders", &[("authorization", &token)], order);
+        assert_eq!((status, made["id"].as_str()), (201, Some("order-7")));
+        assert_eq!(web.get("/help"), (200, "help@shop.test\n".to_owned()));
+        assert_eq!(web.get("/status/503").0, 503);
+        assert_eq!(web.get("/redirect/3").0, 200);
+        assert_eq!(web.get("/nothing").0, 404);
+        let echo: Value = serde_json::from_str(&web.get("/echo?user=ada").1).unwrap();
+        assert_eq!(echo["query"], "user=ada");
+    }
+
+    #[test]
+    fn every_request_is_counted_and_control_is_not() {
+        let web = Web::start();
+        for _ in 0..5 {
+            web.get("/products");
+        }
+        web.post("/echo", &[], "x");
+        let seen: Snapshot = serde_json::from_str(&web.get("/__counts").1).unwrap();
+        assert_eq!(seen, web.0.counts.snapshot());
+        assert_eq!((seen.total, seen.by_route["GET /products"], seen.by_name["named"]), (6, 5, 5));
+        assert_eq!(seen.by_status[&200], 6);
+        let arrivals: Arrivals = serde_json::from_str(&web.get("/__arrivals").1).unwrap();
+        assert_eq!(arrivals.counts.iter().sum::<u64>(), 6);
+        web.post("/__reset", &[], "");
+        assert_eq!(web.0.counts.snapshot().total, 0);
+    }
+}

@@ -11,7 +11,9 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, COOKIE, HeaderValue, LOCATION, SET_COOKIE};
+use hyper::header::{
+    AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, COOKIE, HeaderValue, LOCATION, SET_COOKIE,
+};
 use hyper::{Request, Response};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -38,6 +40,9 @@ static HOME: LazyLock<Bytes> = LazyLock::new(|| {
 
 /// The first page of products: by far the most asked for.
 static PRODUCTS_PAGE: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(products(1).to_string()));
+
+static PRODUCT_LIST: LazyLock<Bytes> =
+    LazyLock::new(|| Bytes::from(products(1)["items"].to_string()));
 
 pub(super) fn json(status: u16, body: &impl Serialize) -> Answer {
     let text = serde_json::to_vec(body).unwrap_or_default();
@@ -70,6 +75,9 @@ pub(super) async fn answer(request: Request<Incoming>) -> anyhow::Result<Answer>
         ("GET", "", _) => with_type(200, "text/html; charset=utf-8", HOME.clone()),
         ("GET", "products", None) if second.is_none() => products_page(&request),
         ("GET", "products", id) => product(id),
+        (_, "api", _) => api(request, second, parts.next()).await,
+        ("GET", "help", _) if second.is_none() => to_location("/help/contact"),
+        ("GET", "help", _) => with_type(200, "text/plain", Bytes::from_static(b"help@shop.test\n")),
         ("POST", "login", _) => login(request).await,
         ("POST", "cart", _) => add_to_cart(request).await,
         ("GET", "cart", _) => cart(&request),
@@ -88,6 +96,45 @@ pub(super) async fn answer(request: Request<Incoming>) -> anyhow::Result<Answer>
         (_, "drop", _) => bail!("asked to close the connection"),
         _ => error(404, &format!("there is nothing at {path}")),
     })
+}
+
+/// The API of the example simulations: products, login by token, orders.
+async fn api(request: Request<Incoming>, noun: Option<&str>, id: Option<&str>) -> Answer {
+    let known = bearer(&request).is_some();
+    match (request.method().as_str(), noun.unwrap_or_default(), id) {
+        ("GET", "products", None) => with_type(200, "application/json", PRODUCT_LIST.clone()),
+        ("GET", "products", Some(id)) => product(id.parse().ok()),
+        ("POST", "login", None) => api_login(request).await,
+        (_, "orders", _) if !known => error(401, "log in first"),
+        ("POST", "orders", None) => order(request).await,
+        ("GET", "orders", Some(id)) => json(200, &json!({"id": id, "status": "accepted"})),
+        _ => error(404, &format!("there is nothing at {}", request.uri().path())),
+    }
+}
+
+fn bearer(request: &Request<Incoming>) -> Option<&str> {
+    request.headers().get(AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer token-")
+}
+
+async fn api_login(request: Request<Incoming>) -> Answer {
+    let Some(body) = body_of(request).await else { return error(413, "the body is too large") };
+    match (field(&body, "user"), field(&body, "password").as_deref()) {
+        (_, Some("wrong")) => error(401, "the password is wrong"),
+        (Some(user), Some(_)) => json(200, &json!({"token": format!("token-{user}")})),
+        _ => error(400, "user and password are needed"),
+    }
+}
+
+/// Orders are not kept: an id says all there is to say of one.
+async fn order(request: Request<Incoming>) -> Answer {
+    let Some(body) = body_of(request).await else { return error(413, "the body is too large") };
+    let product = field(&body, "product").and_then(|text| text.parse::<u64>().ok());
+    match product {
+        Some(product @ 1..=PRODUCTS) => {
+            json(201, &json!({"id": format!("order-{product}"), "product": product}))
+        }
+        _ => error(422, "product must be the id of a product"),
+    }
 }
 
 fn product_value(id: u64) -> Value {
