@@ -44,7 +44,8 @@ fn run() -> anyhow::Result<ExitCode> {
             _ => bail!("unknown option {flag}\n{USAGE}"),
         }
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    // One thread: there is no work to divide, and waking others costs more than it gains.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async move {
         let target = Target::bind(listen, options)?;
         println!("listening on http://{}", target.address()?);

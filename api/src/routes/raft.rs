@@ -14,6 +14,9 @@ use crate::error::{Problem, ProblemBody};
 use crate::extract::Query;
 use crate::state::{ApiState, WRITE_TIMEOUT};
 
+/// A leader that has not heard a quorum for so long leads nobody.
+const QUORUM_SILENCE_MS: u64 = 5_000;
+
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new().routes(routes!(status))
 }
@@ -185,6 +188,18 @@ pub(super) fn health_of(status: &RaftStatus, members: &[MemberView]) -> (&'stati
         );
         return ("no-quorum", detail);
     }
+    // A leader that is cut off believes in itself until it is told otherwise.
+    let silent = status.quorum_ack_ms.filter(|ms| voters > 1 && *ms > QUORUM_SILENCE_MS);
+    if reached < quorum || silent.is_some() {
+        let since = status.quorum_ack_ms.map_or_else(String::new, |ms| {
+            format!("; the last word of a quorum is {} old", seconds(ms))
+        });
+        let detail = format!(
+            "{reached} of {voters} voters reachable from here, {quorum} are needed; nothing can \
+             be written{since}"
+        );
+        return ("no-quorum", detail);
+    }
     if lost == 0 {
         return ("healthy", format!("{voters} of {voters} voters reachable"));
     }
@@ -247,6 +262,12 @@ mod tests {
         let (word, text) = health_of(&status, &members);
         assert_eq!(word, "no-quorum");
         assert!(text.starts_with("no leader known for 12.4 s; 1 of 3 voters"), "{text}");
+        let (mut status, members) = group(Some(1), ["alive", "dead", "dead"]);
+        assert_eq!(health_of(&status, &members).0, "no-quorum");
+        status.quorum_ack_ms = Some(15_100);
+        let (word, text) = health_of(&status, &members);
+        assert_eq!(word, "no-quorum");
+        assert!(text.ends_with("the last word of a quorum is 15.1 s old"), "{text}");
     }
 
     #[test]

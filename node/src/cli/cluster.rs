@@ -103,7 +103,7 @@ fn member_row(member: &MemberView) -> Vec<String> {
         member.role.clone(),
         member.health.clone(),
         member.cores.to_string(),
-        member.running_shards.to_string(),
+        if member.health == "dead" { String::new() } else { member.running_shards.to_string() },
         member.version.clone(),
         labels.join(","),
         format!("{} ago", output::duration(member.last_seen_ms)),

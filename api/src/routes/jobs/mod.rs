@@ -202,7 +202,8 @@ async fn abort(
         Ok(applied) => applied,
         Err(problem) if problem.kind() == Kind::Conflict => {
             // The ledger refuses to abort only what has ended.
-            return Err(Problem::new(Kind::AlreadyFinished, problem.detail()));
+            let detail = format!("{}: it has ended already", problem.detail());
+            return Err(Problem::new(Kind::AlreadyFinished, detail));
         }
         Err(problem) => return Err(problem),
     };

@@ -151,7 +151,7 @@ pub fn run(global: &Global, args: Args) -> anyhow::Result<ExitCode> {
             }
             Ok(Exit::Ok)
         }
-        Action::Report { job, output } => report(&client, &job, output).await,
+        Action::Report { job, output } => report(global, &client, &job, output).await,
     })
 }
 
@@ -192,12 +192,19 @@ async fn logs(
     Ok(Exit::Ok)
 }
 
-async fn report(client: &Client, name: &str, output: Option<PathBuf>) -> anyhow::Result<Exit> {
+async fn report(
+    global: &Global,
+    client: &Client,
+    name: &str,
+    output: Option<PathBuf>,
+) -> anyhow::Result<Exit> {
     let job = find_job(client, name).await?;
-    let target = output.unwrap_or_else(|| PathBuf::from(format!("{}.html", job.id)));
+    let plain = if global.is_json() { "json" } else { "html" };
+    let target = output.unwrap_or_else(|| PathBuf::from(format!("{}.{plain}", job.id)));
     let form = match target.extension().and_then(|ending| ending.to_str()) {
         Some("json") => "json",
-        Some("html" | "htm") | None => "html",
+        Some("html" | "htm") => "html",
+        None => plain,
         Some(other) => {
             let message = format!("a report is .html or .json, not .{other}");
             return Err(fail(Exit::Usage, message));

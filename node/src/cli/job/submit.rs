@@ -94,7 +94,11 @@ fn parse_loss(text: &str) -> Result<OnNodeLoss, String> {
 pub(super) async fn run(global: &Global, client: &Client, args: Args) -> anyhow::Result<Exit> {
     let bundle = upload::collect(&args.file, &args.extra)?;
     if !global.quiet {
-        tell(format!("{}: {} files to {}", bundle.simulation, bundle.uploads.len(), args.project));
+        let files = match bundle.uploads.len() {
+            1 => "1 file".to_owned(),
+            n => format!("{n} files"),
+        };
+        tell(format!("{}: {files} for project {}", bundle.simulation, args.project));
     }
     upload::send(global, client, &args.project, &bundle.uploads).await?;
     let key = args.idempotency_key.clone().unwrap_or_else(|| ulid::Ulid::new().to_string());

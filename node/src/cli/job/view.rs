@@ -1,7 +1,7 @@
 //! Jobs as tables.
 
 use onrush_api::page::Page;
-use onrush_api::routes::jobs::dto::{Job, JobEvent, Shard, ShardState, VerdictValue};
+use onrush_api::routes::jobs::dto::{Job, JobEvent, JobStatus, Shard, ShardState, VerdictValue};
 
 use crate::cli::output::{self, duration, time};
 use crate::cli::{Global, say};
@@ -105,10 +105,18 @@ fn shard_row(shard: &Shard) -> Vec<String> {
 /// How a job ended, in a few lines on stdout.
 pub(super) fn outcome(job: &Job, address: &str) -> anyhow::Result<()> {
     let reason = &job.verdict.reason;
-    let because = if reason.is_empty() { String::new() } else { format!(" — {reason}") };
     let took = job.duration_ms.map(|ms| format!(" after {}", duration(ms))).unwrap_or_default();
     say(format!("{} {}{took}", job.id, job.status.name()))?;
-    say(format!("verdict  {}{because}", job.verdict.value.name().to_uppercase()))?;
-    say(format!("report   {address}{}", job.links.report))?;
-    say(format!("summary  {address}{}", job.links.summary))
+    if job.status == JobStatus::Finished {
+        let because = if reason.is_empty() { String::new() } else { format!(" — {reason}") };
+        say(format!("verdict  {}{because}", job.verdict.value.name().to_uppercase()))?;
+    } else if !reason.is_empty() {
+        say(format!("why      {reason}"))?;
+    }
+    // A job that never ran has no results.
+    if job.started_at.is_some() {
+        say(format!("report   {address}{}", job.links.report))?;
+        say(format!("summary  {address}{}", job.links.summary))?;
+    }
+    Ok(())
 }
