@@ -125,3 +125,53 @@ fn header(job: &Job) -> Header {
         state: job.status.name().to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(status: &str, verdict: &str, started: bool) -> Job {
+        let job = onrush_raft::ledger::job::Job {
+            id: "job_1".into(),
+            project: "default".into(),
+            number: 1,
+            spec: onrush_raft::ledger::job::JobSpec::default(),
+            status: serde_json::from_value(status.into()).unwrap(),
+            verdict: onrush_raft::ledger::job::Verdict {
+                value: serde_json::from_value(verdict.into()).unwrap(),
+                reason: String::new(),
+            },
+            submitted_by: "ana".to_owned(),
+            submitted_at: 0,
+            start_at: started.then_some(1),
+            ended_at: Some(2),
+            abort: None,
+            plan: None,
+            epoch: 1,
+            assignments: Vec::new(),
+            ticks: Vec::new(),
+            last_tick: 0,
+            sealed: Vec::new(),
+            artifacts: std::collections::BTreeMap::new(),
+            digest: None,
+            events: Vec::new(),
+        };
+        Job::of(&job)
+    }
+
+    #[test]
+    fn the_verdict_is_the_exit_code() {
+        for (status, verdict, started, exit) in [
+            ("finished", "passed", true, Exit::Ok),
+            ("finished", "none", true, Exit::Ok),
+            ("finished", "failed", true, Exit::AssertionsFailed),
+            ("finished", "inconclusive", true, Exit::Inconclusive),
+            ("lost", "none", true, Exit::Inconclusive),
+            ("aborted", "none", true, Exit::Aborted),
+            ("failed", "none", false, Exit::BadScript),
+            ("failed", "none", true, Exit::Error),
+        ] {
+            assert_eq!(exit_of(&job(status, verdict, started)), exit, "{status} {verdict}");
+        }
+    }
+}

@@ -217,3 +217,57 @@ async fn report(
     }
     Ok(Exit::Ok)
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+    use clap::error::ErrorKind;
+
+    use super::*;
+
+    #[derive(Debug, clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn parse(line: &str) -> Result<Action, ErrorKind> {
+        let parsed = Line::try_parse_from(format!("job {line}").split_whitespace());
+        parsed.map(|line| line.args.action).map_err(|error| error.kind())
+    }
+
+    #[test]
+    fn submissions_are_parsed() {
+        let line = "submit shop.js users=5 rate=a=b --nodes 3 --file a.csv --file b.csv \
+                    --label team=x --max-duration 5m --avoid-master --follow --timeout 1h";
+        let shown = format!("{:?}", parse(line).unwrap());
+        for part in [
+            "(\"users\", \"5\"), (\"rate\", \"a=b\")",
+            "nodes: 3",
+            "extra: [\"a.csv\", \"b.csv\"]",
+            "max_duration: Some(300s)",
+            "avoid_master: true",
+            "follow: true",
+            "project: \"default\"",
+            "division: Split",
+        ] {
+            assert!(shown.contains(part), "{part} is not in {shown}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_a_usage_error() {
+        for (line, kind) in [
+            ("submit", ErrorKind::MissingRequiredArgument),
+            ("submit a.js users", ErrorKind::ValueValidation),
+            ("submit a.js --max-duration 10", ErrorKind::ValueValidation),
+            ("submit a.js --follow --detach", ErrorKind::ArgumentConflict),
+            ("submit a.js --division half", ErrorKind::ValueValidation),
+            ("submit a.js --nodes -1", ErrorKind::UnknownArgument),
+            ("logs x --stream engine", ErrorKind::ValueValidation),
+            ("fly x", ErrorKind::InvalidSubcommand),
+        ] {
+            assert_eq!(parse(line).unwrap_err(), kind, "{line}");
+        }
+    }
+}
