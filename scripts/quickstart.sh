@@ -39,7 +39,7 @@ need cc=gcc
 need_rust
 use_target_dir
 say "== building (about ten minutes the first time on two cores)"
-cargo build --workspace --bins --locked
+[ -n "${ONRUSH_SKIP_BUILD:-}" ] || cargo build --workspace --bins --locked
 started=$(date +%s)
 onrush=$bin_dir/onrush
 
@@ -53,11 +53,25 @@ start() { # NAME COMMAND… : in the background, output to NAME.log, pid to NAME
   echo $! > "$state/$name.pid"
 }
 
+# The name of a process that we started and that runs no more.
+first_ended() {
+  local file
+  for file in "$state"/*.pid; do
+    [ -d "/proc/$(cat "$file")" ] || { basename "$file" .pid; return 0; }
+  done
+  return 1
+}
+
 # Waits until a command succeeds, and says what it waits for. Arguments: SECONDS WHAT COMMAND…
 await() {
   local limit=$1 what=$2 deadline; shift 2
   deadline=$(($(date +%s) + limit))
   until "$@" >/dev/null 2>&1; do
+    if ended=$(first_ended); then
+      say "$ended has ended; the last lines of its log:"
+      tail -n 8 "$state/$ended.log" >&2
+      exit 1
+    fi
     if [ "$(date +%s)" -ge "$deadline" ]; then
       say "gave up waiting for $what after $limit s; the last lines of the logs:"
       tail -n 5 "$state"/*.log >&2
@@ -82,7 +96,7 @@ for port in "${api[@]}"; do await 60 "the node on port $port to see three voters
 
 # A node that is not the master takes the job: any node does.
 for port in "${api[@]}"; do
-  status "$port" | grep -q '"state": *"leader"' || other=$port
+  status "$port" | grep -q '^  "state": "leader"' || other=$port
 done
 address=http://127.0.0.1:$other
 say "== the cluster has formed; submitting to $address, which is not the master"

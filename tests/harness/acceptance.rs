@@ -1,0 +1,386 @@
+//! The promises, measured: exact counts, loss of the master, restart of everything. The same
+//! functions run small in the integration tests and large in `onrush-acceptance`.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use onrush_scenario::inject::{OpenStep, schedule};
+use serde_json::Value;
+
+use crate::cluster::{Cluster, await_status, repository};
+use crate::process::{Process, binary};
+use crate::rest::Rest;
+use crate::wait::until;
+
+/// Requests that each user of `exact.gatling.js` sends.
+const REQUESTS_PER_USER: u64 = 4;
+/// A new master's first tick must be committed within this time of the kill.
+pub const TICK_AFTER_KILL_MAX: Duration = Duration::from_secs(5);
+
+/// The load of `exact.gatling.js`.
+#[derive(Clone, Copy, Debug)]
+pub struct Load {
+    pub users_per_sec: u32,
+    pub seconds: u32,
+}
+
+impl Load {
+    #[must_use]
+    pub fn users(self) -> u64 {
+        u64::from(self.users_per_sec) * u64::from(self.seconds)
+    }
+
+    fn limit(self) -> Duration {
+        Duration::from_secs(u64::from(self.seconds) + 60)
+    }
+}
+
+/// The target server, in a process of its own.
+#[derive(Debug)]
+pub struct Target {
+    _process: Process,
+    port: u16,
+}
+
+impl Target {
+    /// # Panics
+    /// When it does not come up.
+    #[must_use]
+    pub fn start(folder: &Path) -> Self {
+        let port = crate::cluster::free_ports(1)[0];
+        let mut command = Command::new(binary("onrush-target"));
+        command.args(["--listen", &format!("127.0.0.1:{port}")]);
+        let process = Process::start(&mut command, &folder.join("target.log"));
+        let target = Self { _process: process, port };
+        until("the target", Duration::from_secs(10), || target.rest().get("/__counts"));
+        target
+    }
+
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    #[must_use]
+    pub fn rest(&self) -> Rest {
+        Rest::new(self.port)
+    }
+
+    /// # Panics
+    /// When it does not answer.
+    pub fn reset(&self) {
+        let (status, body) = self.rest().post("/__reset", "").expect("the target answers");
+        assert_eq!(status, 200, "{body}");
+    }
+
+    /// # Errors
+    /// When it does not answer.
+    pub fn counts(&self) -> anyhow::Result<BTreeMap<String, u64>> {
+        Ok(serde_json::from_value(self.rest().get("/__counts")?["by_name"].clone())?)
+    }
+
+    /// Requests in each 100 ms from the first to the last.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn buckets(&self) -> anyhow::Result<Vec<u64>> {
+        Ok(serde_json::from_value(self.rest().get("/__arrivals")?["counts"].clone())?)
+    }
+}
+
+/// Submits `exact.gatling.js` and gives the job's id.
+///
+/// # Errors
+/// What the command said.
+pub fn submit(address: &str, target: &Target, load: Load, more: &[&str]) -> anyhow::Result<String> {
+    let output = Command::new(binary("onrush"))
+        .args(["--address", address, "job", "submit", "--json", "--detach"])
+        .args(more)
+        .arg(repository().join("tests/simulations/exact.gatling.js"))
+        .arg(format!("target={}", target.url()))
+        .arg(format!("rate={}", load.users_per_sec))
+        .arg(format!("duration={}", load.seconds))
+        .output()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    ensure!(output.status.success(), "{}{text}", String::from_utf8_lossy(&output.stderr));
+    let job: Value = serde_json::from_str(&text).with_context(|| text.to_string())?;
+    Ok(job["id"].as_str().context("the job has an id")?.to_owned())
+}
+
+/// What a finished job was found to be.
+#[derive(Debug)]
+pub struct Outcome {
+    pub job: String,
+    pub requests: u64,
+    pub seconds: usize,
+    pub slowest_bucket: u64,
+    /// Of the 100 ms buckets between the first and the last request.
+    pub empty_buckets: usize,
+    pub start_spread_us: Option<u64>,
+}
+
+/// Compares a finished job's report with what the target counted.
+///
+/// # Errors
+/// Which figure differs, with both.
+pub fn verify(rest: &Rest, target: &Target, load: Load, job: &str) -> anyhow::Result<Outcome> {
+    let found = rest.get(&format!("/api/v1/jobs/{job}"))?;
+    ensure!(found["status"] == "finished", "status {}", found["status"]);
+    ensure!(found["verdict"]["value"] == "passed", "verdict {}", found["verdict"]);
+    let summary = rest.get(&format!("/api/v1/jobs/{job}/summary"))?;
+    let reported = counts_by_name(&summary)?;
+    let seen = target.counts()?;
+    ensure!(reported == seen, "the report counts {reported:?}, the target {seen:?}");
+    ensure!(seen.len() as u64 == REQUESTS_PER_USER, "names: {seen:?}");
+    ensure!(
+        seen.values().all(|&count| count == load.users()),
+        "each of {} users sends each request once: {seen:?}",
+        load.users()
+    );
+    let seconds = verify_series(&summary, load)?;
+    ensure!(summary["coverage"].as_f64() == Some(1.0), "coverage {}", summary["coverage"]);
+    let buckets = target.buckets()?;
+    // From the first to the last second of the schedule; the tail is users that finish.
+    let scheduled = &buckets[..buckets.len().min(load.seconds as usize * 10)];
+    Ok(Outcome {
+        job: job.to_owned(),
+        requests: seen.values().sum(),
+        seconds,
+        slowest_bucket: scheduled.iter().min().copied().unwrap_or_default(),
+        empty_buckets: scheduled.iter().filter(|&&count| count == 0).count(),
+        start_spread_us: summary["start_spread_us"].as_u64(),
+    })
+}
+
+fn counts_by_name(summary: &Value) -> anyhow::Result<BTreeMap<String, u64>> {
+    let rows = summary["rows"].as_array().context("rows")?;
+    let mut counts = BTreeMap::new();
+    for row in rows.iter().filter(|row| row["kind"] == "request") {
+        let name = row["path"].as_array().and_then(|path| path.last()).and_then(Value::as_str);
+        let count = row["stats"]["all"]["count"].as_u64().context("count")?;
+        *counts.entry(name.context("a request has a name")?.to_owned()).or_insert(0) += count;
+    }
+    Ok(counts)
+}
+
+/// No second is missing or doubled: every second of the schedule starts exactly its users.
+fn verify_series(summary: &Value, load: Load) -> anyhow::Result<usize> {
+    let series = &summary["series"];
+    ensure!(series["width_s"] == 1, "one bucket a second: {}", series["width_s"]);
+    let column = |name: &str| -> anyhow::Result<Vec<u64>> {
+        serde_json::from_value(series[name].clone()).with_context(|| format!("series {name}"))
+    };
+    let (started, ok, ko) = (column("started")?, column("ok")?, column("ko")?);
+    let due = vec![u64::from(load.users_per_sec); load.seconds as usize];
+    let planned = &started[..due.len().min(started.len())];
+    // A user due at the very end of a second may start at the beginning of the next.
+    let moved: u64 = planned.iter().zip(&due).map(|(&a, &b)| a.abs_diff(b)).sum();
+    ensure!(started.iter().sum::<u64>() == load.users(), "users started: {started:?}");
+    ensure!(
+        planned.len() == due.len() && moved <= load.users() / 50,
+        "users started by second: {started:?}"
+    );
+    ensure!(started.len() == ok.len() && ok.len() == ko.len(), "columns of one length");
+    let empty = ok[..due.len()].iter().position(|&count| count == 0);
+    ensure!(empty.is_none(), "second {empty:?} has no response: {ok:?}");
+    let responses: u64 = ok.iter().chain(&ko).sum();
+    ensure!(
+        responses == load.users() * REQUESTS_PER_USER,
+        "the series holds {responses} responses"
+    );
+    Ok(ok.len())
+}
+
+/// A job on three nodes: counts equal the target's, starts equal the single node's plan.
+///
+/// # Errors
+/// Which figure differs.
+pub fn exactness(load: Load) -> anyhow::Result<String> {
+    let cluster = Cluster::start(3);
+    let target = Target::start(&cluster.dir);
+    let node = &cluster.nodes[cluster.follower()];
+    let job = submit(&node.address(), &target, load, &["--record-arrivals"])?;
+    let rest = node.rest();
+    let _ = await_status(
+        &|| rest.clone(),
+        &job,
+        &["finished", "failed", "aborted", "lost"],
+        load.limit(),
+    );
+    let outcome = verify(&rest, &target, load, &job).with_context(|| cluster.logs())?;
+    let arrivals = recorded_arrivals(&cluster, &job)?;
+    let plan = OpenStep::ConstantUsersPerSec {
+        rate: f64::from(load.users_per_sec),
+        duration_us: u64::from(load.seconds) * 1_000_000,
+        randomized: false,
+    };
+    let planned: Vec<(u64, u64)> =
+        schedule(&[plan], 0).map(|arrival| (arrival.k, arrival.at_us)).collect();
+    let mut scheduled: Vec<(u64, u64)> =
+        arrivals.iter().map(|row| (row.user, row.scheduled_us)).collect();
+    scheduled.sort_unstable();
+    ensure!(
+        scheduled == planned,
+        "{} arrivals of {} in the plan differ",
+        scheduled.len(),
+        planned.len()
+    );
+    let mut late: Vec<u64> =
+        arrivals.iter().map(|row| row.started_us.saturating_sub(row.scheduled_us)).collect();
+    late.sort_unstable();
+    let mut text = String::new();
+    writeln!(text, "target and report agree by name: {:?}", target.counts()?)?;
+    writeln!(text, "requests {} · seconds in the series {}", outcome.requests, outcome.seconds)?;
+    writeln!(
+        text,
+        "start times: {} users on 3 nodes = the single node's plan · late p50 {} µs p99 {} µs max {} µs",
+        scheduled.len(),
+        late[late.len() / 2],
+        late[late.len() * 99 / 100],
+        late[late.len() - 1],
+    )?;
+    writeln!(text, "start spread {:?} µs", outcome.start_spread_us)?;
+    Ok(text)
+}
+
+struct Arrival {
+    user: u64,
+    scheduled_us: u64,
+    started_us: u64,
+}
+
+/// Every node's `arrivals.csv` of the job: scenario, user, scheduled and actual start.
+fn recorded_arrivals(cluster: &Cluster, job: &str) -> anyhow::Result<Vec<Arrival>> {
+    let mut rows = Vec::new();
+    for node in &cluster.nodes {
+        let runs = node.data_dir.join("runs").join(job);
+        for folder in std::fs::read_dir(&runs).with_context(|| runs.display().to_string())? {
+            let path: PathBuf = folder?.path().join("arrivals.csv");
+            let text =
+                std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+            for line in text.lines().skip(1) {
+                let fields: Vec<&str> = line.rsplitn(4, ',').collect();
+                let [started, scheduled, user, _scenario] = fields[..] else {
+                    anyhow::bail!("{}: {line}", path.display());
+                };
+                rows.push(Arrival {
+                    user: user.parse()?,
+                    scheduled_us: scheduled.parse()?,
+                    started_us: started.parse()?,
+                });
+            }
+        }
+    }
+    Ok(rows)
+}
+
+/// One run of [`master_loss`].
+#[derive(Debug)]
+pub struct MasterLoss {
+    pub outcome: Outcome,
+    pub killed_after: Duration,
+    /// From the kill to a survivor knowing the first tick that the new master committed.
+    pub first_tick: Duration,
+}
+
+/// A job on the four others; the master is killed `kill_after` into the load.
+///
+/// # Errors
+/// Which promise was broken, with the nodes' last log lines.
+pub fn master_loss(
+    cluster: &mut Cluster,
+    target: &Target,
+    load: Load,
+    kill_after: Duration,
+) -> anyhow::Result<MasterLoss> {
+    target.reset();
+    let master = cluster.leader();
+    let survivor = (master + 1) % cluster.nodes.len();
+    let rest = cluster.nodes[survivor].rest();
+    let nodes = (cluster.nodes.len() - 1).to_string();
+    let more = ["--avoid-master", "--nodes", &nodes];
+    let job = submit(&cluster.nodes[survivor].address(), target, load, &more)?;
+    let _ = await_status(&|| rest.clone(), &job, &["running"], Duration::from_secs(60));
+    let running = Instant::now();
+    // The kill is meant to come at a given moment of the load: this wait is the experiment itself.
+    std::thread::sleep(kill_after);
+    let path = format!("/api/v1/jobs/{job}");
+    let before = rest.get(&path)?["ticks"].as_u64().context("ticks")?;
+    let killed = cluster.nodes[master].kill();
+    let killed_after = running.elapsed();
+    // A tick that was on its way may still count as the old master's; the one after it cannot.
+    let first_tick = until("the new master's first tick", Duration::from_secs(30), || {
+        let found = rest.get(&path)?;
+        let ticks = found["ticks"].as_u64().context("ticks")?;
+        ensure!(
+            ticks > before + 1 || found["status"] != "running",
+            "{ticks} ticks, {before} before the kill"
+        );
+        Ok(killed.elapsed())
+    });
+    let _ = await_status(
+        &|| rest.clone(),
+        &job,
+        &["finished", "failed", "aborted", "lost"],
+        load.limit(),
+    );
+    let outcome = verify(&rest, target, load, &job).with_context(|| cluster.logs())?;
+    ensure!(outcome.empty_buckets == 0, "the load paused: {} empty 100 ms", outcome.empty_buckets);
+    ensure!(first_tick <= TICK_AFTER_KILL_MAX, "the first tick came {first_tick:?} after the kill");
+    cluster.start_node(master);
+    cluster.await_formed();
+    Ok(MasterLoss { outcome, killed_after, first_tick })
+}
+
+/// Jobs, files, reports and history survive `kill -9` of every node at once.
+///
+/// # Errors
+/// What is missing or has changed.
+pub fn restart_of_all(load: Load) -> anyhow::Result<String> {
+    let mut cluster = Cluster::start(3);
+    let target = Target::start(&cluster.dir);
+    let job = submit(&cluster.nodes[0].address(), &target, load, &[])?;
+    let rest = cluster.nodes[0].rest();
+    let _ = await_status(
+        &|| rest.clone(),
+        &job,
+        &["finished", "failed", "aborted", "lost"],
+        load.limit(),
+    );
+    let paths = [
+        format!("/api/v1/jobs/{job}"),
+        format!("/api/v1/jobs/{job}/summary"),
+        format!("/api/v1/jobs/{job}/report.html"),
+        format!("/api/v1/jobs/{job}/events"),
+        "/api/v1/projects/default/files".to_owned(),
+        "/api/v1/projects/default/files/exact.gatling.js".to_owned(),
+        "/api/v1/jobs".to_owned(),
+    ];
+    let read =
+        |rest: &Rest| paths.iter().map(|path| rest.text(path)).collect::<Result<Vec<_>, _>>();
+    let before = read(&rest)?;
+    for node in &mut cluster.nodes {
+        node.kill();
+    }
+    for index in 0..cluster.nodes.len() {
+        cluster.start_node(index);
+    }
+    cluster.await_formed();
+    let mut text = String::new();
+    for node in &cluster.nodes {
+        let after = until("the node to have caught up", Duration::from_secs(20), || {
+            let after = read(&node.rest())?;
+            for ((path, old), new) in paths.iter().zip(&before).zip(&after) {
+                ensure!(old == new, "{}: {path} has changed:\n{old}\n{new}", node.name);
+            }
+            Ok(after)
+        });
+        let bytes: usize = after.iter().map(String::len).sum();
+        writeln!(text, "{}: {} documents, {bytes} bytes, all as before", node.name, after.len())?;
+    }
+    Ok(text)
+}
