@@ -1,6 +1,6 @@
 // A small shop: people browse, most leave, some buy.
 //
-//   onrush run shop.gatling.js target=http://127.0.0.1:8080 rate=20 duration=30
+//   onrush run shop.gatling.js target=http://127.0.0.1:7480 rate=20 duration=30
 
 import {
   ElFileBody, StringBody, atOnceUsers, constantUsersPerSec, csv, doIf, exec, exitHereIfFailed, feed,
@@ -8,7 +8,7 @@ import {
 } from "@gatling.io/core";
 import { http, status } from "@gatling.io/http";
 
-const target = getParameter("target", "http://127.0.0.1:8080");
+const target = getParameter("target", "http://127.0.0.1:7480");
 const rate = Number(getParameter("rate", "10"));
 const duration = Number(getParameter("duration", "10"));
 
@@ -24,15 +24,15 @@ const browse = group("Browse").on(
   http("Home").get("/").check(status().is(200)),
   pause({ amount: 200, unit: "milliseconds" }),
   http("Products")
-    .get("/api/products")
+    .get("/products")
     .queryParam("country", "#{country}")
-    .check(status().is(200), jsonPath("$[0].id").ofInt().saveAs("productId")),
+    .check(status().is(200), jsonPath("$.items[3].id").ofInt().saveAs("productId")),
 );
 
 const login = exec(
   http("Login")
-    .post("/api/login")
-    .body(StringBody('{"user": "#{user}", "password": "#{password}"}'))
+    .post("/login")
+    .body(StringBody('{"username": "#{user}", "password": "#{password}"}'))
     .asJson()
     .check(status().is(200), jsonPath("$.token").saveAs("token")),
   exitHereIfFailed(),
@@ -41,7 +41,7 @@ const login = exec(
 // A function of the session runs between requests; what it returns is the user's new session.
 const decide = exec((session) => {
   const quantity = session.get("country") === "us" ? 3 : 1;
-  if (session.userId() === 1) {
+  if (session.userId() < 20) {
     console.log(`${session.get("user")} buys ${quantity} of product ${session.get("productId")}`);
   }
   return session.set("quantity", quantity);
@@ -51,13 +51,13 @@ const buy = group("Buy").on(
   login,
   decide,
   http("Order")
-    .post("/api/orders")
+    .post("/cart")
     .header("Authorization", "Bearer #{token}")
     .body(ElFileBody("order.json"))
     .asJson()
-    .check(status().in(200, 201), jsonPath("$.id").saveAs("orderId")),
-  doIf("#{orderId.exists()}").then(
-    http("Order status").get("/api/orders/#{orderId}").header("Authorization", "Bearer #{token}"),
+    .check(status().in(200, 201), jsonPath("$.items[0].product").saveAs("ordered")),
+  doIf("#{ordered.exists()}").then(
+    http("Cart").get("/cart").header("Authorization", "Bearer #{token}"),
   ),
 );
 
@@ -67,7 +67,7 @@ const customer = scenario("Customer").exec(
   pause({ amount: 300, unit: "milliseconds" }),
   randomSwitch().on(
     percent(40).then(buy),
-    percent(20).then(http("Help").get("/help").check(status().is(200))),
+    percent(20).then(http("Next page").get("/products?page=2").check(status().is(200))),
   ),
 );
 

@@ -1,6 +1,6 @@
 // The shop of shop.gatling.js in TypeScript: types, an enum and a helper module's worth of classes.
 //
-//   onrush run shop.gatling.ts target=http://127.0.0.1:8080 rate=20 duration=30
+//   onrush run shop.gatling.ts target=http://127.0.0.1:7480 rate=20 duration=30
 
 import {
   type ChainBuilder, ElFileBody, type Session, StringBody, constantUsersPerSec, csv, doIf, exec,
@@ -22,7 +22,7 @@ interface Settings {
 
 function settings(): Settings {
   return {
-    target: getParameter("target", "http://127.0.0.1:8080"),
+    target: getParameter("target", "http://127.0.0.1:7480"),
     rate: Number(getParameter("rate", "10")),
     duration: Number(getParameter("duration", "10")),
   };
@@ -38,7 +38,7 @@ class Shop {
       http("Products")
         .get(`${this.prefix}/products`)
         .queryParam("country", "#{country}")
-        .check(status().is(200), jsonPath("$[0].id").ofInt().saveAs("productId")),
+        .check(status().is(200), jsonPath("$.items[3].id").ofInt().saveAs("productId")),
     );
   }
 
@@ -46,7 +46,7 @@ class Shop {
     return exec(
       http("Login")
         .post(`${this.prefix}/login`)
-        .body(StringBody('{"user": "#{user}", "password": "#{password}"}'))
+        .body(StringBody('{"username": "#{user}", "password": "#{password}"}'))
         .asJson()
         .check(status().is(200), jsonPath("$.token").saveAs("token")),
       exitHereIfFailed(),
@@ -56,14 +56,14 @@ class Shop {
   order(): ChainBuilder {
     return exec(
       http("Order")
-        .post(`${this.prefix}/orders`)
+        .post(`${this.prefix}/cart`)
         .header("Authorization", "Bearer #{token}")
         .body(ElFileBody("order.json"))
         .asJson()
-        .check(status().in(200, 201), jsonPath("$.id").saveAs("orderId")),
-      doIf("#{orderId.exists()}").then(
-        http("Order status")
-          .get(`${this.prefix}/orders/#{orderId}`)
+        .check(status().in(200, 201), jsonPath("$.items[0].product").saveAs("ordered")),
+      doIf("#{ordered.exists()}").then(
+        http("Cart")
+          .get(`${this.prefix}/cart`)
           .header("Authorization", "Bearer #{token}"),
       ),
     );
@@ -76,7 +76,7 @@ const decide = (session: Session): Session => {
 };
 
 const { target, rate, duration } = settings();
-const shop = new Shop("/api");
+const shop = new Shop("");
 
 const customer = scenario("Customer").exec(
   feed(csv("users.csv").circular()),
@@ -84,7 +84,7 @@ const customer = scenario("Customer").exec(
   pause({ amount: 300, unit: "milliseconds" }),
   randomSwitch().on(
     percent(Share.Buyers).then(group("Buy").on(shop.login(), exec(decide), shop.order())),
-    percent(Share.Lost).then(http("Help").get("/help").check(status().is(200))),
+    percent(Share.Lost).then(http("Next page").get("/products?page=2").check(status().is(200))),
   ),
 );
 
