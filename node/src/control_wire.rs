@@ -53,6 +53,8 @@ pub struct ShardOrder {
     pub files: BTreeMap<String, ContentId>,
     pub parameters: BTreeMap<String, String>,
     pub environment: BTreeMap<String, String>,
+    /// By the master's clock; what a script's `Date` says while it is loaded.
+    pub submitted_at: u64,
     pub record_arrivals: bool,
     pub max_duration_ms: Option<u64>,
 }

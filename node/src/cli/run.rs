@@ -183,6 +183,7 @@ fn shard_spec(args: &Args) -> anyhow::Result<ShardSpec> {
         root,
         parameters: args.parameters.iter().cloned().collect(),
         environment,
+        unix_ms: None,
         record_arrivals: None,
         max_duration_us,
         leased: false,

@@ -399,6 +399,7 @@ fn order(job: &Job, assignment: &Assignment) -> ShardOrder {
         files: job.spec.files.clone(),
         parameters: job.spec.parameters.clone(),
         environment: job.spec.environment.clone(),
+        submitted_at: job.submitted_at,
         record_arrivals: job.spec.record_arrivals,
         max_duration_ms: job.spec.max_duration_ms,
     }

@@ -233,6 +233,7 @@ mod tests {
             files: BTreeMap::new(),
             parameters: BTreeMap::new(),
             environment: BTreeMap::new(),
+            submitted_at: 1,
             record_arrivals: false,
             max_duration_ms: None,
         })

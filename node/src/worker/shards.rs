@@ -62,7 +62,8 @@ impl Actor {
             simulation: order.simulation,
             parameters: order.parameters,
             environment: order.environment,
-            record_arrivals: order.record_arrivals.then(|| folder.join("arrivals.csv")),
+            unix_ms: i64::try_from(order.submitted_at).ok(),
+            record_arrivals: order.record_arrivals.then(|| folder.clone()),
             max_duration_us: order.max_duration_ms.map(|ms| ms.saturating_mul(1_000)),
             leased: true,
         };

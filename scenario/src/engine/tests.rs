@@ -26,6 +26,7 @@ fn spec(root: &Path, simulation: &serde_json::Value) -> ShardSpec {
         simulation: "sim.json".to_owned(),
         parameters: BTreeMap::new(),
         environment: BTreeMap::new(),
+        unix_ms: None,
         record_arrivals: None,
         max_duration_us: None,
         leased: false,
@@ -240,6 +241,32 @@ fn load_ends_with_the_lease() {
     outcome.check_frames();
     // One second of the profile lies inside the lease; loading may take part of it.
     assert!(outcome.totals().users_started <= 101, "{:?}", outcome.totals());
+}
+
+/// Users due at 0 were once started while the clock still stood before the common start.
+#[test]
+fn no_user_starts_before_the_common_start() {
+    let seen = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let times = std::sync::Arc::clone(&seen);
+    let server = Server::start(move |_, _| {
+        times.lock().unwrap().push(clock::unix_us());
+        Reply::with(200, &[], "")
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let get = json!({ "step": "action", "protocol": "http", "name": { "lit": "r" },
+        "spec": { "method": "GET", "url": { "lit": server.base() } } });
+    let inject = json!({ "open": [{ "profile": "at_once_users", "users": 4 }] });
+    let spec = spec(folder.path(), &simulation(json!([get]), inject));
+    let (control, orders) = mpsc::channel();
+    // Long enough after loading, which takes milliseconds.
+    let start = clock::unix_us() + 1_500_000;
+    control.send(Control::Start { at_unix_us: start }).unwrap();
+    let mut outcome = Outcome::default();
+    assert_eq!(run(&spec, &orders, &mut |event| outcome.take(event)), Ok(EndReason::Completed));
+    let seen = seen.lock().unwrap();
+    assert_eq!(seen.len(), 4);
+    assert!(seen.iter().all(|&at| at >= start), "start {start}, requests {seen:?}");
+    assert!(outcome.frames[0].requests[0].ok.min_us > 0);
 }
 
 #[test]

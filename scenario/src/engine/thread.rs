@@ -140,6 +140,13 @@ impl Worker {
         let mut pacer = Pacer::new(self.host.clock)?;
         let host = Rc::clone(&self.host);
         let shared: &Shared = &host.shared;
+        // `now` is 0 all the time before the common start: who is due at 0 must wait for it.
+        while host.clock.signed() < 0 && shared.stop() != Stop::AtOnce {
+            tokio::select! {
+                waited = pacer.wait_until(0) => waited?,
+                () = shared.waker(host.thread).notified() => {}
+            }
+        }
         loop {
             let now = host.now();
             self.cut_seconds(now);

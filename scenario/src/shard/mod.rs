@@ -39,7 +39,11 @@ pub struct ShardSpec {
     pub parameters: BTreeMap<String, String>,
     /// For `getEnvironmentVariable`: only what the submitter passed on.
     pub environment: BTreeMap<String, String>,
-    /// Writes `arrivals.csv` (scenario, user, scheduled and actual start) into `root`'s sibling
+    /// What `Date` says while the script is evaluated, milliseconds since 1970: one moment for all
+    /// shards of a job, so that their plans agree. Absent: the shard's own present.
+    #[serde(default)]
+    pub unix_ms: Option<i64>,
+    /// Writes `arrivals.csv` (scenario, user, scheduled and actual start) into the folder
     /// given here: how "the cluster's plan is the single node's" is proven.
     #[serde(default)]
     pub record_arrivals: Option<PathBuf>,

@@ -28,6 +28,7 @@ fn spec(root: &std::path::Path) -> ShardSpec {
         simulation: "sim.json".to_owned(),
         parameters: BTreeMap::new(),
         environment: BTreeMap::new(),
+        unix_ms: None,
         record_arrivals: None,
         max_duration_us: None,
         leased: true,
