@@ -51,7 +51,8 @@ pub(super) fn run(
 ) -> Result<EndReason, Problem> {
     let segments = Segments::new(spec.segments_total, &spec.segments)
         .map_err(|message| problem(ProblemKind::Internal, message))?;
-    let unix_ms = i64::try_from(clock::unix_us() / 1_000).unwrap_or(i64::MAX);
+    let present = || i64::try_from(clock::unix_us() / 1_000).unwrap_or(i64::MAX);
+    let unix_ms = spec.unix_ms.unwrap_or_else(present);
     let lines: Rc<Lines> = Rc::default();
     let consoles =
         Consoles { loading: Rc::clone(&lines) as Rc<_>, running: Rc::new(SilentConsole) };
