@@ -1,5 +1,7 @@
 //! What the integration tests and the acceptance runs are made of.
 
+#![expect(clippy::panic, reason = "a test ends by panicking")]
+
 pub mod acceptance;
 pub mod cluster;
 pub mod process;

@@ -56,12 +56,37 @@ fn rows() -> Vec<Row> {
                    .injectOpen(atOnceUsers(1)));";
     vec![
         row("syntax error", simulation("const x = ;"), 65, &["bad.gatling.js:4:11"]),
-        row("unknown function", simulation("setUp(scenrio(\"s\"));"), 65, &["bad.gatling.js:4", "scenrio"]),
-        row("no default export", "const a = 1;\n".to_owned(), 65, &["bad.gatling.js", "export default simulation"]),
-        row("throwing setUp", simulation("throw new Error(\"boom\");"), 65, &["bad.gatling.js:4", "boom"]),
+        row(
+            "unknown function",
+            simulation("setUp(scenrio(\"s\"));"),
+            65,
+            &["bad.gatling.js:4", "scenrio"],
+        ),
+        row(
+            "no default export",
+            "const a = 1;\n".to_owned(),
+            65,
+            &["bad.gatling.js", "export default simulation"],
+        ),
+        row(
+            "throwing setUp",
+            simulation("throw new Error(\"boom\");"),
+            65,
+            &["bad.gatling.js:4", "boom"],
+        ),
         row("endless loop", simulation("while (true) {}"), 65, &["bad.gatling.js", "10 s"]),
-        row("not implemented", simulation("const j = exec(http(\"x\").sparkle());"), 65, &["sparkle", "bad.gatling.js:4"]),
-        row("forbidden import", format!("import fs from \"fs\";\n{}", simulation(visit)), 65, &["\"fs\"", "bad.gatling.js:1"]),
+        row(
+            "not implemented",
+            simulation("const j = exec(http(\"x\").sparkle());"),
+            65,
+            &["sparkle", "bad.gatling.js:4"],
+        ),
+        row(
+            "forbidden import",
+            format!("import fs from \"fs\";\n{}", simulation(visit)),
+            65,
+            &["\"fs\"", "bad.gatling.js:1"],
+        ),
         row("missing data file", simulation(feeding), 66, &["users.csv", "bad.gatling.js:4"]),
         Row {
             input: "malformed data file",
@@ -100,7 +125,8 @@ fn an_unknown_host_is_a_failed_request_that_says_so() {
         .current_dir(folder.path())
         .output()
         .expect("onrush starts");
-    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned()
+        + &String::from_utf8_lossy(&output.stderr);
     println!("unknown host | exit {:?} |\n{text}", output.status.code());
     assert_eq!(output.status.code(), Some(2), "{text}");
     assert!(text.contains("no-such-host.invalid"), "{text}");
@@ -141,7 +167,12 @@ fn a_node_refuses_a_port_in_use_and_a_locked_or_foreign_data_directory() {
     let node = |data_dir: &Path, api: u16| {
         let mut command = cluster.command(0);
         command.arg("--data-dir").arg(data_dir);
-        command.args(["--listen", &format!("127.0.0.1:{}", ports[0]), "--api", &format!("127.0.0.1:{api}")]);
+        command.args([
+            "--listen",
+            &format!("127.0.0.1:{}", ports[0]),
+            "--api",
+            &format!("127.0.0.1:{api}"),
+        ]);
         command
     };
     let own = folder.path().join("own");
@@ -149,9 +180,13 @@ fn a_node_refuses_a_port_in_use_and_a_locked_or_foreign_data_directory() {
     let (code, message) = refused(&mut node(&own, cluster.nodes[0].api_port), folder.path());
     println!("port in use | exit {code:?} |\n{message}");
     assert_eq!(code, Some(78), "{message}");
-    assert!(message.contains(&cluster.nodes[0].api_port.to_string()) && message.contains("in use"), "{message}");
+    assert!(
+        message.contains(&cluster.nodes[0].api_port.to_string()) && message.contains("in use"),
+        "{message}"
+    );
 
-    let (code, message) = refused(&mut node(&cluster.nodes[0].data_dir.clone(), ports[1]), folder.path());
+    let (code, message) =
+        refused(&mut node(&cluster.nodes[0].data_dir.clone(), ports[1]), folder.path());
     println!("locked data directory | exit {code:?} |\n{message}");
     assert_eq!(code, Some(78), "{message}");
     assert!(message.contains("lock") || message.contains("in use"), "{message}");
@@ -159,7 +194,10 @@ fn a_node_refuses_a_port_in_use_and_a_locked_or_foreign_data_directory() {
     let other = Cluster::start(1);
     cluster.nodes[0].kill();
     let mut command = cluster.command(0);
-    command.arg("--data-dir").arg(&own).args(["--contact-points", &format!("127.0.0.1:{}", other.nodes[0].p2p_port)]);
+    command
+        .arg("--data-dir")
+        .arg(&own)
+        .args(["--contact-points", &format!("127.0.0.1:{}", other.nodes[0].p2p_port)]);
     drop(command);
 }
 
@@ -167,14 +205,24 @@ fn a_node_refuses_a_port_in_use_and_a_locked_or_foreign_data_directory() {
 fn the_api_answers_bad_requests_with_problems() {
     let cluster = Cluster::start(1);
     let rest = cluster.nodes[0].rest();
-    let (status, body) = rest.post("/api/v1/projects/default/jobs", "{not json").expect("reachable");
+    let (status, body) =
+        rest.post("/api/v1/projects/default/jobs", "{not json").expect("reachable");
     println!("body that is not JSON | {status} | {body}");
     assert_eq!(status, 400);
     assert!(body.contains("invalid-request"), "{body}");
-    let error = rest.get("/api/v1/jobs/job_01JD0000000000000000000000").expect_err("no such job").to_string();
+    let error = rest
+        .get("/api/v1/jobs/job_01JD0000000000000000000000")
+        .expect_err("no such job")
+        .to_string();
     println!("unknown job | {error}");
     assert!(error.contains("404") && error.contains("not-found"), "{error}");
-    let output = onrush(["--address", &cluster.nodes[0].address(), "job", "show", "job_01JD0000000000000000000000"]);
+    let output = onrush([
+        "--address",
+        &cluster.nodes[0].address(),
+        "job",
+        "show",
+        "job_01JD0000000000000000000000",
+    ]);
     let message = String::from_utf8_lossy(&output.stderr);
     println!("unknown job (CLI) | exit {:?} | {message}", output.status.code());
     assert_eq!(output.status.code(), Some(66), "{message}");

@@ -1,3 +1,9 @@
 //! The integration tests: one binary. `tidy` holds the house rules; the others run real processes.
 
+#![expect(clippy::print_stdout, reason = "`--nocapture` shows what was measured")]
+
+mod bad_input;
+mod cluster;
+mod promises;
+mod run_local;
 mod tidy;
