@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use libp2p::identity::Keypair;
+use crate::net::Keypair;
 use onrush_api::backend::Backend;
 use onrush_api::{ApiConfig, Secret};
 use onrush_raft::types::PeerName;

@@ -42,6 +42,19 @@ impl Node {
         self.process.is_some()
     }
 
+    /// A node with free ports that nothing has been started for.
+    #[must_use]
+    pub fn new(name: &str, data_dir: PathBuf) -> Self {
+        let ports = free_ports(2);
+        Self {
+            name: name.to_owned(),
+            p2p_port: ports[0],
+            api_port: ports[1],
+            data_dir,
+            process: None,
+        }
+    }
+
     /// # Panics
     /// When the node does not run.
     #[must_use]
@@ -63,7 +76,7 @@ impl Node {
 pub struct Cluster {
     pub nodes: Vec<Node>,
     pub dir: PathBuf,
-    secret: PathBuf,
+    pub secret: PathBuf,
     _cleanup: Option<tempfile::TempDir>,
 }
 
@@ -110,7 +123,13 @@ impl Cluster {
     /// The command line of a node, as a user would type it.
     #[must_use]
     pub fn command(&self, index: usize) -> Command {
-        let node = &self.nodes[index];
+        self.command_of(&self.nodes[index], &self.secret)
+    }
+
+    /// The command line of any node that shares the contact points: one that is not of the cluster
+    /// yet, or should not be.
+    #[must_use]
+    pub fn command_of(&self, node: &Node, secret: &Path) -> Command {
         let contacts: Vec<String> =
             self.nodes.iter().map(|other| format!("127.0.0.1:{}", other.p2p_port)).collect();
         let mut command = Command::new(repository().join("scripts/node.sh"));
@@ -124,7 +143,7 @@ impl Cluster {
             .args(["--listen", &format!("127.0.0.1:{}", node.p2p_port)])
             .args(["--api", &format!("127.0.0.1:{}", node.api_port)])
             .arg("--cluster-secret-file")
-            .arg(&self.secret);
+            .arg(secret);
         command
     }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use harness::cluster::{Cluster, free_ports};
+use harness::cluster::{Cluster, Node};
 use harness::process::{Process, binary, onrush};
 use harness::wait::until;
 
@@ -163,42 +163,45 @@ fn refused(command: &mut Command, folder: &Path) -> (Option<i32>, String) {
 fn a_node_refuses_a_port_in_use_and_a_locked_or_foreign_data_directory() {
     let mut cluster = Cluster::start(1);
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let ports = free_ports(2);
-    let node = |data_dir: &Path, api: u16| {
-        let mut command = cluster.command(0);
-        command.arg("--data-dir").arg(data_dir);
-        command.args([
-            "--listen",
-            &format!("127.0.0.1:{}", ports[0]),
-            "--api",
-            &format!("127.0.0.1:{api}"),
-        ]);
-        command
-    };
     let own = folder.path().join("own");
+    let refuses = |what: &str, node: &Node, words: &[&str]| {
+        let (code, message) =
+            refused(&mut cluster.command_of(node, &cluster.secret), folder.path());
+        println!("{what} | exit {code:?} |\n{message}");
+        assert_eq!(code, Some(78), "{message}");
+        for word in words {
+            assert!(message.contains(word), "{what}: no {word:?} in {message}");
+        }
+    };
+    let first = &cluster.nodes[0];
 
-    let (code, message) = refused(&mut node(&own, cluster.nodes[0].api_port), folder.path());
-    println!("port in use | exit {code:?} |\n{message}");
-    assert_eq!(code, Some(78), "{message}");
-    assert!(
-        message.contains(&cluster.nodes[0].api_port.to_string()) && message.contains("in use"),
-        "{message}"
-    );
+    let mut node = Node::new("late", own.clone());
+    node.api_port = first.api_port;
+    refuses("port in use", &node, &[&first.api_port.to_string(), "in use"]);
 
-    let (code, message) =
-        refused(&mut node(&cluster.nodes[0].data_dir.clone(), ports[1]), folder.path());
-    println!("locked data directory | exit {code:?} |\n{message}");
-    assert_eq!(code, Some(78), "{message}");
-    assert!(message.contains("lock") || message.contains("in use"), "{message}");
+    let node = Node::new("twin", first.data_dir.clone());
+    refuses("locked data directory", &node, &[&first.pid().to_string()]);
 
+    // A data directory of another cluster meets a running cluster: it must not join it.
     let other = Cluster::start(1);
+    let taken = cluster.nodes[0].data_dir.clone();
     cluster.nodes[0].kill();
-    let mut command = cluster.command(0);
-    command
-        .arg("--data-dir")
-        .arg(&own)
-        .args(["--contact-points", &format!("127.0.0.1:{}", other.nodes[0].p2p_port)]);
-    drop(command);
+    let log = folder.path().join("foreign.log");
+    let foreign =
+        Process::start(&mut other.command_of(&Node::new("foreign", taken), &other.secret), &log);
+    let rest = other.nodes[0].rest();
+    until("the foreign node to be told apart", Duration::from_secs(30), || {
+        let text = foreign.tail(40);
+        anyhow::ensure!(text.contains("cluster"), "{text}");
+        anyhow::ensure!(
+            text.contains("secret") || text.contains("another") || text.contains("different"),
+            "{text}"
+        );
+        Ok(())
+    });
+    println!("data directory of another cluster |\n{}", foreign.tail(6));
+    let members = rest.text("/api/v1/cluster/members").expect("members");
+    assert!(!members.contains("foreign"), "{members}");
 }
 
 #[test]

@@ -1,10 +1,9 @@
 //! Forming, membership, and what the status commands show: healthy, one voter down, no quorum.
 
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::ensure;
-use harness::cluster::{Cluster, FORMING_LIMIT, free_ports};
+use harness::cluster::{Cluster, FORMING_LIMIT, Node};
 use harness::process::{Process, onrush};
 use harness::wait::until;
 
@@ -27,7 +26,7 @@ fn status_and_members_read_well_healthy_with_one_voter_down_and_without_a_quorum
     cluster.nodes[leader].kill();
     until("the survivors to elect another master and to miss the dead one", FORMING_LIMIT, || {
         let (text, members) = (status(), members());
-        ensure!(text.contains("DEGRADED"), "{text}");
+        ensure!(text.contains("DEGRADED") && text.contains("Quorum ack"), "{text}");
         ensure!(members.contains("2 alive"), "{members}");
         Ok(())
     });
@@ -59,18 +58,15 @@ fn a_fourth_node_joins_and_a_node_with_another_secret_does_not() {
     let cluster = Cluster::start(1);
     let folder = tempfile::tempdir().expect("a temporary folder");
     let start = |name: &str, wrong_secret: bool| {
-        let ports = free_ports(2);
-        let mut command: Command = cluster.command(0);
-        command.args(["--name", name, "--data-dir"]).arg(folder.path().join(name));
-        command.args(["--listen", &format!("127.0.0.1:{}", ports[0])]);
-        command.args(["--api", &format!("127.0.0.1:{}", ports[1])]);
+        let mut secret = cluster.secret.clone();
         if wrong_secret {
-            let secret = folder.path().join("other-secret");
+            secret = folder.path().join("other-secret");
             let made = onrush(["secret".as_ref(), "new".as_ref(), secret.as_os_str()]);
             assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-            command.arg("--cluster-secret-file").arg(secret);
         }
-        Process::start(&mut command, &folder.path().join(format!("{name}.log")))
+        let node = Node::new(name, folder.path().join(name));
+        let log = folder.path().join(format!("{name}.log"));
+        Process::start(&mut cluster.command_of(&node, &secret), &log)
     };
     let joiner = start("joiner", false);
     let stranger = start("stranger", true);

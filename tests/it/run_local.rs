@@ -72,7 +72,10 @@ fn ctrl_c_ends_the_test_gracefully_with_a_report() {
     assert_eq!(status.code(), Some(3), "aborted by the operator");
     let counted = target.rest().get("/__counts").expect("counts")["total"].as_u64();
     let rows = summary(&results)["rows"].as_array().expect("rows").clone();
-    let all =
-        rows.iter().find(|row| row["kind"] == "global").or_else(|| rows.first()).expect("a first row");
+    let all = rows
+        .iter()
+        .find(|row| row["kind"] == "global")
+        .or_else(|| rows.first())
+        .expect("a first row");
     assert_eq!(all["stats"]["all"]["count"].as_u64(), counted);
 }

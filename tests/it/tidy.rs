@@ -142,8 +142,8 @@ fn only_their_wrappers_name_the_replaceable_crates() {
         ("bincode::", "raft/src/codec"),
         ("openraft::", "raft/"),
         ("redb::", "raft/src/log"),
-        ("libp2p", "node/src/net"),
-        ("rquickjs", "scenario/src/script"),
+        ("libp2p::", "node/src/net"),
+        ("rquickjs::", "scenario/src/script"),
         ("oxc_", "scenario/src/script"),
     ];
     let mut breaches = Vec::new();
@@ -181,7 +181,13 @@ fn the_top_level_is_the_one_agreed_on() {
 
 fn metadata() -> Value {
     let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version=1", "--locked", "--offline"])
+        .args([
+            "metadata",
+            "--format-version=1",
+            "--locked",
+            "--filter-platform",
+            "x86_64-unknown-linux-gnu",
+        ])
         .current_dir(repository())
         .output()
         .expect("cargo runs");
@@ -256,7 +262,10 @@ fn the_architecture_page_names_every_module() {
             continue;
         }
         let module = module.trim_end_matches(".rs");
-        if !["lib", "main"].contains(&module) && !page.contains(&format!("`{module}`")) {
+        if !["lib", "main"].contains(&module)
+            && !module.ends_with("tests")
+            && !page.contains(&format!("`{module}`"))
+        {
             breaches.push(format!("{name}/src/{module}"));
         }
     }

@@ -180,13 +180,12 @@ pub(super) fn health_of(status: &RaftStatus, members: &[MemberView]) -> (&'stati
     let reached = voters - lost;
     let quorum = voters / 2 + 1;
     if status.leader.is_none() {
-        let since = status.leaderless_ms.unwrap_or(0);
-        let detail = format!(
-            "no leader known for {}; {reached} of {voters} voters reachable from here, {quorum} \
-             are needed; nothing can be written",
-            seconds(since)
-        );
-        return ("no-quorum", detail);
+        let since = seconds(status.leaderless_ms.unwrap_or(0));
+        let detail = format!("no leader known for {since}; {reached} of {voters} voters reachable");
+        if reached >= quorum {
+            return ("electing", format!("{detail}; an election is due"));
+        }
+        return ("no-quorum", format!("{detail}, {quorum} are needed; nothing can be written"));
     }
     // A leader that is cut off believes in itself until it is told otherwise.
     let silent = status.quorum_ack_ms.filter(|ms| voters > 1 && *ms > QUORUM_SILENCE_MS);

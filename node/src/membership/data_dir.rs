@@ -6,7 +6,7 @@ use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use libp2p::identity::Keypair;
+use crate::net::Keypair;
 use onrush_raft::bootstrap::Binding;
 use onrush_raft::types::{ClusterId, RaftId};
 use serde::{Deserialize, Serialize};

@@ -27,6 +27,9 @@ use onrush_raft::types::PeerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
+/// A node's key; the rest of the node only hands it on.
+pub use libp2p::identity::Keypair;
+
 pub use libp2p_mesh::{Libp2pMesh, NetConfig, NetError, start};
 pub use phi::SUSPECT as PHI_SUSPECT;
 

@@ -1,3 +1,5 @@
+//! Tests of `autopilot`.
+
 #![expect(clippy::panic, reason = "tests fail by panicking")]
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Tests of `bootstrap`.
+
 #![expect(clippy::panic, reason = "tests fail by panicking")]
 
 use proptest::prelude::*;

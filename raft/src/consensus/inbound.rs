@@ -5,6 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use openraft::Raft;
@@ -12,6 +13,7 @@ use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, TransferLeader
 use openraft::storage::Snapshot;
 use tokio::sync::Mutex;
 
+use super::lock;
 use super::wire::{Frame, Request, Response};
 use crate::records::{MetaRec, TypeConfig, VoteRec};
 use crate::snapshot::{Machine, SnapshotFile};
@@ -40,11 +42,18 @@ pub(super) struct Inbound {
     pub(super) raft: Raft<TypeConfig, Machine>,
     tmp: PathBuf,
     incoming: Arc<Mutex<Option<Incoming>>>,
+    /// When a leader's entries or heartbeat last arrived.
+    heard: Arc<std::sync::Mutex<Option<Instant>>>,
 }
 
 impl Inbound {
     pub(super) fn new(me: RaftId, raft: Raft<TypeConfig, Machine>, tmp: PathBuf) -> Self {
-        Self { me, raft, tmp, incoming: Arc::default() }
+        Self { me, raft, tmp, incoming: Arc::default(), heard: Arc::default() }
+    }
+
+    /// How long ago a leader was last heard; none: never.
+    pub(super) fn leader_silence(&self) -> Option<Duration> {
+        lock(&self.heard).map(|at| at.elapsed())
     }
 
     /// Answers one frame of `from`.
@@ -72,7 +81,11 @@ impl Inbound {
                     leader_commit: commit.map(Into::into),
                 };
                 let appended = self.raft.append_entries(rpc).await;
-                Ok(appended.map_err(|error| error.to_string())?.into())
+                let appended = appended.map_err(|error| error.to_string())?;
+                if !matches!(appended, AppendEntriesResponse::HigherVote(_)) {
+                    *lock(&self.heard) = Some(Instant::now());
+                }
+                Ok(appended.into())
             }
             Request::Vote(ballot) => {
                 let vote = self.raft.vote(ballot.into()).await;

@@ -15,6 +15,9 @@ const SNAPSHOT_ENTRIES: u64 = 5_000;
 const SNAPSHOT_BYTES: u64 = 64 * 1_024 * 1_024;
 const SNAPSHOT_AGE: Duration = Duration::from_secs(600);
 const SNAPSHOT_CHECK: Duration = Duration::from_secs(1);
+/// A leader that has been silent for as many election timeouts is no longer shown as one: openraft
+/// itself remembers the last one it followed until it follows another.
+const SILENT_TIMEOUTS: u32 = 3;
 /// A disk that takes longer for one batch hangs: heartbeats would go on and nobody take over.
 const DISK_HANGS_MS: u64 = 10_000;
 
@@ -44,7 +47,7 @@ async fn follow_leadership(
         let metrics = watched.borrow_watched().clone();
         let Some(inner) = inner.upgrade() else { return };
         let lease = Duration::from_millis(inner.config.timing.election_max_ms);
-        let now = judge(&metrics, lease);
+        let now = judge(&metrics, lease, inner.inbound.leader_silence());
         note_leader(&inner, now.leader.is_some());
         inner.leadership.send_if_modified(|before| {
             let changed = *before != now;
@@ -68,15 +71,20 @@ async fn follow_leadership(
     }
 }
 
-/// The pure part: leader only once its own blank entry is applied, and while its lease lives.
-fn judge(metrics: &Metrics, lease: Duration) -> Leadership {
+/// The pure part: leader only once its own blank entry is applied, and while its lease lives; known
+/// to lead only while it is heard (another) or hears a quorum (this node).
+fn judge(metrics: &Metrics, lease: Duration, silence: Option<Duration>) -> Leadership {
     let me = metrics.id;
     let own_entry_applied = metrics.last_applied.is_some_and(|applied| {
         applied.leader_id.node_id == me && applied.leader_id.term == metrics.current_term
     });
     let leads = metrics.state == ServerState::Leader && metrics.running_state.is_ok();
-    let lease_lives = view::quorum_ack_age(metrics).is_some_and(|age| age < lease);
-    let leader = metrics.current_leader.filter(|id| *id != me || leads);
+    let acked = view::quorum_ack_age(metrics);
+    let lease_lives = acked.is_some_and(|age| age < lease);
+    let recent = |age: Option<Duration>| age.is_some_and(|age| age < lease * SILENT_TIMEOUTS);
+    let leader = metrics
+        .current_leader
+        .filter(|id| if *id == me { leads && recent(acked) } else { recent(silence) });
     Leadership {
         term: metrics.current_term,
         leader,

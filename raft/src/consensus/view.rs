@@ -59,7 +59,7 @@ impl Consensus {
             node: metrics.id,
             state: server_state_text(&metrics).to_owned(),
             term: metrics.current_term,
-            leader: metrics.current_leader,
+            leader: self.inner.leadership.borrow().leader,
             leaderless_ms: since.map(|since| ms(since.elapsed())),
             last_log_index: metrics.last_log_index.unwrap_or(0),
             committed_index: index(metrics.local_committed).unwrap_or(0),

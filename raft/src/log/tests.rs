@@ -1,3 +1,5 @@
+//! Tests of `log`.
+
 #![expect(clippy::panic, reason = "tests fail by panicking")]
 
 use std::collections::BTreeSet;

@@ -1,3 +1,5 @@
+//! Tests of `snapshot`.
+
 #![expect(clippy::panic, reason = "tests fail by panicking")]
 
 use std::fs;

@@ -1,3 +1,5 @@
+//! Tests of `check/compiled`.
+
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 

@@ -1,3 +1,5 @@
+//! Tests of `el`.
+
 use proptest::prelude::*;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;

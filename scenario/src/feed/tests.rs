@@ -1,3 +1,5 @@
+//! Tests of `feed`.
+
 use std::collections::BTreeMap;
 use std::io::{self, Cursor};
 

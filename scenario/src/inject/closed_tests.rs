@@ -1,3 +1,5 @@
+//! Tests of `inject/closed`.
+
 use proptest::prelude::*;
 
 use super::*;

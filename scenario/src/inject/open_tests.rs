@@ -1,3 +1,5 @@
+//! Tests of `inject/open`.
+
 use proptest::prelude::*;
 
 use super::*;

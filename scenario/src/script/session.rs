@@ -29,7 +29,8 @@ impl<'js> Trace<'js> for JsSession {
     fn trace<'a>(&self, _tracer: Tracer<'a, 'js>) {}
 }
 
-// SAFETY: the type has no lifetime and holds no JavaScript value bound to one; rquickjs documents this implementation as always sound.
+// SAFETY: the type has no lifetime and holds no JavaScript value bound to one; rquickjs documents
+// this implementation as always sound.
 #[expect(unsafe_code, reason = "a marker that rquickjs asks for; its derive would write the same")]
 unsafe impl<'js> JsLifetime<'js> for JsSession {
     type Changed<'to> = Self;
