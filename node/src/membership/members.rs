@@ -68,10 +68,18 @@ pub(super) fn join(ledger: &Ledger, views: &[PeerView], leader: Option<RaftId>) 
     }
     let known: Vec<String> = members.iter().map(|member| member.peer.clone()).collect();
     for view in views.values().filter(|view| !known.contains(&view.peer.0)) {
-        members.push(MemberView { role: "joining".to_owned(), ..seen(view) });
+        members.push(MemberView { role: stranger_role(ledger, view).to_owned(), ..seen(view) });
     }
     members.sort_by(|a, b| (&a.name, &a.peer).cmp(&(&b.name, &b.peer)));
     members
+}
+
+/// A node that is no member: on its way in, or settled in another cluster (they never merge).
+fn stranger_role(ledger: &Ledger, view: &PeerView) -> &'static str {
+    let cluster = view.record.as_ref().and_then(|record| record.cluster.as_ref());
+    let own = &ledger.cluster().id;
+    let elsewhere = cluster.is_some_and(|other| !own.0.is_empty() && other != own);
+    if elsewhere { "foreign" } else { "joining" }
 }
 
 fn seen(view: &PeerView) -> MemberView {
@@ -128,6 +136,18 @@ mod tests {
         let health: Vec<&str> = members.iter().map(|m| m.health.as_str()).collect();
         assert_eq!(health, ["alive", "suspect", "suspect", "dead"]);
         assert!(members.iter().all(|member| member.role == "joining"));
+    }
+
+    #[test]
+    fn a_node_of_another_cluster_is_foreign() {
+        let ledger = Ledger::open_single();
+        let mut stranger = view("z", true, 0.0, 0);
+        assert_eq!(stranger_role(&ledger, &stranger), "joining");
+        let record = stranger.record.as_mut().unwrap();
+        record.cluster = Some("another".into());
+        assert_eq!(stranger_role(&ledger, &stranger), "foreign");
+        stranger.record.as_mut().unwrap().cluster = Some(ledger.cluster().id.clone());
+        assert_eq!(stranger_role(&ledger, &stranger), "joining");
     }
 
     #[test]
