@@ -29,7 +29,7 @@ pub struct Cluster {
     /// Name of the master, where this node knows one.
     pub leader: Option<String>,
     pub term: u64,
-    /// `healthy`, `degraded`, `no-quorum`, `forming`, with the reason in `health_detail`.
+    /// `healthy`, `degraded`, `electing`, `no-quorum`, `forming`, with the reason in `health_detail`.
     pub health: String,
     pub health_detail: String,
     pub members: Counts,

@@ -21,9 +21,9 @@ const CSP: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestor
 const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:70rem;\
     padding:0 1rem;color-scheme:light dark}table{border-collapse:collapse;width:100%}\
     th,td{text-align:left;padding:.25rem .75rem .25rem 0;border-bottom:1px solid #8884}\
-    code{font-size:.9em}.healthy{color:#0a7d33}.degraded,.forming{color:#b35900}\
+    code{font-size:.9em}.healthy{color:#0a7d33}.degraded,.electing,.forming{color:#b35900}\
     .no-quorum{color:#c22}@media(prefers-color-scheme:dark){.healthy{color:#4cc36e}\
-    .degraded,.forming{color:#f0a04b}.no-quorum{color:#ff7b7b}}";
+    .degraded,.electing,.forming{color:#f0a04b}.no-quorum{color:#ff7b7b}}";
 
 static DOCUMENT: LazyLock<String> =
     LazyLock::new(|| super::openapi().to_pretty_json().unwrap_or_else(|_| "{}".to_owned()));

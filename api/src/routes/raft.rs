@@ -31,7 +31,7 @@ pub struct Status {
     /// Why the leader's view could not be had.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warning: Option<String>,
-    /// `healthy`, `degraded`, `no-quorum`, `forming`.
+    /// `healthy`, `degraded`, `electing`, `no-quorum`, `forming`.
     pub health: String,
     pub health_detail: String,
     pub cluster: String,
@@ -261,6 +261,10 @@ mod tests {
         let (word, text) = health_of(&status, &members);
         assert_eq!(word, "no-quorum");
         assert!(text.starts_with("no leader known for 12.4 s; 1 of 3 voters"), "{text}");
+        let (status, members) = group(None, ["alive", "alive", "dead"]);
+        let (word, text) = health_of(&status, &members);
+        assert_eq!(word, "electing");
+        assert!(text.ends_with("2 of 3 voters reachable; an election is due"), "{text}");
         let (mut status, members) = group(Some(1), ["alive", "dead", "dead"]);
         assert_eq!(health_of(&status, &members).0, "no-quorum");
         status.quorum_ack_ms = Some(15_100);
