@@ -16,7 +16,7 @@ if [ -z "${ONRUSH_BIN:-}" ]; then
     need cc=gcc
     need_rust
     say "building onrush (about ten minutes the first time on two cores)"
-    (cd "$root" && cargo build --locked -p onrush-node --bin onrush >&2)
+    (cd "$root" && cargo build --workspace --bins --locked >&2)
     ONRUSH_BIN=$bin_dir/onrush
   fi
 fi

@@ -102,7 +102,7 @@ address=http://127.0.0.1:$other
 say "== the cluster has formed; submitting to $address, which is not the master"
 "$onrush" --address "$address" job submit tests/simulations/shop.gatling.js \
   target="http://127.0.0.1:$target_port" rate=100 duration=20 --title quickstart --follow
-"$onrush" --address "$address" job report @last --report "$state/report.html"
+"$onrush" --address "$address" job report @last -O "$state/report.html"
 echo
 "$onrush" --address "$address" raft status
 echo
