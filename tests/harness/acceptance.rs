@@ -299,6 +299,14 @@ pub fn master_loss(
 ) -> anyhow::Result<MasterLoss> {
     target.reset();
     let master = cluster.leader();
+    let everyone = cluster.nodes[master].rest();
+    until("the master to see every node", Duration::from_secs(30), || {
+        let members = everyone.get("/api/v1/cluster/members")?;
+        let items = members["items"].as_array().context("items")?;
+        let alive = items.iter().filter(|item| item["health"] == "alive").count();
+        ensure!(alive == cluster.nodes.len(), "{alive} alive: {members}");
+        Ok(())
+    });
     let survivor = (master + 1) % cluster.nodes.len();
     let rest = cluster.nodes[survivor].rest();
     let nodes = (cluster.nodes.len() - 1).to_string();
@@ -306,6 +314,12 @@ pub fn master_loss(
     let job = submit(&cluster.nodes[survivor].address(), target, load, &more)?;
     let _ = await_status(&|| rest.clone(), &job, &["running"], Duration::from_secs(60));
     let running = Instant::now();
+    let shards = rest.text(&format!("/api/v1/jobs/{job}/shards"))?;
+    let name = format!("\"{}\"", cluster.nodes[master].name);
+    ensure!(
+        !shards.contains(&name),
+        "the master carries a shard: this run would prove nothing: {shards}"
+    );
     // The kill is meant to come at a given moment of the load: this wait is the experiment itself.
     std::thread::sleep(kill_after);
     let path = format!("/api/v1/jobs/{job}");
