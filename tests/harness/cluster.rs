@@ -4,6 +4,7 @@
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
@@ -172,7 +173,7 @@ impl Cluster {
                     .rest()
                     .get("/api/v1/raft/status?stale=true")
                     .with_context(|| self.logs())?;
-                ensure!(status["leader"].is_u64(), "{} knows no leader", node.name);
+                ensure!(status["leader"].is_u64(), "{} knows no leader{}", node.name, self.logs());
                 let peers = status["peers"].as_array().context("peers")?;
                 let seen = peers.iter().filter(|peer| peer["voter"] == true).count();
                 ensure!(seen == voters, "{} sees {seen} of {voters} voters", node.name);
@@ -248,15 +249,29 @@ pub fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate is inside the repository")
 }
 
-/// Ports that were free a moment ago, all different.
+/// Below the range that the kernel gives outgoing connections: under load, one of those could take
+/// a port between its choice here and the node's bind.
+const PORTS: std::ops::Range<u16> = 12_000..32_000;
+
+/// Ports that were free a moment ago, never the same twice in this process.
 ///
 /// # Panics
 /// When the machine has none.
 #[must_use]
 pub fn free_ports(count: usize) -> Vec<u16> {
-    let held: Vec<TcpListener> =
-        (0..count).map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port")).collect();
-    held.iter().map(|listener| listener.local_addr().expect("bound").port()).collect()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let span = u32::from(PORTS.end - PORTS.start);
+    let first = std::process::id().wrapping_mul(131);
+    let candidates = (0..span).map(|_| {
+        let step = first.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        PORTS.start + u16::try_from(step % span).expect("inside the range")
+    });
+    let free: Vec<u16> = candidates
+        .filter(|&port| TcpListener::bind(("127.0.0.1", port)).is_ok())
+        .take(count)
+        .collect();
+    assert_eq!(free.len(), count, "no free ports in {PORTS:?}");
+    free
 }
 
 fn write_secret(path: &Path) {
