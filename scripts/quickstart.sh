@@ -3,14 +3,39 @@
 # loopback, runs the example simulation on them, and leaves the cluster running to play with.
 #   quickstart.sh          start (an earlier quickstart cluster is ended first)
 #   quickstart.sh --stop   end everything that it started, and remove its data
+# Options: --dir DIR (where the cluster lives), --port PORT (the first of the ports that it takes,
+# up to PORT + 40), --seconds N (how long the example runs).
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 cd "$root"
 state=$root/.onrush/quickstart
+port=7440
+seconds=20
+stop=
+while [ $# -gt 0 ]; do
+  case "$1" in
+    --stop) stop=1 ;;
+    --dir | --port | --seconds)
+      [ -n "${2:-}" ] || die "$1 needs a value"
+      case "$1" in --dir) state=$(realpath -m "$2") ;; --port) port=$2 ;; *) seconds=$2 ;; esac
+      shift
+      ;;
+    *) die "unknown argument '$1'; it takes --stop, --dir DIR, --port PORT and --seconds N" ;;
+  esac
+  shift
+done
+case "$port$seconds" in *[!0-9]*) die "--port and --seconds take numbers" ;; esac
+[ "$port" -ge 1 ] && [ "$port" -le 65495 ] || die "--port takes 1 to 65495, not $port"
+[ "$seconds" -ge 1 ] || die "--seconds takes 1 or more"
 nodes=(alpha beta gamma)
-p2p=(7441 7451 7461)
-api=(7440 7450 7460)
-target_port=7480
+api=("$port" $((port + 10)) $((port + 20)))
+p2p=($((port + 1)) $((port + 11)) $((port + 21)))
+target_port=$((port + 40))
+# Only a folder that this script has made is ever removed.
+mark=$state/.quickstart
+if [ -d "$state" ] && [ ! -f "$mark" ] && [ -n "$(ls -A "$state")" ]; then
+  die "--dir $state is not empty and was not made by this script"
+fi
 
 # Ends the processes of an earlier run, by the pids that it wrote down.
 stop_all() {
@@ -26,14 +51,14 @@ stop_all() {
     fi
     rm -f "$file"
   done
-  rm -rf "$state"
+  [ ! -f "$mark" ] || rm -rf "$state"
 }
 
-case "${1:-}" in
-  --stop) stop_all; say "stopped"; exit 0 ;;
-  "") ;;
-  *) die "unknown argument '$1'; it takes --stop or nothing" ;;
-esac
+if [ -n "$stop" ]; then
+  stop_all
+  say "stopped"
+  exit 0
+fi
 
 need cc=gcc
 need_rust
@@ -45,6 +70,7 @@ onrush=$bin_dir/onrush
 
 stop_all
 mkdir -p "$state"
+: > "$mark"
 (umask 077; "$onrush" secret new > "$state/secret")
 
 start() { # NAME COMMAND… : in the background, output to NAME.log, pid to NAME.pid
@@ -92,16 +118,16 @@ done
 
 status() { "$onrush" --address "http://127.0.0.1:$1" raft status --stale --json; }
 formed() { [ "$(status "$1" | grep -c '"voter": *true')" -ge 3 ] && ! status "$1" | grep -q '"leader": *null'; }
-for port in "${api[@]}"; do await 60 "the node on port $port to see three voters and a master" formed "$port"; done
+for at in "${api[@]}"; do await 60 "the node on port $at to see three voters and a master" formed "$at"; done
 
 # A node that is not the master takes the job: any node does.
-for port in "${api[@]}"; do
-  status "$port" | grep -q '^  "state": "leader"' || other=$port
+for at in "${api[@]}"; do
+  status "$at" | grep -q '^  "state": "leader"' || other=$at
 done
 address=http://127.0.0.1:$other
 say "== the cluster has formed; submitting to $address, which is not the master"
 "$onrush" --address "$address" job submit tests/simulations/shop.gatling.js \
-  target="http://127.0.0.1:$target_port" rate=100 duration=20 --title quickstart --follow
+  target="http://127.0.0.1:$target_port" rate=100 duration="$seconds" --title quickstart --follow
 "$onrush" --address "$address" job report @last -O "$state/report.html"
 echo
 "$onrush" --address "$address" raft status
@@ -109,5 +135,6 @@ echo
 echo "report    file://$state/report.html"
 echo "cluster   http://127.0.0.1:${api[0]}  http://127.0.0.1:${api[1]}  http://127.0.0.1:${api[2]}"
 echo "try       $onrush --address $address job list"
-echo "end it    ./scripts/quickstart.sh --stop"
+[ "$state" = "$root/.onrush/quickstart" ] && where= || where=" --dir $state"
+echo "end it    ./scripts/quickstart.sh --stop$where"
 say "== $(($(date +%s) - started)) s from the end of the build to here"

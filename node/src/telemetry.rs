@@ -7,7 +7,7 @@ use tracing_subscriber::EnvFilter;
 use crate::config::LogFormat;
 
 /// The libraries below us say too much at `info`.
-const QUIET: &str = "libp2p=warn,libp2p_swarm=warn,libp2p_gossipsub=error,multistream_select=warn,openraft=warn,\
+const QUIET: &str = "libp2p=warn,libp2p_swarm=warn,libp2p_gossipsub=error,multistream_select=warn,openraft=error,\
      yamux=warn";
 
 /// Starts logging. `level` is a level (`info`) or a filter (`onrush_node::net=debug,info`).

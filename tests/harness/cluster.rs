@@ -274,6 +274,19 @@ pub fn free_ports(count: usize) -> Vec<u16> {
     free
 }
 
+/// A port that was free a moment ago, as are those at `offsets` above it.
+///
+/// # Panics
+/// When the machine has none.
+#[must_use]
+pub fn free_base(offsets: &[u16]) -> u16 {
+    let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
+    std::iter::from_fn(|| free_ports(1).first().copied())
+        .take(1_000)
+        .find(|base| offsets.iter().all(|offset| free(base + offset)))
+        .expect("a free range of ports")
+}
+
 fn write_secret(path: &Path) {
     use std::io::Write as _;
     use std::os::unix::fs::OpenOptionsExt as _;

@@ -5,5 +5,6 @@
 mod bad_input;
 mod cluster;
 mod promises;
+mod quickstart;
 mod run_local;
 mod tidy;

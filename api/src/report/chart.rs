@@ -45,7 +45,9 @@ fn nice_step(max: f64) -> f64 {
     factor.unwrap_or(10.0) * magnitude
 }
 
+/// From 0 to `max` or the next tick above it; to 1 where all is 0. No finer than what a label shows.
 fn ticks(max: f64) -> Vec<f64> {
+    let max = if max > 0.0 { max.max(5e-3) } else { 1.0 };
     let step = nice_step(max);
     let mut ticks = Vec::new();
     for i in 0..=12u32 {
@@ -122,7 +124,7 @@ impl TimeChart<'_> {
     #[expect(clippy::cast_precision_loss, reason = "seconds of a run")]
     pub(super) fn render(&self) -> Markup {
         let max = self.lines.iter().flat_map(|line| line.values.iter().flatten());
-        let ticks = ticks(max.fold(0.0f64, |a, b| a.max(*b)).max(1e-3));
+        let ticks = ticks(max.fold(0.0f64, |a, b| a.max(*b)));
         let top = ticks.last().copied().unwrap_or(1.0);
         let points = self.lines.iter().map(|line| line.values.len()).max().unwrap_or(0);
         let seconds = points as u64 * u64::from(self.width_s);
@@ -215,7 +217,7 @@ fn log_ticks(low: u64, high: u64) -> Vec<u64> {
 /// How response times are distributed, on a logarithmic axis.
 pub(super) fn histogram(id: &str, title: &str, summary: &str, bars: &[Bar]) -> Markup {
     let max = bars.iter().map(|bar| bar.ok + bar.ko).fold(0.0f64, f64::max);
-    let ticks = ticks(max.max(1e-3));
+    let ticks = ticks(max);
     let top = ticks.last().copied().unwrap_or(1.0);
     let (low, high) = bars.first().zip(bars.last()).map_or((1, 2), |(a, b)| (a.from_us, b.to_us));
     let drawing = html! {
@@ -257,7 +259,7 @@ pub(super) fn curve(id: &str, title: &str, summary: &str, points: &[(f64, u64)])
     const NINES: f64 = 4.0;
     let part = |percent: f64| (-(1.0 - percent / 100.0).max(1e-9).log10()).min(NINES) / NINES;
     let ms: Vec<_> = points.iter().map(|(p, us)| (part(*p), *us as f64 / 1e3)).collect();
-    let ticks = ticks(ms.iter().map(|(_, ms)| *ms).fold(1e-3, f64::max));
+    let ticks = ticks(ms.iter().map(|(_, ms)| *ms).fold(0.0, f64::max));
     let top = ticks.last().copied().unwrap_or(1.0);
     let mut d = String::new();
     for (i, (x, ms)) in ms.iter().enumerate() {
@@ -293,9 +295,13 @@ mod tests {
     fn axes_have_few_round_ticks() {
         assert_eq!(ticks(97.0), [0.0, 20.0, 40.0, 60.0, 80.0, 100.0]);
         assert_eq!(ticks(0.4), [0.0, 0.1, 0.2, 0.30000000000000004, 0.4]);
-        for max in [1e-3, 0.7, 3.0, 12_345.0, 9.9e12] {
+        assert_eq!(ticks(0.0), (0..=5).map(|i| f64::from(i) * 0.2).collect::<Vec<_>>());
+        for max in [1e-4, 1e-3, 0.7, 3.0, 12_345.0, 9.9e12] {
             let ticks = ticks(max);
             assert!(ticks.len() <= 7 && *ticks.last().unwrap() >= max, "{max}: {ticks:?}");
+            let labels: std::collections::BTreeSet<_> =
+                ticks.iter().map(|tick| format::number(*tick)).collect();
+            assert_eq!(labels.len(), ticks.len(), "{max}: {labels:?}");
         }
         assert_eq!(time_ticks(60), [0, 10, 20, 30, 40, 50, 60]);
         assert!(time_ticks(3_000_000).len() <= 9);

@@ -219,7 +219,10 @@ fn generator(summary: &Summary) -> Markup {
         ),
         ("Sent", format::bytes(summary.bytes_sent)),
         ("Received", format::bytes(summary.bytes_received)),
-        ("Start spread of the nodes", summary.start_spread_us.map(time).unwrap_or_default()),
+        (
+            "Start spread of the nodes, at most",
+            summary.start_spread_us.map(time).unwrap_or_default(),
+        ),
         ("Coverage of the planned load", percent(summary.coverage * 100.0)),
     ];
     html! {

@@ -121,12 +121,16 @@ fn generator(out: &mut String, summary: &Summary) -> std::fmt::Result {
     writeln!(
         out,
         " GENERATOR  {state} · cpu max {} · started late p99 {} · dropped {} · connections {} \
-         opened, {} failed",
+         opened, {} failed{}",
         percent(f64::from(h.cpu_percent_max)),
         time(h.lateness_p99_us),
         count(h.dropped),
         count(summary.connections.opened),
-        count(summary.connections.failed)
+        count(summary.connections.failed),
+        summary
+            .start_spread_us
+            .map(|us| format!(" · start spread at most {}", time(us)))
+            .unwrap_or_default()
     )?;
     for notice in &summary.notices {
         writeln!(out, " notice: {}", one_line(notice, 200))?;

@@ -17,7 +17,7 @@ pub const SHARDS_PER_NODE_MAX: usize = 4;
 /// `node/zone=a` asks for nodes started with `zone=a`. Others only describe the job.
 pub const NODE_LABEL_PREFIX: &str = "node/";
 
-/// A node that could run shards: alive, and with a session to this master.
+/// A node that could run shards.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Candidate {
     pub peer: PeerName,
@@ -25,6 +25,9 @@ pub struct Candidate {
     pub labels: BTreeMap<String, String>,
     pub cores: u32,
     pub is_master: bool,
+    /// A session to this master is open, and the worker has reported all that it knows in it. If
+    /// not, it is on its way or was lost a moment ago: a job that would take it waits for which.
+    pub present: bool,
 }
 
 /// A job and the nodes it is to prepare on.
@@ -99,7 +102,9 @@ fn wanted(job: &Job, eligible: &[&Candidate]) -> usize {
     if job.spec.avoid_master && others > 0 { others } else { eligible.len() }
 }
 
-/// The least busy nodes, the master last among equals. None when too few have room.
+/// The least busy nodes, the master last among equals. None when too few have room, or when a
+/// better one may be about to come: a node is waited for before the job goes to fewer nodes than it
+/// asks for, or to a master that it wants to avoid.
 fn choose<'a>(
     eligible: &[&'a Candidate],
     busy: &BTreeMap<&PeerName, usize>,
@@ -110,11 +115,17 @@ fn choose<'a>(
     let mut free: Vec<&Candidate> =
         eligible.iter().copied().filter(|node| load(node) < SHARDS_PER_NODE_MAX).collect();
     // The master has work of its own.
-    free.sort_by_key(|node| (avoid_master && node.is_master, load(node), node.is_master));
+    free.sort_by_key(|node| {
+        let avoided = avoid_master && node.is_master;
+        (avoided, !node.present, load(node), node.is_master)
+    });
     if free.len() < wanted {
         return None;
     }
     free.truncate(wanted);
+    if free.iter().any(|node| !node.present) {
+        return None;
+    }
     free.sort_by(|a, b| a.peer.cmp(&b.peer));
     Some(free)
 }
@@ -155,6 +166,7 @@ pub(super) mod tests {
             name: (*name).into(),
             cores: 2,
             is_master: *name == "m",
+            present: *name != "late",
             ..Candidate::default()
         };
         names.iter().map(node).collect()
@@ -217,6 +229,20 @@ pub(super) mod tests {
         let all = nodes(&["a", "m"]);
         assert_eq!(placed(std::slice::from_ref(&job), &all), ["job_1: 0=ax720"]);
         assert_eq!(placed(&[job], &nodes(&["m"])), ["job_1: 0=mx720"]);
+    }
+
+    #[test]
+    fn a_node_that_may_be_about_to_come_is_waited_for_only_where_it_would_be_taken() {
+        let none = Vec::<String>::new();
+        let all = nodes(&["a", "late", "m"]);
+        assert_eq!(placed(&[queued(1, "p", 0)], &all), none);
+        assert_eq!(placed(&[queued(1, "p", 3)], &all), none);
+        assert_eq!(placed(&[queued(1, "p", 2)], &all), ["job_1: 0=ax360 1=mx360"]);
+        let mut job = queued(1, "p", 2);
+        job.spec.avoid_master = true;
+        assert_eq!(placed(std::slice::from_ref(&job), &all), none);
+        // Once it is given up for lost, the master is better than no run at all.
+        assert_eq!(placed(&[job], &nodes(&["a", "m"])), ["job_1: 0=ax360 1=mx360"]);
     }
 
     #[test]

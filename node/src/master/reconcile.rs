@@ -39,15 +39,21 @@ pub const SEAL_ENDED_AFTER_MS: u64 = 60_000;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Node {
     pub candidate: Candidate,
-    /// A session is open and the worker has reported all that it knows in it.
-    pub reported: bool,
     /// Since the last heartbeat was sent to it, or since this master leads if none was.
     pub silent_ms: u64,
+    /// For how long gossip has called it alive while it had no session: it is coming back.
+    pub coming_ms: Option<u64>,
 }
 
 impl Node {
+    /// New shards may go to it, now or in a moment.
+    fn is_expected(&self) -> bool {
+        let coming = self.coming_ms.is_some_and(|ms| ms <= LEASE_MS + LEASE_MARGIN_MS);
+        self.candidate.present || !self.is_lost() || coming
+    }
+
     fn is_lost(&self) -> bool {
-        !self.reported && self.silent_ms > LEASE_MS + LEASE_MARGIN_MS
+        !self.candidate.present && self.silent_ms > LEASE_MS + LEASE_MARGIN_MS
     }
 }
 
@@ -114,7 +120,7 @@ pub fn reconcile(view: &View<'_>) -> Vec<Intent> {
 
 fn queue(view: &View<'_>, intents: &mut Vec<Intent>) {
     let candidates: Vec<Candidate> =
-        view.nodes.values().filter(|n| n.reported).map(|n| n.candidate.clone()).collect();
+        view.nodes.values().filter(|n| n.is_expected()).map(|n| n.candidate.clone()).collect();
     for job in view.live.iter().filter(|job| job.status == JobStatus::Queued) {
         if let Some(wish) = &job.abort {
             conclude(job, JobStatus::Aborted, wish, intents);
@@ -153,7 +159,7 @@ fn preparing(view: &View<'_>, job: &Job, intents: &mut Vec<Intent>) {
             return requeue(job, format!("{} was lost", node.candidate.name), intents);
         }
         match report(view, job, assignment).map(|report| &report.phase) {
-            None if node.reported => intents.push(Intent::Order {
+            None if node.candidate.present => intents.push(Intent::Order {
                 peer: assignment.node.clone(),
                 order: ToWorker::Prepare(Box::new(order(job, assignment))),
             }),
@@ -311,7 +317,8 @@ fn stop_all(view: &View<'_>, job: &Job, reason: &str, intents: &mut Vec<Intent>)
                 over &= delivered || job.status == JobStatus::Preparing;
             }
             None => {
-                let unknown = view.nodes.get(&assignment.node).is_some_and(|node| node.reported);
+                let unknown =
+                    view.nodes.get(&assignment.node).is_some_and(|node| node.candidate.present);
                 over &= unknown || lost(view, assignment).is_some();
             }
         }
@@ -324,7 +331,7 @@ fn lost(view: &View<'_>, assignment: &Assignment) -> Option<String> {
     let Some(node) = view.nodes.get(&assignment.node) else {
         return Some("its node left the cluster".to_owned());
     };
-    if node.reported {
+    if node.candidate.present {
         return Some(format!("{} does not know it any more", node.candidate.name));
     }
     node.is_lost().then(|| {

@@ -35,9 +35,10 @@ impl World {
                 peer: peer(name),
                 name: format!("node-{name}"),
                 cores: 1,
+                present: true,
                 ..Candidate::default()
             };
-            let node = Node { candidate, reported: true, silent_ms: 0 };
+            let node = Node { candidate, silent_ms: 0, coming_ms: None };
             world.nodes.insert(peer(name), node);
             world.reports.insert(peer(name), Vec::new());
         }
@@ -52,7 +53,7 @@ impl World {
 
     fn silent(mut self, name: &str, silent_ms: u64) -> Self {
         let node = self.nodes.get_mut(&peer(name)).unwrap();
-        (node.reported, node.silent_ms) = (false, silent_ms);
+        (node.candidate.present, node.silent_ms) = (false, silent_ms);
         self.reports.remove(&peer(name));
         self
     }
@@ -134,6 +135,27 @@ fn stop(node: &str, shard: u32, reason: &str) -> Intent {
 
 fn release(node: &str, shard: u32) -> Intent {
     Intent::Order { peer: peer(node), order: ToWorker::Release { key: key(shard) } }
+}
+
+#[test]
+fn a_new_job_waits_for_a_node_that_is_coming_back_but_not_for_ever() {
+    let mut world = World::new(&["a", "b"]).silent("b", 60_000);
+    let mut job = job(1, JobStatus::Queued);
+    job.epoch = 0;
+    let nodes = |intents: Vec<Intent>| {
+        let Some(first) = intents.first() else { return 0 };
+        let Intent::Propose(JobCommand::Prepare { assignments, .. }) = first else {
+            unreachable!("{intents:?}")
+        };
+        assignments.len()
+    };
+    assert_eq!(nodes(world.intents(&job)), 1);
+    world.nodes.get_mut(&peer("b")).unwrap().coming_ms = Some(1_000);
+    assert_eq!(nodes(world.intents(&job)), 0);
+    world.nodes.get_mut(&peer("b")).unwrap().coming_ms = Some(8_001);
+    assert_eq!(nodes(world.intents(&job)), 1);
+    world.nodes.get_mut(&peer("b")).unwrap().candidate.present = true;
+    assert_eq!(nodes(world.intents(&job)), 2);
 }
 
 #[test]

@@ -23,6 +23,7 @@ use super::reconcile::{Intent, Node, View, reconcile};
 use super::session::{self, Heard, Session};
 use crate::control_wire::{ShardKey, ShardReport, ToWorker};
 use crate::membership::handle::ClusterHandle;
+use crate::membership::members::ALIVE;
 use crate::repository::Repository;
 
 /// A round at least this often.
@@ -54,6 +55,8 @@ pub(super) struct Reign {
     command: session::Command,
     sessions: BTreeMap<PeerName, Session>,
     reports: BTreeMap<PeerName, Vec<ShardReport>>,
+    /// Since when gossip calls a member alive that has no session.
+    coming: BTreeMap<PeerName, u64>,
     /// Shards whose frames were asked for in the present session.
     resumed: BTreeSet<ShardKey>,
     aggregator: Aggregator,
@@ -77,6 +80,7 @@ impl Reign {
             command,
             sessions: BTreeMap::new(),
             reports: BTreeMap::new(),
+            coming: BTreeMap::new(),
             resumed: BTreeSet::new(),
             aggregator: Aggregator::default(),
             under_way: BTreeSet::new(),
@@ -171,9 +175,20 @@ impl Reign {
         }
     }
 
-    fn nodes(&self) -> BTreeMap<PeerName, Node> {
+    fn nodes(&mut self) -> BTreeMap<PeerName, Node> {
         let (now, own) = (self.command.clock.now_ms(), self.cluster.peer());
         let members = self.cluster.members();
+        let (reports, coming) = (&self.reports, &mut self.coming);
+        coming.retain(|peer, _| {
+            let alive = members.iter().any(|it| it.peer == peer.0 && it.health == ALIVE);
+            alive && !reports.contains_key(peer)
+        });
+        for member in members.iter().filter(|member| member.health == ALIVE) {
+            let peer = PeerName(member.peer.clone());
+            if !reports.contains_key(&peer) {
+                coming.entry(peer).or_insert(now);
+            }
+        }
         let node = |(peer, session): (&PeerName, &Session)| {
             let known = members.iter().find(|member| member.peer == peer.0);
             let candidate = Candidate {
@@ -182,9 +197,10 @@ impl Reign {
                 labels: known.map(|member| member.labels.clone()).unwrap_or_default(),
                 cores: known.map_or(1, |member| member.cores),
                 is_master: *peer == own,
+                present: self.reports.contains_key(peer),
             };
-            let reported = self.reports.contains_key(peer);
-            (peer.clone(), Node { candidate, reported, silent_ms: session.silent_ms(now) })
+            let coming_ms = self.coming.get(peer).map(|since| now.saturating_sub(*since));
+            (peer.clone(), Node { candidate, silent_ms: session.silent_ms(now), coming_ms })
         };
         self.sessions.iter().map(node).collect()
     }

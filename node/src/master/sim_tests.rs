@@ -454,11 +454,14 @@ impl World {
 
     fn intents(&self, master: &Master, job: &Job) -> Vec<Intent> {
         let node = |index: usize| {
-            let candidate =
-                Candidate { peer: peer(index), name: format!("n{index}"), ..Candidate::default() };
+            let candidate = Candidate {
+                peer: peer(index),
+                name: format!("n{index}"),
+                present: master.reports.contains_key(&peer(index)),
+                ..Candidate::default()
+            };
             let silent_ms = self.now - master.heartbeats[&peer(index)];
-            let reported = master.reports.contains_key(&peer(index));
-            (peer(index), Node { candidate, reported, silent_ms })
+            (peer(index), Node { candidate, silent_ms, coming_ms: None })
         };
         let nodes: BTreeMap<_, _> = (0..WORKERS).map(node).collect();
         // With fewer nodes the job would start on fewer; the simulation wants all of them.

@@ -148,7 +148,6 @@ impl Tally {
             lost,
             coverage: Some(coverage),
             nodes: job.assignments.iter().map(|a| (a.shard, name(&a.node))).collect(),
-            start_spread_us: None,
             events: events(job),
         };
         let mut summary = self.aggregate.summary(context);

@@ -13,6 +13,7 @@ use onrush_raft::ledger::command::Command;
 use onrush_raft::ledger::member::{ClusterState, FOUNDER, MemberCommand};
 use onrush_raft::types::{ClusterId, PeerName};
 use rand::Rng as _;
+use tracing::Level;
 
 use super::data_dir::{ClusterFile, Founding};
 use super::handle::{Cluster as _, ClusterError};
@@ -70,7 +71,9 @@ impl Driver {
         let action = self.rules.decide(&view);
         let words = words(&action, view.now_ms);
         membership.waiting.store(Arc::new(words.clone()));
-        self.log(membership, &words);
+        let level =
+            if matches!(action, Action::Conflict { .. }) { Level::WARN } else { Level::INFO };
+        self.log(membership, level, &words);
         let result = match action {
             Action::Wait(_) | Action::Conflict { .. } => Ok(()),
             Action::Join { cluster, via } => join(membership, cluster, via).await,
@@ -84,7 +87,7 @@ impl Driver {
             }
         };
         if let Err(why) = result {
-            self.log(membership, &why);
+            self.log(membership, Level::INFO, &why);
         }
     }
 
@@ -109,11 +112,12 @@ impl Driver {
                 return;
             }
         }
-        self.log(membership, "no member of the cluster could record this node yet");
+        self.log(membership, Level::INFO, "no member of the cluster could record this node yet");
     }
 
     async fn detach(&mut self, membership: &Arc<Membership>, bound: &Bound) {
-        self.log(membership, "this node was removed from its cluster; it will ask to rejoin");
+        let words = "this node was removed from its cluster; it will ask to rejoin";
+        self.log(membership, Level::WARN, words);
         let file = membership.cluster_file().map(|file| ClusterFile { raft_id: None, ..file });
         if let Err(error) = membership.release(file).await {
             tracing::error!(%error, cluster = %bound.cluster, "cannot leave the cluster");
@@ -121,13 +125,17 @@ impl Driver {
     }
 
     /// Once when it changes, and again after a while.
-    fn log(&mut self, membership: &Membership, words: &str) {
+    fn log(&mut self, membership: &Membership, level: Level, words: &str) {
         let now = membership.config.clock.now_ms();
         let again = now.saturating_sub(self.said.1) >= REPEAT_MS;
         if words.is_empty() || (self.said.0 == words && !again) {
             return;
         }
-        tracing::info!("{words}");
+        if level == Level::WARN {
+            tracing::warn!("{words}");
+        } else {
+            tracing::info!("{words}");
+        }
         self.said = (words.to_owned(), now);
     }
 }

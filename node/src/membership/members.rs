@@ -82,9 +82,12 @@ fn stranger_role(ledger: &Ledger, view: &PeerView) -> &'static str {
     if elsewhere { "foreign" } else { "joining" }
 }
 
+/// Health of a member that is connected and answers in its usual time.
+pub(crate) const ALIVE: &str = "alive";
+
 fn seen(view: &PeerView) -> MemberView {
     let health = if view.connected && view.phi < PHI_SUSPECT {
-        "alive"
+        ALIVE
     } else if view.connected || view.last_seen_ms < DEAD_AFTER_MS {
         "suspect"
     } else {

@@ -11,7 +11,7 @@ pub mod data_dir;
 mod driver;
 pub mod handle;
 mod member;
-mod members;
+pub(crate) mod members;
 mod pilot;
 mod rpc;
 mod service;

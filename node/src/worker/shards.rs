@@ -92,11 +92,12 @@ impl Actor {
     }
 
     pub(super) fn start(&mut self, key: &ShardKey, master_us: u64) {
-        let offset = self.estimator.best().map_or(0, |best| best.unix);
-        let at_unix_us = to_local(master_us, offset);
+        let offset = self.estimator.best().unwrap_or_default();
+        let at_unix_us = to_local(master_us, offset.unix);
+        let start = ToShard::Start { at_unix_us, clock_error_us: offset.round_trip / 2 };
         let lease = self.lease();
         let Some(child) = self.runs.get(key).and_then(|run| run.child.as_ref()) else { return };
-        let told = child.tell(lease).and_then(|()| child.tell(ToShard::Start { at_unix_us }));
+        let told = child.tell(lease).and_then(|()| child.tell(start));
         if let Err(error) = told {
             tracing::warn!(%key, %error, "shard not started");
             child.kill();

@@ -329,7 +329,10 @@ impl Run<'_> {
     fn await_start(&mut self, control: &Receiver<Control>) -> Result<u64, EndReason> {
         loop {
             match control.recv() {
-                Ok(Control::Start { at_unix_us }) => return Ok(at_unix_us),
+                Ok(Control::Start { at_unix_us, clock_error_us }) => {
+                    self.health_now.clock_error_us = clock_error_us;
+                    return Ok(at_unix_us);
+                }
                 Ok(Control::Lease { until_unix_us }) => self.lease_unix_us = Some(until_unix_us),
                 Ok(Control::Stop { reason, .. }) => return Err(EndReason::Stopped(reason)),
                 Err(_) => return Err(EndReason::Stopped("the owner went away".to_owned())),
@@ -348,6 +351,7 @@ impl Run<'_> {
         let crew = self.crew.len();
         let mut framer = Framer::new(self.spec.shard, self.spec.epoch, crew, first_second, planned);
         let mut starts = self.open_arrivals()?;
+        self.health.sample(&mut self.health_now);
         let (mut alive, mut silence) = (crew, 0);
         while alive > 0 {
             match self.from_threads.recv_timeout(TURN) {

@@ -78,6 +78,7 @@ impl Framer {
 
     fn cut(&mut self, health: GeneratorHealth, feeders: Vec<FeederDelta>) -> Frame {
         let parts = self.pending.remove(&self.next).unwrap_or_default();
+        let start_late = parts.iter().filter_map(|part| part.start_late).max().unwrap_or(0);
         let lag = parts.iter().map(|part| part.loop_lag_max).max().unwrap_or(0);
         self.seq += 1;
         let header =
@@ -96,6 +97,8 @@ impl Framer {
         generator.rss_bytes = health.rss_bytes;
         generator.open_files = health.open_files;
         generator.loop_lag_max_us = lag;
+        generator.start_late_us = start_late;
+        generator.clock_error_us = health.clock_error_us;
         self.totals.add_frame(&frame);
         frame
     }

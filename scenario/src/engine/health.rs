@@ -9,33 +9,53 @@ use crate::stats::frame::GeneratorHealth;
 /// Kernel ticks per second, as `/proc` counts processor time on every Linux we run on.
 const TICKS_PER_SECOND: f32 = 100.0;
 
-/// Remembers the last reading, to give rates.
+/// Rates over less are the coarseness of the ticks: one of them in 5 ms would read 200 %.
+const RATE_OVER_MIN_US: u64 = 500_000;
+
+/// Remembers a reading, to give rates.
 #[derive(Debug, Default)]
 pub(super) struct Health {
+    last: Option<Reading>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Reading {
     at_us: u64,
     own_ticks: u64,
     stolen: u64,
     machine: u64,
 }
 
+impl Reading {
+    /// Percent of one core, and percent of the machine stolen, since an earlier reading; none
+    /// where that is too near.
+    #[expect(clippy::cast_precision_loss, reason = "percentages of a second or so")]
+    fn since(&self, earlier: &Self) -> Option<(f32, f32)> {
+        let passed = self.at_us.checked_sub(earlier.at_us)?;
+        if passed < RATE_OVER_MIN_US {
+            return None;
+        }
+        let used = self.own_ticks.saturating_sub(earlier.own_ticks) as f32 / TICKS_PER_SECOND;
+        let all = self.machine.saturating_sub(earlier.machine).max(1) as f32;
+        let stolen = self.stolen.saturating_sub(earlier.stolen) as f32;
+        Some((used / (passed as f32 / 1e6) * 100.0, stolen / all * 100.0))
+    }
+}
+
 impl Health {
     /// Fills in what the process knows of itself since the last call.
     pub(super) fn sample(&mut self, into: &mut GeneratorHealth) {
-        let at_us = clock::unix_us();
-        let own = own_ticks().unwrap_or(0);
         let (machine, stolen) = machine_ticks().unwrap_or((0, 0));
-        #[expect(clippy::cast_precision_loss, reason = "percentages of one second")]
-        if self.at_us > 0 && at_us > self.at_us {
-            let seconds = (at_us - self.at_us) as f32 / 1e6;
-            let used = own.saturating_sub(self.own_ticks) as f32 / TICKS_PER_SECOND;
-            into.cpu_percent = used / seconds * 100.0;
-            let all = machine.saturating_sub(self.machine);
-            if all > 0 {
-                let share = stolen.saturating_sub(self.stolen) as f32 / all as f32;
-                into.steal_percent = share * 100.0;
+        let own_ticks = own_ticks().unwrap_or(0);
+        let reading = Reading { at_us: clock::unix_us(), own_ticks, stolen, machine };
+        match self.last.map(|last| reading.since(&last)) {
+            None => self.last = Some(reading),
+            Some(Some((cpu, steal))) => {
+                (into.cpu_percent, into.steal_percent) = (cpu, steal);
+                self.last = Some(reading);
             }
+            Some(None) => {}
         }
-        *self = Self { at_us, own_ticks: own, stolen, machine };
         into.rss_bytes = rss_bytes().unwrap_or(0);
         into.open_files = open_files();
     }
@@ -71,4 +91,19 @@ fn rss_bytes() -> Option<u64> {
 fn open_files() -> u32 {
     fs::read_dir("/proc/self/fd")
         .map_or(0, |entries| u32::try_from(entries.count()).unwrap_or(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_are_of_a_second_and_not_of_a_tick() {
+        let first = Reading { at_us: 1_000_000, own_ticks: 10, stolen: 5, machine: 1_000 };
+        let later = Reading { at_us: 2_000_000, own_ticks: 35, stolen: 7, machine: 1_200 };
+        assert_eq!(later.since(&first), Some((25.0, 1.0)));
+        let soon = Reading { at_us: 1_005_000, own_ticks: 11, stolen: 5, machine: 1_001 };
+        assert_eq!(soon.since(&first), None);
+        assert_eq!(first.since(&later), None);
+    }
 }

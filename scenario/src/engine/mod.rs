@@ -38,7 +38,8 @@ pub enum Event {
 pub enum Control {
     /// The common start, by this machine's wall clock. Users due more than [`LATE_START_MAX_US`]
     /// before the start was known are counted as dropped, not started late.
-    Start { at_unix_us: u64 },
+    /// `clock_error_us`: how wrong that time may be, against the clock of who fixed it.
+    Start { at_unix_us: u64, clock_error_us: u64 },
     /// Load may be generated until then; only looked at where the spec says `leased`.
     Lease { until_unix_us: u64 },
     /// Graceful: no new users, and those in flight end before their next action.

@@ -234,7 +234,7 @@ fn load_ends_with_the_lease() {
     let (control, orders) = mpsc::channel();
     let now = clock::unix_us();
     control.send(Control::Lease { until_unix_us: now + 1_500_000 }).unwrap();
-    control.send(Control::Start { at_unix_us: now + 500_000 }).unwrap();
+    control.send(Control::Start { at_unix_us: now + 500_000, clock_error_us: 0 }).unwrap();
     let mut outcome = Outcome::default();
     let end = run(&spec, &orders, &mut |event| outcome.take(event));
     assert_eq!(end, Ok(EndReason::LeaseExpired));
@@ -260,13 +260,14 @@ fn no_user_starts_before_the_common_start() {
     let (control, orders) = mpsc::channel();
     // Long enough after loading, which takes milliseconds.
     let start = clock::unix_us() + 1_500_000;
-    control.send(Control::Start { at_unix_us: start }).unwrap();
+    control.send(Control::Start { at_unix_us: start, clock_error_us: 300 }).unwrap();
     let mut outcome = Outcome::default();
     assert_eq!(run(&spec, &orders, &mut |event| outcome.take(event)), Ok(EndReason::Completed));
     let seen = seen.lock().unwrap();
     assert_eq!(seen.len(), 4);
     assert!(seen.iter().all(|&at| at >= start), "start {start}, requests {seen:?}");
     assert!(outcome.frames[0].requests[0].ok.min_us > 0);
+    assert_eq!(outcome.frames[0].generator.clock_error_us, 300);
 }
 
 #[test]
@@ -276,7 +277,7 @@ fn without_a_lease_nothing_is_sent() {
     let mut spec = spec(folder.path(), &simulation(json!([dummy(1)]), inject));
     spec.leased = true;
     let (control, orders) = mpsc::channel();
-    control.send(Control::Start { at_unix_us: clock::unix_us() }).unwrap();
+    control.send(Control::Start { at_unix_us: clock::unix_us(), clock_error_us: 0 }).unwrap();
     let mut outcome = Outcome::default();
     let end = run(&spec, &orders, &mut |event| outcome.take(event));
     assert_eq!(end, Ok(EndReason::LeaseExpired));
@@ -290,7 +291,9 @@ fn arrivals_before_a_late_start_are_dropped_and_said_so() {
         { "profile": "ramp_users", "users": 11, "duration_us": 11_000_000 }] });
     let spec = spec(folder.path(), &simulation(json!([dummy(1)]), inject));
     let (control, orders) = mpsc::channel();
-    control.send(Control::Start { at_unix_us: clock::unix_us() - 9_500_000 }).unwrap();
+    control
+        .send(Control::Start { at_unix_us: clock::unix_us() - 9_500_000, clock_error_us: 0 })
+        .unwrap();
     let mut outcome = Outcome::default();
     let end = run(&spec, &orders, &mut |event| outcome.take(event));
     assert_eq!(end, Ok(EndReason::Completed));
@@ -298,6 +301,7 @@ fn arrivals_before_a_late_start_are_dropped_and_said_so() {
     let dropped: u64 = outcome.frames.iter().map(|frame| frame.generator.dropped).sum();
     assert_eq!(dropped + outcome.totals().users_started, 11);
     assert!(dropped >= 10 && outcome.frames[0].second >= 9, "{dropped}");
+    assert!(outcome.frames[0].generator.start_late_us >= 9_500_000);
 }
 
 #[test]

@@ -50,6 +50,8 @@ pub(super) struct Second {
     pub second: u32,
     pub partial: Partial,
     pub loop_lag_max: Micros,
+    /// In the thread's first second: from the common start to its first turn.
+    pub start_late: Option<Micros>,
     pub starts: Vec<Started>,
 }
 
@@ -87,6 +89,7 @@ pub(super) struct Worker {
     waiting: Vec<(u32, u32)>,
     second: u32,
     loop_lag_max: Micros,
+    start_late: Option<Micros>,
     /// Arrivals before this moment are dropped: the shard did not know of its start yet.
     known_from: Micros,
     record_starts: bool,
@@ -124,6 +127,7 @@ impl Worker {
             waiting: Vec::new(),
             second: setting.first_second,
             loop_lag_max: 0,
+            start_late: None,
             known_from: setting.known_from,
             record_starts: setting.record_starts,
             starts: Vec::new(),
@@ -147,6 +151,7 @@ impl Worker {
                 () = shared.waker(host.thread).notified() => {}
             }
         }
+        self.start_late = Some(host.now());
         loop {
             let now = host.now();
             self.cut_seconds(now);
@@ -439,6 +444,7 @@ impl Worker {
             second: self.second,
             partial: self.host.recorder.borrow_mut().take_second(),
             loop_lag_max: std::mem::take(&mut self.loop_lag_max),
+            start_late: self.start_late.take(),
             starts: std::mem::take(&mut self.starts),
         };
         self.second += 1;

@@ -61,6 +61,8 @@ pub enum ToShard {
     /// The common start, by this machine's wall clock.
     Start {
         at_unix_us: u64,
+        /// How wrong that time may be, against the clock of who fixed it.
+        clock_error_us: u64,
     },
     /// Load may be generated until then, by this machine's wall clock; renews an earlier lease.
     Lease {

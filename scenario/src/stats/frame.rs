@@ -11,7 +11,7 @@ use super::times;
 use crate::time::Micros;
 
 /// Bumped when the layout changes; nodes of another version refuse the shard at `Ready`.
-pub const FRAME_VERSION: u16 = 1;
+pub const FRAME_VERSION: u16 = 2;
 
 /// The largest encoded frame that is read: far above what the caps on names and errors allow.
 pub const FRAME_BYTES_MAX: usize = 16 << 20;
@@ -121,6 +121,10 @@ pub struct GeneratorHealth {
     pub local_errors: u64,
     pub open_files: u32,
     pub rss_bytes: u64,
+    /// In a shard's first frame: from the common start, by its own clock, to its engine's first turn.
+    pub start_late_us: u64,
+    /// How far its idea of the common start may be from the master's.
+    pub clock_error_us: u64,
 }
 
 /// Cumulated over the shard's life in one epoch: the proof that nothing was lost or doubled.
@@ -421,8 +425,9 @@ mod tests {
         assert_eq!(hex, GOLDEN);
         assert_eq!(Frame::decode(&sample().encode()).unwrap(), sample());
     }
-    const GOLDEN: &str = "0103020729010201670172020283a80181bef8bf01dc0ba79c0102dc0b01c49001\
-        0100000000000001c801020aac0200010173000000000105000000000000000000000000000000000000000000";
+    const GOLDEN: &str = "0203020729010201670172020283a80181bef8bf01dc0ba79c0102dc0b01c49001\
+        0100000000000001c801020aac0200010173000000000105000000000000000000000000000000000000000000\
+        0000";
 
     #[test]
     fn what_is_no_frame_is_refused() {
@@ -443,7 +448,7 @@ mod tests {
         deep.requests[0].path = vec![String::new(); 65];
         assert!(matches!(Frame::decode(&deep.encode()), Err(Error::TooMany { what: "path", .. })));
         // A list that claims 2^60 entries: refused for want of bytes, nothing is reserved for it.
-        let bomb = [&[1, 0, 0, 0, 0][..], &[0xff; 8], &[0x0f]].concat();
+        let bomb = [&[2, 0, 0, 0, 0][..], &[0xff; 8], &[0x0f]].concat();
         assert!(matches!(Frame::decode(&bomb), Err(Error::Malformed(_))));
     }
 }

@@ -12,7 +12,7 @@ use super::frame::{
 };
 
 /// Bumped when the layout changes; first in the decoded payload.
-pub const TICK_VERSION: u16 = 1;
+pub const TICK_VERSION: u16 = 2;
 /// The largest tick that is unpacked.
 pub const TICK_BYTES_MAX: usize = 64 << 20;
 
@@ -256,6 +256,8 @@ pub(super) fn worst(a: &GeneratorHealth, b: &GeneratorHealth) -> GeneratorHealth
         local_errors: a.local_errors + b.local_errors,
         open_files: a.open_files.max(b.open_files),
         rss_bytes: a.rss_bytes.max(b.rss_bytes),
+        start_late_us: a.start_late_us.max(b.start_late_us),
+        clock_error_us: a.clock_error_us.max(b.clock_error_us),
     }
 }
 

@@ -36,7 +36,6 @@ pub struct Context<'a> {
     pub coverage: Option<f64>,
     /// Shard → name of its node.
     pub nodes: BTreeMap<u32, String>,
-    pub start_spread_us: Option<u64>,
     pub events: Vec<Event>,
 }
 
@@ -81,7 +80,7 @@ impl Aggregate {
             shards: self.shard_rows(&context.nodes),
             coverage: context.coverage.unwrap_or(1.0),
             lost: context.lost,
-            start_spread_us: context.start_spread_us,
+            start_spread_us: self.start_spread_us(),
             events: context.events,
             notices: self.notices(),
         }
@@ -240,6 +239,21 @@ impl Aggregate {
         rows
     }
 
+    /// From the earliest to the latest start that the shards' clocks allow; none of a single shard.
+    fn start_spread_us(&self) -> Option<u64> {
+        if self.shards.len() < 2 {
+            return None;
+        }
+        let starts = self.shards.values().map(|shard| {
+            let GeneratorHealth { start_late_us: late, clock_error_us: error, .. } =
+                shard.sum.generator;
+            (i128::from(late) - i128::from(error), i128::from(late) + i128::from(error))
+        });
+        let (earliest, latest) =
+            starts.reduce(|(low, high), (early, late)| (low.min(early), high.max(late)))?;
+        u64::try_from(latest - earliest).ok()
+    }
+
     fn notices(&self) -> Vec<String> {
         let mut notices = Vec::new();
         let other = |path: &Vec<String>| path.last().is_some_and(|n| n == super::record::OTHER);
@@ -299,6 +313,8 @@ fn health(worst: &GeneratorHealth) -> Health {
         local_errors: worst.local_errors,
         open_files_max: worst.open_files,
         rss_bytes_max: worst.rss_bytes,
+        start_late_us: worst.start_late_us,
+        clock_error_us: worst.clock_error_us,
     }
 }
 
@@ -385,6 +401,25 @@ mod tests {
             }],
             ..Frame::default()
         }
+    }
+
+    #[test]
+    fn the_start_spread_is_what_clocks_and_lateness_allow() {
+        let spread = |shards: &[(u64, u64)]| {
+            let frames = shards.iter().zip(0..).map(|(&(late, error), shard)| {
+                let mut frame = frame(shard, 0, vec![]);
+                frame.generator.start_late_us = late;
+                frame.generator.clock_error_us = error;
+                frame
+            });
+            let mut aggregate = Aggregate::default();
+            aggregate.apply(&crate::stats::merge::merge(frames));
+            aggregate.summary(Context::default()).start_spread_us
+        };
+        assert_eq!(spread(&[(70, 300)]), None);
+        assert_eq!(spread(&[(70, 0), (100, 0), (90, 0)]), Some(30));
+        // One started between 230 µs early and 370 late, the other 200 to 400 late.
+        assert_eq!(spread(&[(70, 300), (300, 100)]), Some(630));
     }
 
     fn frames() -> Vec<Frame> {

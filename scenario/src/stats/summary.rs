@@ -41,7 +41,8 @@ pub struct Summary {
     /// Share of the planned load that was measured: 1 when nothing was lost.
     pub coverage: f64,
     pub lost: Vec<LostPart>,
-    /// Between the first and the last shard's start.
+    /// The most that can lie between the first and the last shard's start, as far as their clocks
+    /// tell; absent for a single shard.
     pub start_spread_us: Option<u64>,
     /// What happened, for markers on the time charts.
     pub events: Vec<Event>,
@@ -281,6 +282,10 @@ pub struct Health {
     pub local_errors: u64,
     pub open_files_max: u32,
     pub rss_bytes_max: u64,
+    /// From the common start, by the shard's own clock, to its engine's first turn.
+    pub start_late_us: u64,
+    /// How far its idea of the common start may be from the master's: half a round trip.
+    pub clock_error_us: u64,
 }
 
 /// One shard: what one node did, in one epoch.
