@@ -114,14 +114,17 @@ fn offset_of(bytes: &[u8], line: usize, column: usize) -> usize {
     (before + column.saturating_sub(1)).min(bytes.len())
 }
 
+/// Down to the last place that has a name: what is behind it could not be read as a key.
 fn pointer_of(path: &serde_path_to_error::Path) -> String {
     use serde_path_to_error::Segment;
     path.iter()
-        .map(|segment| match segment {
-            Segment::Seq { index } => format!("/{index}"),
-            Segment::Map { key } => format!("/{}", key.replace('~', "~0").replace('/', "~1")),
-            Segment::Enum { variant } => format!("/{variant}"),
-            Segment::Unknown => "/?".to_owned(),
+        .map_while(|segment| match segment {
+            Segment::Seq { index } => Some(format!("/{index}")),
+            Segment::Map { key } => {
+                Some(format!("/{}", key.replace('~', "~0").replace('/', "~1")))
+            }
+            Segment::Enum { variant } => Some(format!("/{variant}")),
+            Segment::Unknown => None,
         })
         .collect()
 }
@@ -214,6 +217,7 @@ mod tests {
 
     #[test]
     fn bad_json_is_told_by_offset_and_pointer() {
+        check("{not json", "", "the body is not JSON: key must be a string at byte 1");
         check("{\"simulation\":", "/simulation", "at byte 14");
         check("{\"simulation\":{\"file\":\"a\"}} x", "", "trailing characters at byte 28");
         check("{\"simulation\":{\"file\":3}}", "/simulation/file", "invalid type");

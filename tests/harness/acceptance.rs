@@ -243,7 +243,8 @@ pub fn exactness(load: Load) -> anyhow::Result<String> {
         late[late.len() * 99 / 100],
         late[late.len() - 1],
     )?;
-    writeln!(text, "start spread {:?} µs", outcome.start_spread_us)?;
+    let spread = outcome.start_spread_us.context("the start spread is not measured")?;
+    writeln!(text, "start spread of the nodes at most {spread} µs")?;
     Ok(text)
 }
 
