@@ -4,11 +4,10 @@
 use std::iter::Peekable;
 use std::sync::Arc;
 
-use super::pacing::Spread;
-use crate::inject::closed::Profile;
+use crate::inject::closed::Tracker;
 use crate::inject::division::Segments;
 use crate::inject::{Arrival, InjectionSpec, Schedule, schedule};
-use crate::time::{MICROS_PER_SECOND, Micros};
+use crate::time::Micros;
 
 /// One user to start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,12 +36,6 @@ impl Share {
         };
         Self { segments, ..self.clone() }
     }
-
-    /// This thread's part of the shard's part of `count`.
-    fn of(&self, count: u64) -> u64 {
-        let shard = self.segments.closed_share(count);
-        (shard + self.threads - 1 - self.thread) / self.threads
-    }
 }
 
 /// The arrivals of one population on one thread.
@@ -61,17 +54,9 @@ pub(super) struct Open {
 }
 
 pub(super) struct Closed {
-    profile: Profile,
-    share: Share,
+    tracker: Tracker,
     start: Micros,
     end: Micros,
-    /// Ticks gone by.
-    tick: u64,
-    target: u64,
-    running: u64,
-    started: u64,
-    /// Starts of the second in hand.
-    planned: Spread,
 }
 
 impl Source {
@@ -85,17 +70,11 @@ impl Source {
                 start,
                 end,
             }),
-            InjectionSpec::Closed(steps) => Self::Closed(Closed {
-                profile: Profile::new(steps),
-                share,
-                start,
-                end,
-                tick: 0,
-                target: 0,
-                running: 0,
-                started: 0,
-                planned: Spread::default(),
-            }),
+            InjectionSpec::Closed(steps) => {
+                let Share { segments, thread, threads } = share;
+                let tracker = Tracker::new(steps, segments, thread, threads);
+                Self::Closed(Closed { tracker, start, end })
+            }
         }
     }
 
@@ -120,7 +99,7 @@ impl Source {
     /// The user handed out last was not started after all.
     pub(super) fn dropped(&mut self) {
         if let Self::Closed(closed) = self {
-            closed.running = closed.running.saturating_sub(1);
+            closed.tracker.dropped();
         }
     }
 
@@ -165,41 +144,22 @@ impl Open {
 }
 
 impl Closed {
-    fn tick_at(&self) -> Micros {
-        self.start.saturating_add(self.tick * MICROS_PER_SECOND)
-    }
-
     fn next_at(&self) -> Option<Micros> {
-        let tick = self.tick_at();
-        self.planned.next_at().or_else(|| (tick < self.end).then_some(tick))
+        self.tracker.next_at().map(|at_us| self.start.saturating_add(at_us))
     }
 
     fn due(&mut self, now: Micros) -> Option<Due> {
-        loop {
-            if let Some(scheduled) = self.planned.take(now) {
-                return Some(self.start_one(scheduled));
-            }
-            let tick = self.tick_at();
-            if tick > now || tick >= self.end {
-                return None;
-            }
-            self.target = self.share.of(self.profile.target(self.tick).unwrap_or(0));
-            self.tick += 1;
-            self.planned = Spread::over(tick, self.target.saturating_sub(self.running));
-        }
-    }
-
-    fn start_one(&mut self, scheduled: Micros) -> Due {
-        let own = self.started * self.share.threads + self.share.thread;
-        self.started += 1;
-        self.running += 1;
-        Due { user: self.share.segments.nth(own).unwrap_or(own), scheduled }
+        let arrival = self.tracker.due(now.checked_sub(self.start)?)?;
+        Some(self.global(arrival))
     }
 
     fn ended(&mut self, now: Micros) -> Option<Due> {
-        self.running = self.running.saturating_sub(1);
-        let wanted = self.running + self.planned.left() < self.target;
-        (wanted && now < self.end).then(|| self.start_one(now))
+        let arrival = self.tracker.user_ended(now.saturating_sub(self.start))?;
+        Some(self.global(arrival))
+    }
+
+    fn global(&self, arrival: Arrival) -> Due {
+        Due { user: arrival.k, scheduled: self.start.saturating_add(arrival.at_us) }
     }
 }
 

@@ -1,36 +1,7 @@
-//! The spreading of starts over a second, and the spacing of throttled requests. Pure.
+//! The spacing of throttled requests. Pure.
 
 use crate::inject::throttle::Limits;
 use crate::time::{MICROS_PER_SECOND, Micros};
-
-/// Starts spread evenly over one second.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Spread {
-    begin: Micros,
-    count: u64,
-    taken: u64,
-}
-
-impl Spread {
-    pub(super) fn over(begin: Micros, count: u64) -> Self {
-        Self { begin, count, taken: 0 }
-    }
-
-    pub(super) fn next_at(&self) -> Option<Micros> {
-        (self.taken < self.count)
-            .then(|| self.begin + self.taken * MICROS_PER_SECOND / self.count.max(1))
-    }
-
-    pub(super) fn take(&mut self, now: Micros) -> Option<Micros> {
-        let at = self.next_at().filter(|at| *at <= now)?;
-        self.taken += 1;
-        Some(at)
-    }
-
-    pub(super) fn left(&self) -> u64 {
-        self.count - self.taken
-    }
-}
 
 /// A throttle in use: hands out the moments at which requests may leave, first come first served.
 #[derive(Debug)]

@@ -121,75 +121,124 @@ impl Profile {
     }
 }
 
-/// One shard's part of a closed profile. The engine calls [`Self::tick`] at every whole second of
-/// the population and [`Self::user_ended`] when a user of it has ended.
+/// One engine thread's part of a closed profile. Times are the population's.
 #[derive(Clone, Debug)]
 pub struct Tracker {
     profile: Profile,
-    segments: Segments,
+    part: Part,
+    /// The next whole second.
+    tick: u64,
     target: u64,
-    /// Alive, or planned within this second.
     alive: u64,
-    /// Ever planned.
+    /// Ever handed out.
     started: u64,
-    over: bool,
+    /// Starts of the second in hand.
+    planned: Spread,
+}
+
+/// What of the whole is this one's: segments of the job, and one thread of the shard's.
+#[derive(Clone, Debug)]
+struct Part {
+    segments: Segments,
+    thread: u64,
+    threads: u64,
+}
+
+impl Part {
+    fn of(&self, count: u64) -> u64 {
+        let shard = self.segments.closed_share(count);
+        (shard + self.threads - 1 - self.thread) / self.threads
+    }
+}
+
+/// Starts spread evenly over one second.
+#[derive(Clone, Copy, Debug, Default)]
+struct Spread {
+    begin: Micros,
+    count: u64,
+    taken: u64,
+}
+
+impl Spread {
+    fn next_at(&self) -> Option<Micros> {
+        // Gatling plans in whole milliseconds.
+        let ms = (self.taken < self.count).then(|| self.taken * 1_000 / self.count)?;
+        Some(self.begin + ms * MICROS_PER_MILLI)
+    }
+
+    fn take(&mut self, now: Micros) -> Option<Micros> {
+        let at = self.next_at().filter(|at| *at <= now)?;
+        self.taken += 1;
+        Some(at)
+    }
 }
 
 impl Tracker {
+    /// `thread` of `threads` that share the shard's part, from 0.
     #[must_use]
-    pub fn new(steps: &[ClosedStep], segments: Segments) -> Self {
-        let profile = Profile::new(steps);
-        Self { profile, segments, target: 0, alive: 0, started: 0, over: false }
-    }
-
-    /// The users that the tick at `second` starts, in order of time, to be started by the engine.
-    /// After a late tick call the next one with its own second: nothing is made up for.
-    pub fn tick(&mut self, second: u64) -> Vec<Arrival> {
-        let Some(target) = self.profile.target(second) else {
-            self.over = true;
-            self.target = 0;
-            return Vec::new();
-        };
-        self.target = self.segments.closed_share(target);
-        let missing = self.target.saturating_sub(self.alive);
-        let begins_us = second.saturating_mul(MICROS_PER_SECOND);
-        (0..missing)
-            .filter_map(|i| {
-                let ms = i * 1_000 / missing;
-                let k = self.start_one()?;
-                Some(Arrival { k, at_us: begins_us + ms * MICROS_PER_MILLI })
-            })
-            .collect()
-    }
-
-    /// A user has ended: the global number of the one that replaces it now, if one does.
-    pub fn user_ended(&mut self) -> Option<u64> {
-        self.alive = self.alive.saturating_sub(1);
-        if self.over || self.alive >= self.target {
-            return None;
+    pub fn new(steps: &[ClosedStep], segments: Segments, thread: u64, threads: u64) -> Self {
+        Self {
+            profile: Profile::new(steps),
+            part: Part { segments, thread, threads: threads.max(1) },
+            tick: 0,
+            target: 0,
+            alive: 0,
+            started: 0,
+            planned: Spread::default(),
         }
-        self.start_one()
     }
 
-    /// Users of a closed model are numbered by the segments that own them, in order: no two shards
-    /// give the same number.
-    fn start_one(&mut self) -> Option<u64> {
-        let k = self.segments.nth(self.started)?;
+    fn tick_at(&self) -> Option<Micros> {
+        let at = self.tick.saturating_mul(MICROS_PER_SECOND);
+        (at < self.profile.duration_us()).then_some(at)
+    }
+
+    /// When to ask again; none when the profile starts nobody any more.
+    #[must_use]
+    pub fn next_at(&self) -> Option<Micros> {
+        self.planned.next_at().or_else(|| self.tick_at())
+    }
+
+    /// One user that is due by `now`, if any. Who asks late gets the users of the ticks gone by.
+    pub fn due(&mut self, now: Micros) -> Option<Arrival> {
+        loop {
+            if let Some(at_us) = self.planned.take(now) {
+                return Some(self.start_one(at_us));
+            }
+            let begin = self.tick_at().filter(|at| *at <= now)?;
+            self.target = self.part.of(self.profile.target(self.tick).unwrap_or(0));
+            self.tick += 1;
+            let count = self.target.saturating_sub(self.alive);
+            self.planned = Spread { begin, count, taken: 0 };
+        }
+    }
+
+    /// A user has ended at `now`: who replaces it at once, if anybody does.
+    pub fn user_ended(&mut self, now: Micros) -> Option<Arrival> {
+        self.alive = self.alive.saturating_sub(1);
+        let planned = self.planned.count - self.planned.taken;
+        let wanted = self.alive + planned < self.target && now < self.profile.duration_us();
+        wanted.then(|| self.start_one(now))
+    }
+
+    /// The user handed out last was not started after all.
+    pub fn dropped(&mut self) {
+        self.alive = self.alive.saturating_sub(1);
+    }
+
+    /// Users of a closed model are numbered by the segments that own them, in order, round the
+    /// threads: no two give the same number.
+    fn start_one(&mut self, at_us: Micros) -> Arrival {
+        let own = self.started * self.part.threads + self.part.thread;
         self.started += 1;
         self.alive += 1;
-        Some(k)
+        Arrival { k: self.part.segments.nth(own).unwrap_or(own), at_us }
     }
 
-    /// This shard's part of the current target.
+    /// This thread's part of the current target.
     #[must_use]
     pub fn target(&self) -> u64 {
         self.target
-    }
-
-    /// Whether the profile is over: nothing new will start.
-    #[must_use]
-    pub fn is_over(&self) -> bool {
-        self.over
     }
 }
 

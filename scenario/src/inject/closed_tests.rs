@@ -44,31 +44,42 @@ fn increments() {
     assert_eq!(targets(&[increment(2 * S, 5)]), [5, 5, 6, 7, 7, 7]);
 }
 
+/// The users due by `now`, as (number, milliseconds).
+fn due(tracker: &mut Tracker, now: Micros) -> Vec<(u64, u64)> {
+    std::iter::from_fn(|| tracker.due(now)).map(|it| (it.k, it.at_us / 1_000)).collect()
+}
+
 #[test]
 fn missing_users_are_spread_and_ended_ones_replaced() {
-    let mut tracker = Tracker::new(&[constant(4, 2), constant(1, 1)], Segments::all());
-    let at: Vec<u64> = tracker.tick(0).iter().map(|arrival| arrival.at_us / 1000).collect();
-    assert_eq!(at, [0, 250, 500, 750]);
-    assert_eq!(tracker.user_ended(), Some(4), "replaced at once");
-    assert!(tracker.tick(1).is_empty());
-    assert!(tracker.tick(2).is_empty());
-    assert_eq!(tracker.target(), 1);
+    let mut tracker = Tracker::new(&[constant(4, 2), constant(1, 1)], Segments::all(), 0, 1);
+    assert_eq!(due(&mut tracker, 250_000), [(0, 0), (1, 250)]);
+    assert_eq!(tracker.next_at(), Some(500_000));
+    // One of two has ended; two more are planned for this second, so one is missing.
+    assert_eq!(tracker.user_ended(300_000).map(|it| (it.k, it.at_us)), Some((2, 300_000)));
+    assert_eq!(due(&mut tracker, 999_999), [(3, 500), (4, 750)]);
+    assert_eq!(due(&mut tracker, 2 * S), []);
+    assert_eq!((tracker.target(), tracker.next_at()), (1, None));
     // Ramping down kills nobody, it stops replacing: four are alive.
-    assert_eq!(tracker.user_ended(), None);
-    assert_eq!(tracker.user_ended(), None);
-    assert_eq!(tracker.user_ended(), None);
-    assert_eq!(tracker.user_ended(), Some(5));
-    assert!(tracker.tick(3).is_empty());
-    assert!(tracker.is_over());
-    assert_eq!(tracker.user_ended(), None);
+    for _ in 0..3 {
+        assert_eq!(tracker.user_ended(2 * S), None);
+    }
+    assert_eq!(tracker.user_ended(2 * S + 1).map(|it| it.k), Some(5));
+    assert_eq!(tracker.user_ended(3 * S), None, "the profile is over");
 }
 
 #[test]
 fn a_ramp_starts_one_user_a_second() {
-    let mut tracker = Tracker::new(&[ramp(0, 5, 5)], Segments::all());
-    let at: Vec<u64> =
-        (0..6).flat_map(|second| tracker.tick(second)).map(|arrival| arrival.at_us / S).collect();
-    assert_eq!(at, [0, 1, 2, 3, 4]);
+    let mut tracker = Tracker::new(&[ramp(0, 5, 5)], Segments::all(), 0, 1);
+    let expected = [(0, 0), (1, 1_000), (2, 2_000), (3, 3_000), (4, 4_000)];
+    assert_eq!(due(&mut tracker, 9 * S), expected);
+}
+
+#[test]
+fn a_dropped_user_is_missing_at_the_next_tick() {
+    let mut tracker = Tracker::new(&[constant(1, 3)], Segments::all(), 0, 1);
+    assert_eq!(due(&mut tracker, 0), [(0, 0)]);
+    tracker.dropped();
+    assert_eq!(due(&mut tracker, S), [(1, 1_000)]);
 }
 
 #[test]
@@ -82,26 +93,30 @@ fn bad_profiles_are_refused() {
 
 proptest! {
     #[test]
-    fn shards_sum_to_the_target_and_number_users_apart(
+    fn shards_and_threads_sum_to_the_target_and_number_users_apart(
         levels in prop::collection::vec((0_u64..3000, 0_u64..3000, 0_u64..5), 1..4),
         nodes in 1_usize..9,
+        threads in 1_u64..4,
     ) {
         let steps: Vec<ClosedStep> =
             levels.iter().map(|&(from, to, seconds)| ramp(from, to, seconds)).collect();
         let profile = Profile::new(&steps);
-        let mut shards: Vec<Tracker> = split(&vec![1; nodes])
-            .iter()
-            .map(|owned| Tracker::new(&steps, Segments::new(SEGMENTS, owned).unwrap()))
-            .collect();
+        let mut trackers = Vec::new();
+        for owned in split(&vec![1; nodes]) {
+            let segments = Segments::new(SEGMENTS, &owned).unwrap();
+            let tracker = |thread| Tracker::new(&steps, segments.clone(), thread, threads);
+            trackers.extend((0..threads).map(tracker));
+        }
         let mut numbers = std::collections::HashSet::new();
         for second in 0..20 {
-            for shard in &mut shards {
-                for arrival in shard.tick(second) {
+            for tracker in &mut trackers {
+                while let Some(arrival) = tracker.due(second * S) {
                     prop_assert!(numbers.insert(arrival.k));
                 }
             }
-            let sum: u64 = shards.iter().map(Tracker::target).sum();
-            prop_assert_eq!(sum, profile.target(second).unwrap_or(0));
+            if let Some(target) = profile.target(second) {
+                prop_assert_eq!(trackers.iter().map(Tracker::target).sum::<u64>(), target);
+            }
         }
     }
 }
