@@ -8,3 +8,4 @@ mod promises;
 mod quickstart;
 mod run_local;
 mod tidy;
+mod worker;
