@@ -229,11 +229,11 @@ impl Vu {
 
     /// Takes what the script made of the session: attributes and status, nothing else.
     pub(crate) fn adopt(&mut self, session: Session) {
-        let newly_failed = session.is_failed() && !self.session.is_failed();
+        let failed_again = session.failed_since(&self.session);
         let groups = std::mem::take(&mut self.session.groups);
         self.session = session;
         self.session.groups = groups;
-        if newly_failed {
+        if failed_again {
             self.fail_groups();
         }
     }

@@ -4,6 +4,7 @@
 
 pub mod acceptance;
 pub mod cluster;
+pub mod oracle;
 pub mod process;
 pub mod rest;
 pub mod target;

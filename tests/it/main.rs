@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod cluster;
+mod oracle;
 mod promises;
 mod quickstart;
 mod run_local;

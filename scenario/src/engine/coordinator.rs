@@ -75,7 +75,7 @@ pub(super) fn run(
         from_threads,
         crew,
         max_duration: load::max_duration(spec, &loaded.simulation),
-        parents: loaded.program.scenarios.iter().map(|it| it.parent).collect(),
+        after: loaded.program.scenarios.iter().map(|it| it.after.clone()).collect(),
         lease_unix_us: None,
         health: Health::default(),
         health_now: GeneratorHealth::default(),
@@ -139,7 +139,7 @@ fn parts(
         populations: scenarios
             .iter()
             .map(|it| PopulationState {
-                start_at: AtomicU64::new(if it.parent.is_none() { 0 } else { NEVER }),
+                start_at: AtomicU64::new(if it.after.is_empty() { 0 } else { NEVER }),
                 active: AtomicI64::new(0),
                 exhausted: AtomicU32::new(0),
             })
@@ -264,7 +264,7 @@ struct Run<'a> {
     from_threads: Receiver<FromThread>,
     crew: Vec<Hand>,
     max_duration: Option<Micros>,
-    parents: Vec<Option<u32>>,
+    after: Vec<Vec<u32>>,
     /// The latest lease, by the wall clock.
     lease_unix_us: Option<u64>,
     health: Health,
@@ -458,9 +458,9 @@ impl Run<'_> {
             it.exhausted.load(Ordering::Acquire) == self.shared.threads
                 && it.active.load(Ordering::Acquire) <= 0
         };
-        for (population, parent) in populations.iter().zip(&self.parents) {
-            let parent = parent.and_then(|parent| populations.get(parent as usize));
-            if population.start_at.load(Ordering::Acquire) == NEVER && parent.is_some_and(is_done) {
+        for (population, after) in populations.iter().zip(&self.after) {
+            let mut awaited = after.iter().filter_map(|&index| populations.get(index as usize));
+            if population.start_at.load(Ordering::Acquire) == NEVER && awaited.all(is_done) {
                 let tick = (now / MICROS_PER_SECOND + 1) * MICROS_PER_SECOND;
                 population.start_at.store(tick, Ordering::Release);
                 self.shared.wake_all();

@@ -187,8 +187,12 @@ pub(super) fn plan(
 }
 
 fn injection_us(population: &Population) -> Micros {
-    let children = population.children.iter().map(injection_us).max().unwrap_or(0);
-    population.inject.duration_us().saturating_add(children)
+    let mut total = population.inject.duration_us();
+    // Those of one stage run beside each other.
+    for stage in population.children.chunk_by(|a, b| a.stage == b.stage) {
+        total = total.saturating_add(stage.iter().map(injection_us).max().unwrap_or(0));
+    }
+    total
 }
 
 /// A rendez-vous counts the users of one shard; in a divided job it must be able to open on its

@@ -76,8 +76,8 @@ impl FeederSource {
             Self::Separated { path, separator: '\t', .. } => format!("tsv({path})"),
             Self::Separated { path, separator: ';', .. } => format!("ssv({path})"),
             Self::Separated { path, .. } => format!("separatedValues({path})"),
-            Self::Json { path } => format!("jsonFile({path})"),
-            Self::Records(_) => "arrayFeeder".to_owned(),
+            Self::Json { path } => format!("json({path})"),
+            Self::Records(_) => "in-memory".to_owned(),
         }
     }
 }

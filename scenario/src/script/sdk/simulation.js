@@ -69,7 +69,11 @@ class PopulationBuilder extends Immutable {
     return this.change({ throttle: throttleSteps(steps, "throttle(...)") });
   }
   andThen(...children) {
-    return this.change({ children: [...this.spec.children, ...populationSpecs(children, "andThen")] });
+    // A later call waits for all that the earlier ones brought.
+    const earlier = this.spec.children;
+    const stage = earlier.length === 0 ? undefined : (earlier.at(-1).stage ?? 0) + 1;
+    const later = populationSpecs(children, "andThen").map((spec) => ({ ...spec, stage }));
+    return this.change({ children: [...earlier, ...later] });
   }
   noShard() {
     return this.change({ no_shard: true });

@@ -208,7 +208,8 @@ const randomSwitch = (label, orElse) => (emit) =>
 const evenSwitch = (label, step) => (emit) =>
   awaiting(label, {
     on: (...chains) => {
-      if (chains.length < 2) fail(`${label}() requires at least 2 possibilities`);
+      const title = label === "roundRobinSwitch" ? "Round robin switch" : `${label}()`;
+      if (chains.length < 2) fail(`${title} requires at least 2 possibilities`);
       return emit([{ step, cases: chains.map((chain) => stepsOf([chain], `${label}.on(...)`)) }]);
     },
   });
