@@ -179,6 +179,9 @@ fn children_start_at_a_whole_second_after_their_parent() {
             "inject": at_once,
             "children": [
                 { "scenario": { "name": "child", "steps": [dummy(1)] }, "inject": at_once },
+                // Of a second `andThen`: after the child, too.
+                { "scenario": { "name": "last", "steps": [dummy(1)] }, "inject": at_once,
+                    "stage": 1 },
             ],
         }],
     });
@@ -186,14 +189,14 @@ fn children_start_at_a_whole_second_after_their_parent() {
     spec.record_arrivals = Some(folder.path().to_owned());
     let (end, outcome) = run_here(&spec);
     assert_eq!(end, Ok(EndReason::Completed));
-    assert_eq!(outcome.totals().users_ended, 4);
+    assert_eq!(outcome.totals().users_ended, 6);
     let arrivals = std::fs::read_to_string(folder.path().join("arrivals.csv")).unwrap();
-    let scheduled: Vec<&str> = arrivals
-        .lines()
-        .filter(|line| line.starts_with("\"child\""))
-        .map(|line| line.split(',').nth(2).unwrap())
-        .collect();
-    assert_eq!(scheduled, ["1000000", "1000000"]);
+    let scheduled = |name: &str| -> Vec<&str> {
+        let lines = arrivals.lines().filter(|line| line.starts_with(name));
+        lines.map(|line| line.split(',').nth(2).unwrap()).collect()
+    };
+    assert_eq!(scheduled("\"child\""), ["1000000", "1000000"]);
+    assert_eq!(scheduled("\"last\""), ["2000000", "2000000"]);
 }
 
 #[test]

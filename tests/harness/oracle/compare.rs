@@ -16,8 +16,9 @@ pub struct Difference {
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let show =
-            |side: &Option<Value>| side.as_ref().map_or("nothing".to_owned(), Value::to_string);
+        let show = |side: &Option<Value>| {
+            side.as_ref().map_or_else(|| "nothing".to_owned(), Value::to_string)
+        };
         write!(
             f,
             "{}\n      gatling {}\n      onrush  {}",

@@ -66,9 +66,9 @@ fn note(outcome: &mut Outcome, event: &[Value]) -> anyhow::Result<()> {
             path.push(text(3).to_owned());
             let tally = outcome.requests.entry(path.join(" / ")).or_default();
             if text(6) == "OK" {
-                tally.ok += 1
+                tally.ok += 1;
             } else {
-                tally.ko += 1
+                tally.ko += 1;
             }
             if let Some(message) = event.get(8).and_then(Value::as_str) {
                 *outcome.errors.entry(message.to_owned()).or_default() += 1;
@@ -77,9 +77,9 @@ fn note(outcome: &mut Outcome, event: &[Value]) -> anyhow::Result<()> {
         "Group" => {
             let tally = outcome.groups.entry(groups(2).join(" / ")).or_default();
             if text(6) == "OK" {
-                tally.ok += 1
+                tally.ok += 1;
             } else {
-                tally.ko += 1
+                tally.ko += 1;
             }
             tally.duration_ms += number(4).saturating_sub(number(3));
             tally.cumulated_ms += number(5);

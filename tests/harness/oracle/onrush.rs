@@ -72,7 +72,12 @@ fn read(summary: &Value) -> anyhow::Result<Outcome> {
         let tally = tally(row);
         // A row of what was sent and not answered before the run was stopped.
         if tally.ok + tally.ko > 0 {
-            into.insert(path(&row["path"]), tally);
+            // Two paths may read alike.
+            let sum = into.entry(path(&row["path"])).or_default();
+            sum.ok += tally.ok;
+            sum.ko += tally.ko;
+            sum.cumulated_ms += tally.cumulated_ms;
+            sum.duration_ms += tally.duration_ms;
         }
     }
     for row in list("errors")? {

@@ -1,5 +1,5 @@
 // Cumulated time counts requests and dummies, not pauses; duration counts all.
-// @times 120
+// @times 250
 // @order any
 import { group, pause, dummy, exec } from "@gatling.io/core";
 import { http } from "@gatling.io/http";

@@ -1,5 +1,6 @@
 // The cache: what is skipped, what is asked again with validators.
 // @pending sent.*.headers:case | names of headers go out in lower case
+// @pending sent.ownvalidator.1.headers | a stored validator takes the place of one's own instead of its own
 import { regex, StringBody, exec } from "@gatling.io/core";
 import { http, status, flushHttpCache } from "@gatling.io/http";
 import { one, run, say } from "./lib.js";

@@ -1,5 +1,6 @@
 // Cookies: attributes, order, domains, paths, deletion, own Cookie header.
 // @pending sent.*.headers:case | names of headers go out in lower case
+// @differs sent.cookies.* | in the order of the answer | cookies that one answer sets
 import { exec } from "@gatling.io/core";
 import { http } from "@gatling.io/http";
 import { one, run, other } from "./lib.js";

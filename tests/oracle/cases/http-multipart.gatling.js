@@ -2,6 +2,7 @@
 // @pending sent.*.headers:case | names of headers go out in lower case
 // @pending sent.parts.3.* | the charset of a part is announced but not used
 // @pending sent.parts.4.* | a part with a file name and a type gets a charset
+// @pending sent.parts.14.headers | a completed Content-Type stays where it was given
 import { exec } from "@gatling.io/core";
 import { http, StringBodyPart, RawFileBodyPart, ElFileBodyPart, ByteArrayBodyPart } from "@gatling.io/http";
 import { one, run } from "./lib.js";

@@ -1,5 +1,6 @@
 // Redirects: each hop a request of its own, names, methods, headers, errors.
 // @pending sent.*.headers:case | names of headers go out in lower case
+// @pending sent.form.3.headers | Content-Type of a form after a redirect comes after host
 import { StringBody, regex, simulation } from "@gatling.io/core";
 import { http, status, header, currentLocation } from "@gatling.io/http";
 import { one, protocol, say } from "./lib.js";
