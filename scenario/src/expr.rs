@@ -7,6 +7,7 @@ use rand::rngs::SmallRng;
 use serde::{Deserialize, Serialize};
 
 use crate::el::{Template, cast};
+use crate::pebble;
 use crate::session::Session;
 use crate::time::Micros;
 use crate::value::Value;
@@ -15,13 +16,16 @@ use crate::value::Value;
 /// deterministic, so the same index names the same function on every engine thread and every node.
 pub type FnId = u32;
 
-/// As written in the IR: `{"lit": 3}`, `{"el": "#{name}"}` or `{"fn": 12}`.
+/// As written in the IR: `{"lit": 3}`, `{"el": "#{name}"}`, `{"fn": 12}` or
+/// `{"pebble": "{{ name }}"}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Expr {
     Lit(Value),
     El(String),
     Fn(FnId),
+    /// A Pebble template, whatever the text: bodies only.
+    Pebble(String),
 }
 
 impl Expr {
@@ -92,6 +96,7 @@ pub enum Compiled {
     Lit(Value),
     El(Template),
     Fn(FnId),
+    Pebble(pebble::Template),
 }
 
 impl Compiled {
@@ -107,6 +112,7 @@ impl Compiled {
                     .map_or(Self::El(template.clone()), |text| Self::Lit(text.into()))
             }
             Expr::Fn(function) => Self::Fn(*function),
+            Expr::Pebble(text) => Self::Pebble(pebble::Template::parse(text)?),
         })
     }
 
@@ -116,6 +122,7 @@ impl Compiled {
         match self {
             Self::Lit(value) => Ok(value.clone()),
             Self::El(template) => template.eval(session, ctx),
+            Self::Pebble(template) => template.render(session).map(Value::from),
             Self::Fn(function) => match ctx.hooks.call(*function, session, HookArgs::Session)? {
                 HookOutcome::Value(value) => Ok(value),
                 HookOutcome::Session(_) => Err("a session is not a value here".to_owned()),
@@ -160,6 +167,7 @@ impl Compiled {
         match self {
             Self::Lit(value) => lenient(value),
             Self::El(template) => lenient(&template.eval(session, ctx)?),
+            Self::Pebble(template) => lenient(&template.render(session)?.into()),
             Self::Fn(_) => strict(&self.eval(session, ctx)?),
         }
     }

@@ -11,6 +11,7 @@ pub mod expr;
 pub mod feed;
 pub mod inject;
 pub mod ir;
+pub mod pebble;
 pub mod program;
 pub mod protocol;
 pub mod script;

@@ -38,6 +38,8 @@ pub struct Program {
     /// Users each rendez-vous holds back.
     pub rendez_vous: Vec<u32>,
     pub round_robins: u32,
+    pub counters: u32,
+    pub queues: u32,
     pub protocols: Protocols,
 }
 
@@ -68,6 +70,8 @@ impl Program {
                 actions: Vec::new(),
                 rendez_vous: Vec::new(),
                 round_robins: 0,
+                counters: 0,
+                queues: 0,
                 protocols,
             },
             scenario: String::new(),
@@ -231,6 +235,14 @@ impl Compiler<'_> {
     pub(crate) fn round_robin(&mut self) -> u32 {
         self.program.round_robins += 1;
         self.program.round_robins - 1
+    }
+
+    pub(crate) fn counter(&mut self, slot: u32) {
+        self.program.counters = self.program.counters.max(slot.saturating_add(1));
+    }
+
+    pub(crate) fn queue(&mut self, slot: u32) {
+        self.program.queues = self.program.queues.max(slot.saturating_add(1));
     }
 
     pub(crate) fn default_pause(&self) -> &PauseKind {

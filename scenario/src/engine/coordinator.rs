@@ -28,7 +28,7 @@ use crate::inject::ThrottleStep;
 use crate::inject::division::Segments;
 use crate::inject::throttle::Limits;
 use crate::ir::Simulation;
-use crate::script::{Console, SilentConsole};
+use crate::script::{Console, GlobalStore, SilentConsole};
 use crate::shard::{EndReason, OutputStream, Plan, Problem, ProblemKind, ShardSpec};
 use crate::stats::frame::{FeederDelta, GeneratorHealth};
 use crate::stats::record::Recorder;
@@ -56,7 +56,8 @@ pub(super) fn run(
     let lines: Rc<Lines> = Rc::default();
     let consoles =
         Consoles { loading: Rc::clone(&lines) as Rc<_>, running: Rc::new(SilentConsole) };
-    let loaded = load::load(spec, unix_ms, spec.seed, consoles);
+    let store: Arc<GlobalStore> = Arc::default();
+    let loaded = load::load(spec, unix_ms, spec.seed, consoles, &store);
     for (stream, line) in lines.lines.take() {
         on_event(Event::Output { stream, line });
     }
@@ -64,7 +65,7 @@ pub(super) fn run(
     let feeders = load::feeders(spec, &loaded.simulation, &segments)?;
     let plan = load::plan(spec, &loaded, &feeders, &segments)?;
     let threads = thread_count(spec);
-    let shared = Shared::new(parts(&loaded, feeders, segments, threads));
+    let shared = Shared::new(parts(&loaded, store, feeders, segments, threads));
     let (events, from_threads) = mpsc::sync_channel(EVENTS_MAX);
     let crew = spawn(spec, unix_ms, &shared, &events)?;
     drop(events);
@@ -123,6 +124,7 @@ fn thread_count(spec: &ShardSpec) -> u32 {
 
 fn parts(
     loaded: &Loaded,
+    store: Arc<GlobalStore>,
     feeders: Vec<crate::feed::Feeder>,
     segments: Segments,
     threads: u32,
@@ -134,6 +136,7 @@ fn parts(
     };
     let scenarios = &loaded.program.scenarios;
     Parts {
+        store,
         segments,
         threads,
         populations: scenarios
@@ -146,6 +149,8 @@ fn parts(
             .collect(),
         feeders,
         round_robins: loaded.program.round_robins,
+        counters: loaded.program.counters,
+        queues: loaded.program.queues,
         rendez_vous: loaded.program.rendez_vous.clone(),
         throttles: scenarios.iter().map(|it| gate(&it.throttle)).collect(),
         global_throttle: gate(throttle),
@@ -200,7 +205,7 @@ fn engine_thread(
         loading: Rc::new(SilentConsole),
         running: Rc::new(ThreadConsole(events.clone())),
     };
-    let loaded = match load::load(spec, unix_ms, seed, consoles) {
+    let loaded = match load::load(spec, unix_ms, seed, consoles, &shared.store) {
         Ok(loaded) => loaded,
         Err(problem) => {
             let _ = events.send(FromThread::Loaded(Err(problem)));

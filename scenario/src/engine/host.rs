@@ -19,6 +19,7 @@ use crate::session::Session;
 use crate::shard::OutputStream;
 use crate::stats::record::{PathId, Recorder};
 use crate::time::Micros;
+use crate::value::Value;
 use crate::vu::World;
 
 /// Lines of its own that a thread logs per second; the rest are counted.
@@ -157,6 +158,24 @@ impl World for WorldOf<'_> {
     fn round_robin(&mut self, slot: u32) -> u64 {
         let counter = self.0.shared.round_robins.get(slot as usize);
         counter.map_or(0, |counter| counter.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn counter(&mut self, slot: u32) -> u64 {
+        self.0.shared.next_of_counter(slot)
+    }
+
+    fn queue_put(&mut self, slot: u32, value: Value) -> Result<(), String> {
+        self.0.shared.queues.put(slot, value)?;
+        self.0.shared.wake_all();
+        Ok(())
+    }
+
+    fn queue_poll(&mut self, slot: u32) -> Option<Value> {
+        self.0.shared.queues.poll(slot)
+    }
+
+    fn queue_size(&mut self, slot: u32) -> usize {
+        self.0.shared.queues.size(slot)
     }
 
     fn group_left(&mut self, path: &[Arc<str>], ok: bool, duration: Micros, cumulated: Micros) {

@@ -15,7 +15,7 @@ use crate::inject::throttle::Limits;
 use crate::ir::{Population, Simulation, VERSION};
 use crate::program::Program;
 use crate::protocol::Protocols;
-use crate::script::{self, Console, DirSources, LoadOptions, Sources};
+use crate::script::{self, Console, DirSources, GlobalStore, LoadOptions, Sources};
 use crate::shard::{Plan, Problem, ProblemKind, ShardSpec};
 use crate::time::Micros;
 
@@ -33,6 +33,7 @@ pub(super) fn load(
     unix_ms: i64,
     seed: u64,
     console: Consoles,
+    store: &Arc<GlobalStore>,
 ) -> Result<Loaded, Problem> {
     let sources: Arc<dyn Sources> = Arc::new(DirSources::new(&spec.root));
     let (simulation, hooks) =
@@ -50,6 +51,7 @@ pub(super) fn load(
             let mut host = loaded.host;
             host.reseed(seed);
             host.set_console(console.running);
+            host.set_store(Arc::clone(store));
             (loaded.simulation, Box::new(host) as Box<dyn Hooks>)
         };
     let protocols =

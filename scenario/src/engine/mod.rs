@@ -15,6 +15,7 @@ mod host;
 mod load;
 mod pacer;
 mod pacing;
+mod queues;
 mod shared;
 mod thread;
 

@@ -16,6 +16,7 @@ use smallvec::SmallVec;
 use super::arrivals::{Due, Share, Source, scenario_seed};
 use super::host::{ThreadHost, WorldOf};
 use super::pacer::Pacer;
+use super::queues::Takers;
 use super::shared::{NEVER, Shared, Stop};
 use crate::expr::EvalCtx;
 use crate::program::Program;
@@ -87,6 +88,7 @@ pub(super) struct Worker {
     free: Vec<u32>,
     timers: BinaryHeap<Reverse<(Micros, u32)>>,
     waiting: Vec<(u32, u32)>,
+    takers: Takers,
     second: u32,
     loop_lag_max: Micros,
     start_late: Option<Micros>,
@@ -125,6 +127,7 @@ impl Worker {
             free: Vec::new(),
             timers: BinaryHeap::new(),
             waiting: Vec::new(),
+            takers: Takers::default(),
             second: setting.first_second,
             loop_lag_max: 0,
             start_late: None,
@@ -329,6 +332,9 @@ impl Worker {
                 self.resume(key, Input::Woke, now);
             }
         }
+        for key in self.takers.awake(&self.host.shared.queues, now) {
+            self.resume(key, Input::Woke, now);
+        }
         left == 0
     }
 
@@ -387,6 +393,10 @@ impl Worker {
                     self.waiting.push((slot, key));
                 }
             }
+            Output::Queue { slot, until } => {
+                self.users[key as usize] = Some(entry);
+                self.takers.push(slot, until, key);
+            }
             Output::Act(action) => self.act(key, entry, action),
         }
     }
@@ -426,7 +436,8 @@ impl Worker {
         let sleeping = std::mem::take(&mut self.timers).into_iter().map(|Reverse((_, key))| key);
         let held = std::mem::take(&mut self.waiting).into_iter().map(|(_, key)| key);
         let now = self.host.now();
-        for key in sleeping.chain(held).collect::<Vec<_>>() {
+        let taking = self.takers.abandon();
+        for key in sleeping.chain(held).chain(taking).collect::<Vec<_>>() {
             if let Some(entry) = self.users.get_mut(key as usize).and_then(Option::take) {
                 self.user_ended(key, entry, now);
             }

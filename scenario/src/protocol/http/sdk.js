@@ -4,7 +4,7 @@ import {
   Immutable, any, count, fail, isFunction, list, literal, micros, name, number, plain, show, text,
   unsupported, unsupportedTree,
 } from "onrush:base";
-import { bodyOf } from "onrush:bodies";
+import { bodyOf, pebbleFile, pebbleText } from "onrush:bodies";
 import {
   captureGroupCheck, checkSpecs, conditional, findCheck, multipleFindCheck,
 } from "onrush:checks";
@@ -369,8 +369,8 @@ export const StringBodyPart = part("StringBodyPart", "text", text);
 export const ElFileBodyPart = part("ElFileBodyPart", "el_file", text);
 export const RawFileBodyPart = part("RawFileBodyPart", "raw_file", text);
 export const ByteArrayBodyPart = part("ByteArrayBodyPart", "bytes", bytes);
-export const PebbleStringBodyPart = unsupported("PebbleStringBodyPart");
-export const PebbleFileBodyPart = unsupported("PebbleFileBodyPart");
+export const PebbleStringBodyPart = part("PebbleStringBodyPart", "text", pebbleText);
+export const PebbleFileBodyPart = part("PebbleFileBodyPart", "text", pebbleFile);
 
 // ---- not yet -----------------------------------------------------------------------------------
 

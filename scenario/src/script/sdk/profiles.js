@@ -1,6 +1,6 @@
 // Injection profiles, throttling and assertions.
 
-import { Builder, count, fail, flag, micros, name, rate, show, unsupported } from "onrush:base";
+import { Builder, count, fail, flag, micros, name, rate, show } from "onrush:base";
 
 class OpenInjectionStep extends Builder {
   static label = "an open injection step";
@@ -247,4 +247,3 @@ export const forAll = () => scoped("for_all");
 export const details = (...parts) =>
   scoped(parts.length === 0 ? "global" : { details: parts.map((part) => name(part, "a part of details")) });
 
-export const heavisideUsers = unsupported("heavisideUsers");

@@ -1,7 +1,7 @@
 // Scenarios, populations, setUp, and the graph they become.
 
 import {
-  Builder, Immutable, fail, isFunction, micros, name, native, register, seconds, show, unsupported,
+  Builder, Immutable, fail, isFunction, micros, name, native, register, seconds, show,
 } from "onrush:base";
 import { feederTable } from "onrush:feeders";
 import { assertionSpecs, closedSteps, openSteps, throttleSteps } from "onrush:profiles";
