@@ -20,6 +20,8 @@ mod shared;
 mod thread;
 
 #[cfg(test)]
+mod gatling_tests;
+#[cfg(test)]
 mod tests;
 
 /// What a run tells its owner: `Ready` first, frames and output as they come.

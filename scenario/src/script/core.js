@@ -28,6 +28,7 @@ export {
   rampUsers, rampUsersPerSec, reachRps, stressPeakUsers,
 } from "onrush:profiles";
 export { scenario, simulation } from "onrush:simulation";
+export * from "onrush:jvm";
 
 const lookup = (label, find) => (key, otherwise) => {
   if (typeof key !== "string") fail(`${label} takes a name, found ${show(key)}`);

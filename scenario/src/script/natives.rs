@@ -161,7 +161,7 @@ fn resources<'js>(ctx: &Ctx<'js>, native: &Object<'js>, shared: &Rc<Shared>) -> 
         move |ctx: Ctx<'js>, path: String| {
             let array = Array::new(ctx.clone())?;
             for (index, byte) in read(&ctx, &shared, &path)?.iter().enumerate() {
-                array.set(index, i32::from(*byte))?;
+                array.set(index, i32::from(byte.cast_signed()))?;
             }
             Ok::<_, rquickjs::Error>(array)
         }

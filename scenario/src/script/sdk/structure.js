@@ -359,24 +359,26 @@ const numbering = () => {
 const nextCounter = numbering();
 const nextQueue = numbering();
 
+/** All users share one range; each of its own may work it out. */
+const ofCounter = (step, value, what, min) =>
+  step.per_user
+    ? number(value, what)
+    : { lit: count(value, `${what} (expressions need perUser())`, min) };
+
 class CounterBuilder extends ActionBuilder {
   static label = "a counter";
   changed(changes) {
     // A counter with other settings is another counter.
     return this.with({ step: { ...this.step, counter: nextCounter(), ...changes } });
   }
-  #whole(value, what, min) {
-    if (this.step.per_user) return number(value, what);
-    return { lit: count(value, `${what} (expressions need perUser())`, min) };
-  }
   startingAt(start) {
-    return this.changed({ start: this.#whole(start, "startingAt", 0) });
+    return this.changed({ start: ofCounter(this.step, start, "startingAt", 0) });
   }
   withIncrement(increment) {
-    return this.changed({ increment: this.#whole(increment, "withIncrement", 1) });
+    return this.changed({ increment: ofCounter(this.step, increment, "withIncrement", 1) });
   }
   upTo(end) {
-    return this.changed({ up_to: this.#whole(end, "upTo", 1) });
+    return this.changed({ up_to: ofCounter(this.step, end, "upTo", 1) });
   }
   wrapAround() {
     return this.changed({ wrap_around: true });
