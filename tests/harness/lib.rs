@@ -3,6 +3,7 @@
 #![expect(clippy::panic, reason = "a test ends by panicking")]
 
 pub mod acceptance;
+pub mod bench;
 pub mod cluster;
 pub mod process;
 pub mod rest;

@@ -17,12 +17,13 @@ use rand::rngs::SmallRng;
 use super::arrivals::Share;
 use super::clock::{self, Clock};
 use super::frames::Framer;
-use super::health::Health;
+use super::health::{self, Health};
 use super::host::ThreadHost;
 use super::load::{self, Consoles, Loaded};
 use super::pacing::Gate;
 use super::shared::{NEVER, Parts, PopulationState, Shared, Stop, problem};
 use super::thread::{FromThread, Second, Setting, Worker};
+use super::watchdog::{HUNG, Watchdog};
 use super::{Control, Event, LATE_START_MAX_US};
 use crate::inject::ThrottleStep;
 use crate::inject::division::Segments;
@@ -49,6 +50,7 @@ pub(super) fn run(
     on_event: &mut dyn FnMut(Event),
     local: bool,
 ) -> Result<EndReason, Problem> {
+    health::raise_open_files();
     let segments = Segments::new(spec.segments_total, &spec.segments)
         .map_err(|message| problem(ProblemKind::Internal, message))?;
     let present = || i64::try_from(clock::unix_us() / 1_000).unwrap_or(i64::MAX);
@@ -74,6 +76,7 @@ pub(super) fn run(
         shared,
         from_threads,
         crew,
+        hung: 0,
         max_duration: load::max_duration(spec, &loaded.simulation),
         parents: loaded.program.scenarios.iter().map(|it| it.parent).collect(),
         lease_unix_us: None,
@@ -243,11 +246,11 @@ fn run_worker(
     };
     let host = Rc::new(ThreadHost {
         clock: go.clock,
+        seen_now: std::cell::Cell::new(0),
         shared,
         recorder: RefCell::new(Recorder::new(&names)),
         hooks: RefCell::new(loaded.hooks),
         rng: RefCell::new(SmallRng::seed_from_u64(seed)),
-        inbox: RefCell::default(),
         thread: number as usize,
         events: events.clone(),
         notes: std::cell::Cell::new(0),
@@ -263,6 +266,8 @@ struct Run<'a> {
     shared: Arc<Shared>,
     from_threads: Receiver<FromThread>,
     crew: Vec<Hand>,
+    /// Threads that do not come back.
+    hung: usize,
     max_duration: Option<Micros>,
     parents: Vec<Option<u32>>,
     /// The latest lease, by the wall clock.
@@ -353,7 +358,8 @@ impl Run<'_> {
         let mut starts = self.open_arrivals()?;
         self.health.sample(&mut self.health_now);
         let (mut alive, mut silence) = (crew, 0);
-        while alive > 0 {
+        let mut watchdog = Watchdog::new(self.shared.threads, clock.now());
+        while alive > self.hung {
             match self.from_threads.recv_timeout(TURN) {
                 Ok(FromThread::Second(second)) => {
                     self.write_starts(&mut starts, &second)?;
@@ -379,6 +385,12 @@ impl Run<'_> {
             }
             self.obey(control, clock, local);
             self.advance(clock.now());
+            // A thread that has ended beats no more either; it is not waited for.
+            self.hung = watchdog.hung(self.shared.beats(), clock.now());
+            if self.hung > 0 && self.finished() < crew {
+                let end = problem(ProblemKind::ScriptLimit, HUNG.to_owned());
+                self.shared.request_stop(false, Err(end));
+            }
         }
         self.health.sample(&mut self.health_now);
         for frame in framer.take_rest(self.health_now, &self.feeders()) {
@@ -507,11 +519,14 @@ impl Run<'_> {
         self.shared.request_stop(false, Ok(EndReason::Completed));
         for hand in self.crew.drain(..) {
             drop(hand.go);
-            while !hand.thread.is_finished() {
+            while !hand.thread.is_finished() && self.hung == 0 {
                 // Its last words must not block it.
                 let _ = self.from_threads.recv_timeout(TURN);
             }
-            let _ = hand.thread.join();
+            // One that hangs ends with the process.
+            if hand.thread.is_finished() {
+                let _ = hand.thread.join();
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::mpsc::Receiver;
 use crate::shard::{EndReason, OutputStream, Plan, Problem, ShardSpec};
 use crate::stats::frame::Frame;
 
+mod actions;
 mod arrivals;
 pub mod clock;
 mod coordinator;
@@ -17,6 +18,7 @@ mod pacer;
 mod pacing;
 mod shared;
 mod thread;
+mod watchdog;
 
 #[cfg(test)]
 mod tests;

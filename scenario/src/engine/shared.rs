@@ -58,6 +58,8 @@ pub(super) struct Shared {
     /// Load may be generated until then, in run time; [`NEVER`] without leases.
     pub lease_until: AtomicU64,
     wakers: Vec<Notify>,
+    /// Changed by each thread with every user's turn, for the watchdog.
+    beats: Vec<AtomicU64>,
 }
 
 /// What [`Shared`] is made of.
@@ -91,6 +93,7 @@ impl Shared {
             end: Mutex::new(None),
             lease_until: AtomicU64::new(NEVER),
             wakers: (0..parts.threads).map(|_| Notify::new()).collect(),
+            beats: (0..parts.threads).map(|_| AtomicU64::new(0)).collect(),
         })
     }
 
@@ -123,6 +126,14 @@ impl Shared {
 
     pub(super) fn waker(&self, thread: usize) -> &Notify {
         &self.wakers[thread]
+    }
+
+    pub(super) fn beat(&self, thread: usize) {
+        self.beats[thread].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn beats(&self) -> impl Iterator<Item = u64> {
+        self.beats.iter().map(|beat| beat.load(Ordering::Relaxed))
     }
 
     /// A user arrives at a rendez-vous: true when it need not wait.

@@ -411,3 +411,40 @@ fn a_script_runs_with_its_functions_feeders_and_checks() {
     let ada = server.seen().iter().filter(|seen| seen.target == "/users/ada").count();
     assert_eq!(ada, 3);
 }
+
+/// Little's law, users = throughput × time, holds for what is reported: users without pauses
+/// always have one request in flight, so that their response times fill the run.
+#[test]
+fn users_are_throughput_times_response_time() {
+    const USERS: u64 = 8;
+    const TIMES: u64 = 50;
+    let arrivals = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let stamps = std::sync::Arc::clone(&arrivals);
+    let server = Server::start(move |_, _| {
+        stamps.lock().unwrap().push(std::time::Instant::now());
+        std::thread::sleep(Duration::from_millis(10));
+        Reply::with(200, &[], "")
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let get = json!({ "step": "action", "protocol": "http", "name": { "lit": "get" },
+        "spec": { "method": "GET", "url": { "lit": server.base() } } });
+    let steps = json!([{ "step": "repeat", "times": { "lit": TIMES }, "body": [get] }]);
+    let inject = json!({ "open": [{ "profile": "at_once_users", "users": USERS }] });
+    let began = std::time::Instant::now();
+    let (end, outcome) = run_here(&spec(folder.path(), &simulation(steps, inject)));
+    let whole = u64::try_from(began.elapsed().as_micros()).unwrap();
+    assert_eq!(end, Ok(EndReason::Completed));
+    let (count, sum) = outcome
+        .frames
+        .iter()
+        .flat_map(|frame| &frame.requests)
+        .fold((0, 0), |(count, sum), it| (count + it.ok.count, sum + it.ok.sum_us));
+    assert_eq!(count, USERS * TIMES);
+    let arrivals = arrivals.lock().unwrap();
+    let first = arrivals.iter().min().unwrap();
+    let spread = arrivals.iter().max().unwrap().duration_since(*first);
+    let spread = u64::try_from(spread.as_micros()).unwrap();
+    // No user has more than one request in flight, and none is idle for a fifth of its time.
+    assert!(sum <= USERS * whole, "{sum} µs in {whole} µs");
+    assert!(sum * 10 >= USERS * spread * 8, "{sum} µs in {spread} µs between first and last");
+}

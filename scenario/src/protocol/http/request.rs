@@ -24,7 +24,7 @@ pub(super) struct Template {
     url: UrlTemplate,
     query: Vec<ParamValue>,
     /// The protocol's and the request's own, one per name.
-    headers: Vec<(HeaderName, Compiled)>,
+    headers: Vec<(HeaderName, HeaderTemplate)>,
     auth: Option<(Compiled, Compiled)>,
     body: Option<BodyValue>,
     form: Vec<ParamValue>,
@@ -37,10 +37,16 @@ pub(super) struct Template {
     pub timeout: Micros,
 }
 
+enum HeaderTemplate {
+    Fixed(HeaderValue),
+    Computed(Compiled),
+}
+
 enum UrlTemplate {
     /// Absolute and without parameters of its own: parsed once.
     Fixed(Box<Url>),
-    Relative(String),
+    /// With each base.
+    Relative(Vec<Url>),
     Computed(Compiled),
 }
 
@@ -65,13 +71,13 @@ impl Template {
         let method = Method::from_bytes(spec.method.as_bytes())
             .map_err(|_| format!("{} is not an HTTP method", spec.method))?;
         let encode = !(spec.disable_url_encoding || config.spec.disable_url_encoding);
-        let mut headers: Vec<(HeaderName, Compiled)> = Vec::new();
+        let mut headers: Vec<(HeaderName, HeaderTemplate)> = Vec::new();
         let inherited: &[super::spec::Header] =
             if spec.ignore_protocol_headers { &[] } else { &config.spec.headers };
         for entry in inherited.iter().chain(&spec.headers) {
             let name = HeaderName::from_bytes(entry.name.trim().as_bytes())
                 .map_err(|_| format!("{:?} is not a header name", entry.name))?;
-            let value = Compiled::new(&entry.value)?;
+            let value = HeaderTemplate::new(Compiled::new(&entry.value)?);
             match headers.iter_mut().find(|(held, _)| *held == name) {
                 Some((_, held)) => *held = value,
                 None => headers.push((name, value)),
@@ -127,10 +133,13 @@ impl Template {
             }
             target.push_str(&text);
         }
-        let mut headers = HeaderMap::with_capacity(self.headers.len() + 8);
+        let mut headers = HeaderMap::with_capacity(self.headers.len());
         for (name, value) in &self.headers {
-            let text = text_of_header(name, value, session, eval)?;
-            headers.insert(name.clone(), text);
+            let value = match value {
+                HeaderTemplate::Fixed(value) => value.clone(),
+                HeaderTemplate::Computed(expr) => text_of_header(name, expr, session, eval)?,
+            };
+            headers.insert(name, value);
         }
         let mut authorization = None;
         if let Some((user, password)) = &self.auth
@@ -181,6 +190,17 @@ impl Template {
     }
 }
 
+impl HeaderTemplate {
+    /// One that cannot be sent is an error of each request, as in Gatling.
+    fn new(value: Compiled) -> Self {
+        let fixed = match &value {
+            Compiled::Lit(literal) => to_value(&literal.to_string()).ok(),
+            _ => None,
+        };
+        fixed.map_or(Self::Computed(value), Self::Fixed)
+    }
+}
+
 impl UrlTemplate {
     fn compile(url: Compiled, config: &Config, encode: bool) -> Result<Self, String> {
         let Compiled::Lit(value) = url else { return Ok(Self::Computed(url)) };
@@ -191,10 +211,8 @@ impl UrlTemplate {
         if config.spec.base_urls.is_empty() {
             return Err(no_base(&text));
         }
-        for base in &config.spec.base_urls {
-            Url::parse(&format!("{base}{text}"), encode)?;
-        }
-        Ok(Self::Relative(text))
+        let joined = |base: &String| Url::parse(&format!("{base}{text}"), encode);
+        Ok(Self::Relative(config.spec.base_urls.iter().map(joined).collect::<Result<_, _>>()?))
     }
 
     fn build(
@@ -204,15 +222,21 @@ impl UrlTemplate {
         session: &Session,
         eval: &mut EvalCtx<'_>,
     ) -> Result<Url, String> {
-        let absolute = |text: &str| match config.base_of(session.user_id) {
-            _ if text.starts_with("http") => Url::parse(text, encode),
-            Some(base) => Url::parse(&format!("{base}{text}"), encode),
-            None => Err(no_base(text)),
-        };
+        let base = config.base_of(session.user_id);
         match self {
             Self::Fixed(url) => Ok((**url).clone()),
-            Self::Relative(text) => absolute(text),
-            Self::Computed(expr) => absolute(&text_of(expr, session, eval)?),
+            Self::Relative(urls) => {
+                let url = urls.get(base).ok_or("No baseUrl defined")?;
+                Ok(url.clone())
+            }
+            Self::Computed(expr) => {
+                let text = text_of(expr, session, eval)?;
+                match config.spec.base_urls.get(base) {
+                    _ if text.starts_with("http") => Url::parse(&text, encode),
+                    Some(base) => Url::parse(&format!("{base}{text}"), encode),
+                    None => Err(no_base(&text)),
+                }
+            }
         }
     }
 }
