@@ -1,6 +1,7 @@
 //! Values that are worked out per virtual user: a literal, an expression-language string, or a
 //! function of the script. Every place of the IR where Gatling takes "value, EL or function" is one.
 
+use std::fmt;
 use std::sync::Arc;
 
 use rand::rngs::SmallRng;
@@ -28,6 +29,17 @@ impl Expr {
     #[must_use]
     pub fn str(text: impl Into<String>) -> Self {
         Self::Lit(Value::from(text.into()))
+    }
+}
+
+/// As people read it; what a function does is in the script.
+impl fmt::Display for Expr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lit(value) => write!(f, "{value}"),
+            Self::El(text) => f.write_str(text),
+            Self::Fn(_) => f.write_str("(function)"),
+        }
     }
 }
 

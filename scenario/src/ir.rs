@@ -172,7 +172,8 @@ fn check_steps(simulation: &Simulation, root: &[Step], steps: &mut usize) -> Res
     Ok(())
 }
 
-fn bodies<'a>(step: &'a Step, open: &mut Vec<&'a [Step]>) {
+/// The blocks inside a step, in their order.
+pub(crate) fn bodies<'a>(step: &'a Step, open: &mut Vec<&'a [Step]>) {
     match step {
         Step::Group(step) => open.push(&step.body),
         Step::Repeat(step) => open.push(&step.body),

@@ -5,6 +5,7 @@
 //! `engine`, and `stats` for what comes out.
 
 pub mod check;
+pub mod dsl;
 pub mod el;
 pub mod engine;
 pub mod expr;
@@ -19,5 +20,8 @@ pub mod shard;
 pub mod stats;
 pub mod step;
 pub mod time;
+pub mod tree;
 pub mod value;
 pub mod vu;
+
+pub use dsl::main;

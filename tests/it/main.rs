@@ -4,7 +4,9 @@
 
 mod bad_input;
 mod cluster;
+mod dsl;
 mod promises;
 mod quickstart;
 mod run_local;
 mod tidy;
+mod tools;

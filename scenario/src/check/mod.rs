@@ -27,7 +27,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::ops::ControlFlow;
 
-pub use compiled::CompiledChecks;
+pub use compiled::{Checked, CompiledChecks, Outcome};
 use prepared::Prepared;
 
 use serde::{Deserialize, Serialize};

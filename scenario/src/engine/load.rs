@@ -98,8 +98,8 @@ fn load_json(sources: &dyn Sources, path: &str) -> Result<Simulation, Problem> {
 }
 
 /// The data files of a simulation: below its folder, never outside.
-struct DataFiles {
-    root: PathBuf,
+pub(super) struct DataFiles {
+    pub root: PathBuf,
 }
 
 impl Files for DataFiles {

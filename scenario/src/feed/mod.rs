@@ -70,7 +70,7 @@ pub enum Strategy {
 }
 
 impl FeederSource {
-    fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         match self {
             Self::Separated { path, separator: ',', .. } => format!("csv({path})"),
             Self::Separated { path, separator: '\t', .. } => format!("tsv({path})"),

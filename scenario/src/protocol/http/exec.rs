@@ -19,8 +19,9 @@ use super::outgoing::{closes, follow, headers, is_ajax, is_page, sent_bytes, to_
 use super::redirect::{is_permanent, is_redirect};
 use super::request::{Built, Template};
 use super::response::{View, header as value_of};
+use super::seen;
 use super::url::Url;
-use crate::protocol::{Host, Response};
+use crate::protocol::{Exchange, Host, Response};
 use crate::session::Session;
 use crate::time::{Micros, to_millis};
 
@@ -180,10 +181,16 @@ impl Scope<'_> {
             let id = self.host.request(&session.groups, &display_name(hop));
             self.host.sent(id);
         }
+        let observed = self.host.observes().then(|| seen::sent(&built, &headers));
         let began = self.host.now();
         let outcome = self.exchange(hop, &built, headers).await;
         let time = self.host.now().saturating_sub(began);
         *total += time;
+        if let Some(sent) = observed {
+            let received = seen::received(&outcome);
+            let name = display_name(hop).into_owned();
+            self.host.exchange(Exchange { name, sent, received, time });
+        }
         match outcome {
             Err(failure) => {
                 let counted = Counted { time, bytes_sent, ..Counted::default() };
@@ -256,8 +263,11 @@ impl Scope<'_> {
                         response_time_ms: to_millis(counted.time),
                     };
                     let mut verdict = Ok(());
+                    let mut tell = |check| self.host.checked(check);
                     self.host.with_eval(&mut |eval| {
-                        verdict = hop.template.checks.run(&view, session, eval);
+                        let observer = self.host.observes().then_some(&mut tell as _);
+                        let checks = &hop.template.checks;
+                        verdict = checks.run_observed(&view, session, eval, observer);
                     });
                     verdict
                 });
@@ -336,7 +346,7 @@ impl Scope<'_> {
         headers: HeaderMap,
         address: &Cell<Option<SocketAddr>>,
     ) -> Result<Answer, Failure> {
-        let keep = hop.template.checks.needs_body();
+        let keep = hop.template.checks.needs_body() || self.host.observes();
         let pooled = self.with_pool(|pool| pool.take(&built.url, self.host.now()));
         let mut connection = match pooled {
             Some(connection) => connection,

@@ -24,6 +24,7 @@ mod outgoing;
 pub mod redirect;
 mod request;
 mod response;
+mod seen;
 pub mod spec;
 mod tls;
 pub mod url;
@@ -39,6 +40,7 @@ use config::Config;
 use connection::Dialer;
 
 use request::Template;
+pub(super) use seen::describe;
 use spec::{HttpProtocolSpec, RequestSpec};
 
 /// The protocol on one engine thread.
