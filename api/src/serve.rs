@@ -27,7 +27,7 @@ const HEADERS_TIMEOUT: Duration = Duration::from_secs(30);
 /// A peer that takes no byte of an answer for so long is dropped (SSE readers that never read).
 const WRITE_STALL_MAX: Duration = Duration::from_secs(30);
 /// Time that requests under way have to end once the node stops.
-const DRAIN_MAX: Duration = Duration::from_secs(5);
+const DRAIN_MAX: Duration = Duration::from_secs(1);
 /// Pause after `accept` failed (out of descriptors), so that the loop does not spin.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
@@ -89,7 +89,11 @@ async fn accept(
 
 async fn connection(socket: TcpStream, router: Router, shutdown: CancellationToken) {
     let mut first = [0_u8; 4];
-    let peeked = tokio::time::timeout(HEADERS_TIMEOUT, socket.peek(&mut first)).await;
+    let peeked = tokio::select! {
+        peeked = tokio::time::timeout(HEADERS_TIMEOUT, socket.peek(&mut first)) => peeked,
+        // Nothing was asked on it yet.
+        () = shutdown.cancelled() => return,
+    };
     if !matches!(peeked, Ok(Ok(1..))) {
         return;
     }

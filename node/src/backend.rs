@@ -25,7 +25,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use crate::control_wire::{self, LogAsk, LogPart};
 use crate::master::tally::{self, Tally};
 use crate::membership::handle::{ClusterError, ClusterHandle};
-use crate::net::Service;
+use crate::net::{DuplexStream, Service};
 use crate::repository::Repository;
 use crate::worker::Worker;
 
@@ -243,21 +243,32 @@ async fn follow(
         return worker.logs(ask, to).await;
     }
     let tries = if ask.follow { LOG_TRIES } else { 1 };
-    for _ in 0..tries {
+    for left in (0..tries).rev() {
         match cluster.mesh().open(&node, Service::Logs).await {
-            Ok(mut stream) => {
-                if control_wire::send(&mut stream, &ask).await.is_err() {
-                    return;
-                }
-                while let Ok(LogPart::Line(line)) = control_wire::receive(&mut stream).await {
-                    if to.send(line).await.is_err() {
-                        return;
-                    }
+            Ok(stream) => {
+                tokio::select! {
+                    () = pass_on(stream, &ask, &to) => {}
+                    // A quiet job: nothing else would tell that nobody listens.
+                    () = to.closed() => {}
                 }
                 return;
             }
             Err(error) => tracing::debug!(%node, %error, "no log stream"),
         }
-        tokio::time::sleep(LOG_RETRY).await;
+        if left > 0 {
+            tokio::time::sleep(LOG_RETRY).await;
+        }
+    }
+}
+
+/// Until the node has sent all, or either side is gone.
+async fn pass_on(mut stream: DuplexStream, ask: &LogAsk, to: &mpsc::Sender<LogLine>) {
+    if control_wire::send(&mut stream, ask).await.is_err() {
+        return;
+    }
+    while let Ok(LogPart::Line(line)) = control_wire::receive(&mut stream).await {
+        if to.send(line).await.is_err() {
+            return;
+        }
     }
 }

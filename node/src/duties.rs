@@ -13,7 +13,7 @@ use crate::backend::NodeBackend;
 use crate::clock::Clock;
 use crate::master;
 use crate::membership::handle::ClusterHandle;
-use crate::net::{Service, Services};
+use crate::net::{NodeRecord, Service, Services};
 use crate::repository::{self, Repository};
 use crate::worker::{self, Worker};
 
@@ -44,7 +44,12 @@ impl Duties {
         let command = vec![program.to_string_lossy().into_owned(), "shard".to_owned()];
         let repository = Repository::open(data.join("blobs"))?;
         let stop = CancellationToken::new();
-        let config = worker::Config { runs: data.join("runs"), name: name.to_owned(), command };
+        let config = worker::Config {
+            runs: data.join("runs"),
+            name: name.to_owned(),
+            command,
+            build_limit: worker::BUILD_LIMIT,
+        };
         let started = Worker::start(config, Arc::clone(&repository), clock, stop.clone());
         let (worker, task) = started.map_err(Error::Runs)?;
         Ok(Self { repository, worker, stop, tasks: vec![task] })
@@ -68,9 +73,10 @@ impl Duties {
         Arc::new(backend)
     }
 
-    /// For the node's record.
-    pub fn running_shards(&self) -> u32 {
-        self.worker.running_shards()
+    /// What the node's record says of them.
+    pub fn describe(&self, record: &mut NodeRecord) {
+        record.running_shards = self.worker.running_shards();
+        record.blobs_complete = self.repository.is_complete();
     }
 
     /// Ends all tasks and the children, and waits for the tasks.

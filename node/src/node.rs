@@ -24,6 +24,10 @@ use crate::net::{self, Libp2pMesh, NetConfig, NetError, NodeRecord, Services};
 
 /// The number of running shards is looked at this often.
 const LOAD_PERIOD: Duration = Duration::from_millis(500);
+/// How long another process that uses the data directory is waited for.
+const PREDECESSOR_WAIT: Duration = Duration::from_secs(10);
+/// An orderly stop takes a second or two; longer means that something hangs.
+const STOP_MAX: Duration = Duration::from_secs(10);
 /// 2025-01-01 and 2100-01-01: a clock outside is wrong.
 const CLOCK_MIN_MS: u64 = 1_735_689_600_000;
 const CLOCK_MAX_MS: u64 = 4_102_444_800_000;
@@ -71,8 +75,14 @@ pub async fn run(config: NodeConfig, control: Handle) -> Result<Ended, Error> {
     let mut signals = Signals::new()?;
     let clock = Clock::default();
     check_clock(clock);
+    // First of all: a predecessor that is still on its way out has the ports too, until it is gone.
+    let root = config.data_dir.clone();
+    let locking = tokio::task::spawn_blocking(move || DataDir::open(&root, PREDECESSOR_WAIT));
+    let dir = tokio::select! {
+        opened = locking => opened.map_err(|error| Error::Start(error.to_string()))??,
+        () = signals.next() => return Ok(Ended::Stopped),
+    };
     let listener = bind_api(config.api).await?;
-    let dir = DataDir::open(&config.data_dir)?;
     let key = dir.key()?;
     let peer = PeerName(key.public().to_peer_id().to_string());
     let config = NodeConfig { name: named(&config.name, &peer), ..config };
@@ -107,10 +117,13 @@ pub async fn run(config: NodeConfig, control: Handle) -> Result<Ended, Error> {
         let _ = control.spawn(parts).await;
     };
     tokio::select! {
-        () = leave => {}
+        left = tokio::time::timeout(STOP_MAX, leave) => match left {
+            Ok(()) => tracing::info!("stopped"),
+            // A disk that hangs, most likely: what is durable is durable.
+            Err(_) => tracing::error!("the node did not stop in order within {STOP_MAX:?}"),
+        },
         () = signals.next() => return Ok(Ended::Killed),
     }
-    tracing::info!("stopped");
     Ok(ended)
 }
 
@@ -128,10 +141,7 @@ async fn serve_until(
         tokio::select! {
             () = signals.next() => return Ended::Stopped,
             reason = &mut fatal => return Ended::Fatal(reason),
-            _ = tick.tick() => {
-                let running = duties.running_shards();
-                mesh.announce(|record| record.running_shards = running);
-            }
+            _ = tick.tick() => mesh.announce(|record| duties.describe(record)),
         }
     }
 }

@@ -26,6 +26,8 @@ pub enum ClusterRequest {
     ReadIndex { cluster: ClusterId },
     /// The asked node's view of Raft.
     Status { cluster: ClusterId },
+    /// Is this still the id of a member, by the asked node's ledger?
+    Standing { cluster: ClusterId, raft_id: RaftId },
 }
 
 impl ClusterRequest {
@@ -35,7 +37,8 @@ impl ClusterRequest {
             | Self::Bound { cluster, .. }
             | Self::Propose { cluster, .. }
             | Self::ReadIndex { cluster }
-            | Self::Status { cluster } => cluster,
+            | Self::Status { cluster }
+            | Self::Standing { cluster, .. } => cluster,
         }
     }
 }
@@ -60,6 +63,8 @@ pub enum ClusterReply {
     /// It may or may not be carried out.
     NoQuorum(String),
     Failed(String),
+    /// That member was removed.
+    Removed,
 }
 
 /// # Errors
@@ -143,6 +148,12 @@ mod tests {
         let bytes = encode_reply(&ClusterReply::NotLeader(None)).unwrap();
         assert_eq!(bytes[codec::HEADER_BYTES..], [5, 0, 0, 0, 0]);
         assert_eq!(bytes[2], 0x81);
+        let cluster = ClusterId::from("c1");
+        let bytes = encode_request(&ClusterRequest::Standing { cluster, raft_id: 7 }).unwrap();
+        let body = [&[5, 0, 0, 0][..], &[2, 0, 0, 0, 0, 0, 0, 0], b"c1", &[7, 0, 0, 0, 0, 0, 0, 0]];
+        assert_eq!(bytes[codec::HEADER_BYTES..], body.concat());
+        let bytes = encode_reply(&ClusterReply::Removed).unwrap();
+        assert_eq!(bytes[codec::HEADER_BYTES..], [9, 0, 0, 0]);
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod autopilot;
 pub mod bootstrap;
 pub mod codec;
 pub mod consensus;
+mod file_error;
 pub mod ledger;
 mod log;
 mod records;

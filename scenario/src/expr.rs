@@ -1,12 +1,14 @@
 //! Values that are worked out per virtual user: a literal, an expression-language string, or a
 //! function of the script. Every place of the IR where Gatling takes "value, EL or function" is one.
 
+use std::fmt;
 use std::sync::Arc;
 
 use rand::rngs::SmallRng;
 use serde::{Deserialize, Serialize};
 
 use crate::el::{Template, cast};
+use crate::pebble;
 use crate::session::Session;
 use crate::time::Micros;
 use crate::value::Value;
@@ -15,19 +17,33 @@ use crate::value::Value;
 /// deterministic, so the same index names the same function on every engine thread and every node.
 pub type FnId = u32;
 
-/// As written in the IR: `{"lit": 3}`, `{"el": "#{name}"}` or `{"fn": 12}`.
+/// As written in the IR: `{"lit": 3}`, `{"el": "#{name}"}`, `{"fn": 12}` or
+/// `{"pebble": "{{ name }}"}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Expr {
     Lit(Value),
     El(String),
     Fn(FnId),
+    /// A Pebble template, whatever the text: bodies only.
+    Pebble(String),
 }
 
 impl Expr {
     #[must_use]
     pub fn str(text: impl Into<String>) -> Self {
         Self::Lit(Value::from(text.into()))
+    }
+}
+
+/// As people read it; what a function does is in the script.
+impl fmt::Display for Expr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lit(value) => write!(f, "{value}"),
+            Self::El(text) | Self::Pebble(text) => f.write_str(text),
+            Self::Fn(_) => f.write_str("(function)"),
+        }
     }
 }
 
@@ -92,6 +108,7 @@ pub enum Compiled {
     Lit(Value),
     El(Template),
     Fn(FnId),
+    Pebble(pebble::Template),
 }
 
 impl Compiled {
@@ -107,6 +124,7 @@ impl Compiled {
                     .map_or(Self::El(template.clone()), |text| Self::Lit(text.into()))
             }
             Expr::Fn(function) => Self::Fn(*function),
+            Expr::Pebble(text) => Self::Pebble(pebble::Template::parse(text)?),
         })
     }
 
@@ -116,6 +134,7 @@ impl Compiled {
         match self {
             Self::Lit(value) => Ok(value.clone()),
             Self::El(template) => template.eval(session, ctx),
+            Self::Pebble(template) => template.render(session).map(Value::from),
             Self::Fn(function) => match ctx.hooks.call(*function, session, HookArgs::Session)? {
                 HookOutcome::Value(value) => Ok(value),
                 HookOutcome::Session(_) => Err("a session is not a value here".to_owned()),
@@ -160,6 +179,7 @@ impl Compiled {
         match self {
             Self::Lit(value) => lenient(value),
             Self::El(template) => lenient(&template.eval(session, ctx)?),
+            Self::Pebble(template) => lenient(&template.render(session)?.into()),
             Self::Fn(_) => strict(&self.eval(session, ctx)?),
         }
     }

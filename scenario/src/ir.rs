@@ -59,9 +59,18 @@ pub struct Population {
     /// `andThen`: started when every user of this one has ended.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub children: Vec<Self>,
+    /// As a child: which call of `andThen` brought it. It waits for the parent and for all children of
+    /// lower stages, with theirs.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub stage: u32,
     /// `noShard`: run whole on one node.
     #[serde(default)]
     pub no_shard: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_zero(stage: &u32) -> bool {
+    *stage == 0
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -172,7 +181,8 @@ fn check_steps(simulation: &Simulation, root: &[Step], steps: &mut usize) -> Res
     Ok(())
 }
 
-fn bodies<'a>(step: &'a Step, open: &mut Vec<&'a [Step]>) {
+/// The blocks inside a step, in their order.
+pub(crate) fn bodies<'a>(step: &'a Step, open: &mut Vec<&'a [Step]>) {
     match step {
         Step::Group(step) => open.push(&step.body),
         Step::Repeat(step) => open.push(&step.body),

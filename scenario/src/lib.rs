@@ -5,12 +5,14 @@
 //! `engine`, and `stats` for what comes out.
 
 pub mod check;
+pub mod dsl;
 pub mod el;
 pub mod engine;
 pub mod expr;
 pub mod feed;
 pub mod inject;
 pub mod ir;
+pub mod pebble;
 pub mod program;
 pub mod protocol;
 pub mod script;
@@ -19,5 +21,8 @@ pub mod shard;
 pub mod stats;
 pub mod step;
 pub mod time;
+pub mod tree;
 pub mod value;
 pub mod vu;
+
+pub use dsl::main;

@@ -38,6 +38,8 @@ pub struct Program {
     /// Users each rendez-vous holds back.
     pub rendez_vous: Vec<u32>,
     pub round_robins: u32,
+    pub counters: u32,
+    pub queues: u32,
     pub protocols: Protocols,
 }
 
@@ -49,8 +51,8 @@ pub struct ScenarioProgram {
     pub throttle: Vec<ThrottleStep>,
     /// Run whole on one node.
     pub no_shard: bool,
-    /// Index of the population after which it starts.
-    pub parent: Option<u32>,
+    /// Indices of the populations after which it starts.
+    pub after: Vec<u32>,
 }
 
 impl Program {
@@ -68,6 +70,8 @@ impl Program {
                 actions: Vec::new(),
                 rendez_vous: Vec::new(),
                 round_robins: 0,
+                counters: 0,
+                queues: 0,
                 protocols,
             },
             scenario: String::new(),
@@ -76,7 +80,7 @@ impl Program {
             depth: 0,
         };
         for population in &simulation.populations {
-            compiler.population(population, None)?;
+            compiler.population(population, &[])?;
         }
         Ok(compiler.program)
     }
@@ -108,7 +112,7 @@ pub(crate) struct Compiler<'a> {
 }
 
 impl Compiler<'_> {
-    fn population(&mut self, population: &Population, parent: Option<u32>) -> Result<(), Error> {
+    fn population(&mut self, population: &Population, after: &[u32]) -> Result<(), Error> {
         let name = population.scenario.name.as_str();
         if name.is_empty() {
             return Err(Error::UnnamedScenario);
@@ -142,9 +146,17 @@ impl Compiler<'_> {
             inject: population.inject.clone(),
             throttle: population.throttle.clone(),
             no_shard: population.no_shard,
-            parent,
+            after: after.to_vec(),
         });
-        population.children.iter().try_for_each(|child| self.population(child, Some(index)))
+        let (mut after, mut stage) = (vec![index], 0);
+        for child in &population.children {
+            if child.stage > stage {
+                let so_far = u32::try_from(self.program.scenarios.len()).unwrap_or(u32::MAX);
+                (after, stage) = ((index..so_far).collect(), child.stage);
+            }
+            self.population(child, &after)?;
+        }
+        Ok(())
     }
 
     /// A population's own configuration of a protocol replaces the simulation's.
@@ -231,6 +243,14 @@ impl Compiler<'_> {
     pub(crate) fn round_robin(&mut self) -> u32 {
         self.program.round_robins += 1;
         self.program.round_robins - 1
+    }
+
+    pub(crate) fn counter(&mut self, slot: u32) {
+        self.program.counters = self.program.counters.max(slot.saturating_add(1));
+    }
+
+    pub(crate) fn queue(&mut self, slot: u32) {
+        self.program.queues = self.program.queues.max(slot.saturating_add(1));
     }
 
     pub(crate) fn default_pause(&self) -> &PauseKind {

@@ -21,6 +21,9 @@ pub struct Session {
     pub groups: Arc<Vec<Arc<str>>>,
     attributes: Arc<Vec<Attribute>>,
     failed: bool,
+    /// How often it was marked as failed: a group that is entered failed is KO only if that happens
+    /// again inside.
+    marks: u32,
 }
 
 impl Session {
@@ -32,6 +35,7 @@ impl Session {
             groups: Arc::default(),
             attributes: Arc::default(),
             failed: false,
+            marks: 0,
         }
     }
 
@@ -76,6 +80,13 @@ impl Session {
 
     pub fn mark_as_failed(&mut self) {
         self.failed = true;
+        self.marks = self.marks.wrapping_add(1);
+    }
+
+    /// Whether it is failed, and was marked so since `before`.
+    #[must_use]
+    pub(crate) fn failed_since(&self, before: &Self) -> bool {
+        self.failed && self.marks != before.marks
     }
 
     pub fn mark_as_succeeded(&mut self) {

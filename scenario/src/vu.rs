@@ -12,6 +12,7 @@ use crate::program::Program;
 use crate::session::Session;
 use crate::step::{Op, finish_dummy};
 use crate::time::Micros;
+use crate::value::Value;
 
 /// Operations run in one go; then other users get their turn, so that a loop without any waiting
 /// cannot hold up the thread, and time moves on inside it.
@@ -32,6 +33,14 @@ pub trait World {
     ) -> Result<(), String>;
     /// 0, 1, 2 … over all users of the shard.
     fn round_robin(&mut self, slot: u32) -> u64;
+    /// The next number, from 0, of a counter that the users of the whole job share.
+    fn counter(&mut self, slot: u32) -> u64;
+    /// # Errors
+    /// The text the run crashes with when the queue is full.
+    fn queue_put(&mut self, slot: u32, value: Value) -> Result<(), String>;
+    /// The oldest value, if there is one.
+    fn queue_poll(&mut self, slot: u32) -> Option<Value>;
+    fn queue_size(&mut self, slot: u32) -> usize;
     fn group_left(&mut self, path: &[Arc<str>], ok: bool, duration: Micros, cumulated: Micros);
     /// A dummy was sent.
     fn sent(&mut self, groups: &[Arc<str>], name: &str);
@@ -79,6 +88,11 @@ pub enum Output {
     Act(u32),
     /// Resume with [`Input::Woke`] when that rendez-vous opens.
     RendezVous(u32),
+    /// Resume with [`Input::Woke`] when that queue may have a value, or when the time is over.
+    Queue {
+        slot: u32,
+        until: Micros,
+    },
     Ended,
     /// `stopLoadGenerator`: the whole run ends normally.
     Stop(String),
@@ -93,6 +107,8 @@ pub(crate) enum Flow {
     Jump(u32),
     /// The next operation follows when the user is resumed.
     Out(Output),
+    /// The same operation runs again when the user is resumed.
+    Again(Output),
     End,
 }
 
@@ -122,6 +138,7 @@ pub(crate) enum Block {
 pub(crate) enum Pending {
     Pace { key: Arc<str>, interval: Micros },
     Dummy { name: String, time: Micros, ok: bool, update: Option<FnId> },
+    Take { slot: u32, until: Micros },
 }
 
 /// A virtual user between two actions: plain data.
@@ -134,13 +151,23 @@ pub struct Vu {
     pub(crate) tries: u32,
     pub(crate) pending: Option<Pending>,
     paces: Vec<(Arc<str>, Micros)>,
+    /// Counters of its own: how many values it has had.
+    counters: Vec<(u32, u64)>,
 }
 
 impl Vu {
     /// `entry` is where the scenario begins in the program.
     #[must_use]
     pub fn new(session: Session, entry: u32) -> Self {
-        Self { session, pc: entry, blocks: Vec::new(), tries: 0, pending: None, paces: Vec::new() }
+        Self {
+            session,
+            pc: entry,
+            blocks: Vec::new(),
+            tries: 0,
+            pending: None,
+            paces: Vec::new(),
+            counters: Vec::new(),
+        }
     }
 
     /// Runs until the user must wait, act or end. After `Ended`, `Stop` and `Crash` it must not be
@@ -167,6 +194,7 @@ impl Vu {
                     self.pc += 1;
                     return output;
                 }
+                Flow::Again(output) => return output,
                 Flow::End => {
                     self.unwind_to(0, program, ctx);
                     return Output::Ended;
@@ -185,6 +213,8 @@ impl Vu {
             Some(Pending::Dummy { name, time, ok, update }) => {
                 finish_dummy(&name, time, ok, update, self, ctx);
             }
+            // The operation itself looks again.
+            take @ Some(Pending::Take { .. }) => self.pending = take,
         }
     }
 
@@ -229,11 +259,11 @@ impl Vu {
 
     /// Takes what the script made of the session: attributes and status, nothing else.
     pub(crate) fn adopt(&mut self, session: Session) {
-        let newly_failed = session.is_failed() && !self.session.is_failed();
+        let failed_again = session.failed_since(&self.session);
         let groups = std::mem::take(&mut self.session.groups);
         self.session = session;
         self.session.groups = groups;
-        if newly_failed {
+        if failed_again {
             self.fail_groups();
         }
     }
@@ -247,6 +277,15 @@ impl Vu {
             Some((_, held)) => *held = limit,
             None => self.paces.push((Arc::clone(key), limit)),
         }
+    }
+
+    pub(crate) fn next_of_counter(&mut self, slot: u32) -> u64 {
+        if let Some((_, had)) = self.counters.iter_mut().find(|(counter, _)| *counter == slot) {
+            *had += 1;
+            return *had - 1;
+        }
+        self.counters.push((slot, 1));
+        0
     }
 
     /// The innermost `tryMax` failed: begin it again, or leave it and hand the failure outward.

@@ -12,7 +12,7 @@ use onrush_scenario::inject::{OpenStep, schedule};
 use serde_json::Value;
 
 use crate::cluster::{Cluster, await_status, repository};
-use crate::process::{Process, binary};
+use crate::process::{Process, binary, signal};
 use crate::rest::Rest;
 use crate::wait::until;
 
@@ -279,6 +279,21 @@ fn recorded_arrivals(cluster: &Cluster, job: &str) -> anyhow::Result<Vec<Arrival
     Ok(rows)
 }
 
+/// Waits for the end of a job whose load must have gone on all the time.
+fn ended_without_a_pause(
+    cluster: &Cluster,
+    rest: &Rest,
+    target: &Target,
+    load: Load,
+    job: &str,
+) -> anyhow::Result<Outcome> {
+    let ended = ["finished", "failed", "aborted", "lost"];
+    let _ = await_status(&|| rest.clone(), job, &ended, load.limit());
+    let outcome = verify(rest, target, load, job).with_context(|| cluster.logs())?;
+    ensure!(outcome.empty_buckets == 0, "the load paused: {} empty 100 ms", outcome.empty_buckets);
+    Ok(outcome)
+}
+
 /// One run of [`master_loss`].
 #[derive(Debug)]
 pub struct MasterLoss {
@@ -339,18 +354,55 @@ pub fn master_loss(
         );
         Ok(killed.elapsed())
     });
-    let _ = await_status(
-        &|| rest.clone(),
-        &job,
-        &["finished", "failed", "aborted", "lost"],
-        load.limit(),
-    );
-    let outcome = verify(&rest, target, load, &job).with_context(|| cluster.logs())?;
-    ensure!(outcome.empty_buckets == 0, "the load paused: {} empty 100 ms", outcome.empty_buckets);
+    let outcome = ended_without_a_pause(cluster, &rest, target, load, &job)?;
     ensure!(first_tick <= TICK_AFTER_KILL_MAX, "the first tick came {first_tick:?} after the kill");
     cluster.start_node(master);
     cluster.await_formed();
     Ok(MasterLoss { outcome, killed_after, first_tick })
+}
+
+/// A job on the others; the master is stopped (SIGSTOP) in the middle of the load, so that another
+/// takes over, and goes on later as if nothing had happened, still believing that it leads.
+///
+/// # Errors
+/// Which promise was broken, with the nodes' last log lines.
+pub fn master_pause(
+    cluster: &mut Cluster,
+    target: &Target,
+    load: Load,
+    pause_after: Duration,
+    pause: Duration,
+) -> anyhow::Result<String> {
+    let master = cluster.leader();
+    let survivor = (master + 1) % cluster.nodes.len();
+    let rest = cluster.nodes[survivor].rest();
+    let job = submit_beside_the_master(cluster, target, load, master, survivor)?;
+    // When it is stopped, and for how long, is the experiment itself.
+    std::thread::sleep(pause_after);
+    let pid = cluster.nodes[master].pid();
+    signal(pid, "STOP");
+    std::thread::sleep(pause);
+    let during = rest.get("/api/v1/raft/status?stale=true")?;
+    signal(pid, "CONT");
+    ensure!(during["leader"].is_u64(), "nobody took over: {during}{}", cluster.logs());
+    let outcome = ended_without_a_pause(cluster, &rest, target, load, &job)?;
+    let masters = masters_of(&rest, &job)?;
+    let old = format!("master@{}", cluster.nodes[master].name);
+    ensure!(masters.first() == Some(&old), "it was begun by {masters:?}, not by {old}");
+    ensure!(masters.len() == 2, "driven by {masters:?}: one after the other, none again");
+    cluster.await_formed();
+    Ok(format!("{} requests, driven by {}", outcome.requests, masters.join(", then ")))
+}
+
+/// Who drove the job, in the order of its events; one that comes back is listed again.
+fn masters_of(rest: &Rest, job: &str) -> anyhow::Result<Vec<String>> {
+    let events = rest.get(&format!("/api/v1/jobs/{job}/events?limit=200"))?;
+    let all = events["items"].as_array().context("items")?;
+    let by = all.iter().filter_map(|event| event["by"].as_str());
+    let mut masters: Vec<String> =
+        by.filter(|by| by.starts_with("master@")).map(str::to_owned).collect();
+    masters.dedup();
+    Ok(masters)
 }
 
 /// Jobs, files, reports and history survive `kill -9` of every node at once.

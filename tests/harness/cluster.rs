@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail, ensure};
 use serde_json::Value;
 
-use crate::process::{Process, binary};
+use crate::process::{Process, binary, signal};
 use crate::rest::Rest;
 use crate::wait::until;
 
@@ -154,6 +154,27 @@ impl Cluster {
         let log = self.dir.join(format!("{}.log", self.nodes[index].name));
         let process = Process::start(&mut self.command(index), &log);
         self.nodes[index].process = Some(process);
+    }
+
+    /// SIGTERM, and a successor at once, while the old process may still be on its way out. Gives
+    /// how long that took.
+    ///
+    /// # Panics
+    /// When the node does not run, or does not end.
+    pub fn replace_nodes(&mut self, indices: &[usize]) -> Vec<Duration> {
+        let terminate = |index: &usize| {
+            let process = self.nodes[*index].process.take().expect("the node runs");
+            signal(process.pid(), "TERM");
+            (Instant::now(), process)
+        };
+        let old: Vec<(Instant, Process)> = indices.iter().map(terminate).collect();
+        indices.iter().for_each(|&index| self.start_node(index));
+        let ended = |(at, mut process): (Instant, Process)| {
+            until("a node to end", FORMING_LIMIT, || {
+                process.ended().context("it still runs").map(|_| at.elapsed())
+            })
+        };
+        old.into_iter().map(ended).collect()
     }
 
     /// Waits until every running node knows the same master, and the voters are as many as they

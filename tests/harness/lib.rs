@@ -3,7 +3,9 @@
 #![expect(clippy::panic, reason = "a test ends by panicking")]
 
 pub mod acceptance;
+pub mod bench;
 pub mod cluster;
+pub mod oracle;
 pub mod process;
 pub mod rest;
 pub mod target;

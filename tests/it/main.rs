@@ -4,7 +4,11 @@
 
 mod bad_input;
 mod cluster;
+mod dsl;
+mod oracle;
 mod promises;
 mod quickstart;
 mod run_local;
 mod tidy;
+mod tools;
+mod worker;

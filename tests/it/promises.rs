@@ -1,10 +1,14 @@
 //! What the cluster promises, at the size that a test run can afford. `tests/acceptance.sh` runs
 //! the same at full size.
 
+use std::fs;
 use std::time::Duration;
 
-use harness::acceptance::{Load, Target, exactness, master_loss, restart_of_all};
-use harness::cluster::Cluster;
+use anyhow::ensure;
+use harness::acceptance::{Load, Target, exactness, master_loss, master_pause, restart_of_all};
+use harness::cluster::{Cluster, FORMING_LIMIT, await_status};
+use harness::process::onrush;
+use harness::wait::until;
 
 #[test]
 fn three_nodes_send_exactly_what_one_would_and_report_exactly_what_was_sent() {
@@ -26,4 +30,56 @@ fn the_load_goes_on_and_every_sample_counts_once_when_the_master_dies() {
 fn jobs_files_reports_and_history_survive_the_death_of_all_nodes() {
     let text = restart_of_all(Load { users_per_sec: 20, seconds: 3 }).expect("all is there");
     println!("{text}");
+}
+
+#[test]
+fn a_master_that_stands_still_and_comes_back_drives_nothing_any_more() {
+    let mut cluster = Cluster::start(5);
+    let target = Target::start(&cluster.dir);
+    let load = Load { users_per_sec: 40, seconds: 25 };
+    let (after, pause) = (Duration::from_secs(4), Duration::from_secs(15));
+    let text = master_pause(&mut cluster, &target, load, after, pause).expect("one master");
+    println!("{text}");
+}
+
+/// A script that looks at the clock while it is loaded makes the same plan on every node: all shards
+/// see the moment of the submission.
+#[test]
+fn all_shards_see_one_date_while_the_script_is_loaded() {
+    let cluster = Cluster::start(3);
+    let path = cluster.dir.join("dated.gatling.js");
+    let script = r#"
+        import { atOnceUsers, scenario, simulation } from "@gatling.io/core";
+        console.log("loaded at " + new Date().toISOString() + " " + Date.now());
+        export default simulation((setUp) => {
+          setUp(scenario("run of " + Date.now()).pause(0.1).injectOpen(atOnceUsers(6)));
+        });
+    "#;
+    fs::write(&path, script).expect("the script is written");
+    let node = &cluster.nodes[0];
+    let address = node.address();
+    let submitted = onrush(
+        ["--address", &address, "job", "submit", "--json", "--detach"]
+            .map(std::ffi::OsStr::new)
+            .into_iter()
+            .chain([path.as_os_str()]),
+    );
+    let text = String::from_utf8_lossy(&submitted.stdout).into_owned();
+    let job: serde_json::Value = serde_json::from_str(&text).expect("a job");
+    let id = job["id"].as_str().expect("an id");
+    let ended = ["finished", "failed", "aborted", "lost"];
+    let job = await_status(&|| node.rest(), id, &ended, FORMING_LIMIT);
+    assert_eq!(job["status"], "finished", "{job}");
+    let lines = until("the lines of all shards", FORMING_LIMIT, || {
+        let logs = onrush(["--address", &address, "job", "logs", id]);
+        let text = String::from_utf8_lossy(&logs.stdout).into_owned();
+        let of = |line: &str| line.split_once("loaded at ").map(|(_, date)| date.trim().to_owned());
+        let lines: Vec<String> = text.lines().filter_map(of).collect();
+        ensure!(lines.len() == 3, "{text}{}", String::from_utf8_lossy(&logs.stderr));
+        Ok(lines)
+    });
+    assert!(lines.iter().all(|line| *line == lines[0]), "{lines:?}");
+    let submitted_at = job["submitted_at"].as_str().expect("a time");
+    let second = &submitted_at[.."2026-01-01T00:00:00".len()];
+    assert!(lines[0].starts_with(second), "loaded at {}, submitted at {submitted_at}", lines[0]);
 }

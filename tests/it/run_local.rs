@@ -17,7 +17,8 @@ fn summary(results: &std::path::Path) -> Value {
 fn the_report_counts_what_the_target_counted() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let target = Target::start(folder.path());
-    for simulation in ["shop.gatling.js", "shop.gatling.ts", "exact.gatling.js"] {
+    let small = ["shop.gatling.js", "shop.gatling.ts", "exact.gatling.js"];
+    for simulation in small.into_iter().chain(["large/journey.gatling.js"]) {
         target.reset();
         let results = folder.path().join(simulation);
         let output = Command::new(binary("onrush"))

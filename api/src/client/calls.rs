@@ -130,6 +130,12 @@ impl Client {
         self.json(&Ask::post("/api/v1/projects", &body)?).await
     }
 
+    /// `node`: its name or its peer id.
+    pub async fn forget_member(&self, node: &str) -> Result<(), Error> {
+        self.send(&Ask::delete(format!("/api/v1/cluster/members/{}", in_path(node)))).await?;
+        Ok(())
+    }
+
     pub async fn delete_project(&self, name: &str) -> Result<(), Error> {
         self.send(&Ask::delete(format!("/api/v1/projects/{}", in_path(name)))).await?;
         Ok(())

@@ -2,6 +2,9 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
+use onrush_raft::ledger::command::Command;
+use onrush_raft::ledger::member::MemberCommand;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -9,13 +12,17 @@ use utoipa_axum::routes;
 
 use super::raft::health_of;
 use crate::backend::MemberView;
-use crate::error::ProblemBody;
+use crate::error::{Kind, Problem, ProblemBody};
+use crate::extract::{By, Path};
 use crate::routes::jobs::Items;
 use crate::state::ApiState;
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new().routes(routes!(cluster)).routes(routes!(members))
+    OpenApiRouter::new().routes(routes!(cluster)).routes(routes!(members)).routes(routes!(forget))
 }
+
+/// Role of a node that is seen and belongs to another cluster.
+const FOREIGN: &str = "foreign";
 
 /// The cluster in a few figures, by this node's own view.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -74,7 +81,7 @@ pub(super) fn view(state: &ApiState) -> Cluster {
         }
     }
     let mut counts = Counts::default();
-    for member in &members {
+    for member in members.iter().filter(|member| member.role != FOREIGN) {
         match member.health.as_str() {
             "alive" => counts.alive += 1,
             "suspect" => counts.suspect += 1,
@@ -102,4 +109,34 @@ pub(super) fn view(state: &ApiState) -> Cluster {
 )]
 async fn members(State(state): State<ApiState>) -> Json<Items<MemberView>> {
     Json(Items { items: state.backend.members() })
+}
+
+/// Forget a node
+///
+/// For one that will not come back: it leaves the list of members, and its copy of the log is counted
+/// on no more. Refused while it votes (a standby takes a dead voter's seat after two minutes, if there
+/// is one). A node that still lives asks to join again, as a new member.
+#[utoipa::path(
+    delete, path = "/api/v1/cluster/members/{id}", tag = "cluster",
+    params(("id" = String, Path, description = "Name or peer id of the node")),
+    responses((status = 204), (status = "default", body = ProblemBody))
+)]
+async fn forget(
+    State(state): State<ApiState>,
+    By(by): By,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Problem> {
+    let ledger = state.ledger();
+    let named = ledger.members().filter(|m| !m.removed && (m.peer.0 == id || m.name == id));
+    let ids: Vec<u64> = named.map(|member| member.raft_id).collect();
+    let raft_id = match ids[..] {
+        [raft_id] => raft_id,
+        [] => return Err(Problem::new(Kind::NotFound, format!("node {id} does not exist"))),
+        _ => {
+            let detail = format!("{} nodes are called {id}: say its peer id", ids.len());
+            return Err(Problem::new(Kind::Conflict, detail));
+        }
+    };
+    state.propose(&by, Command::Member(MemberCommand::Remove { raft_id })).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

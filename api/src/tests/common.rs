@@ -1,6 +1,8 @@
 //! What holds for all routes: problems everywhere, the token, headers, reads through the leader.
 
 use axum::body::Body;
+use onrush_raft::ledger::command::Command;
+use onrush_raft::ledger::member::MemberCommand;
 use serde_json::json;
 
 use crate::fake::{Fake, Fault, call, get, post};
@@ -151,4 +153,24 @@ async fn the_page_works_without_scripts_and_escapes_names() {
     assert_eq!(view["members"]["alive"], 1);
     let members = get(&Fake::new().router(), "/api/v1/cluster/members").await.ok();
     assert_eq!(members["items"][0]["name"], "node-1");
+}
+
+/// The fake's ledger has the founder, who votes, and nobody else.
+#[tokio::test]
+async fn only_members_that_do_not_vote_are_forgotten() {
+    let fake = Fake::new();
+    let router = fake.router();
+    let forget = async |node: &str| {
+        let ask = format!("DELETE /api/v1/cluster/members/{node}");
+        call(&router, &ask, &[], Body::empty()).await
+    };
+    let refused = forget("node-1").await.problem("conflict");
+    let detail = refused["detail"].as_str().unwrap();
+    assert_eq!(detail, "member 1 votes: a standby must take its seat first");
+    let unknown = forget("node-9").await.problem("not-found");
+    assert_eq!(unknown["detail"], "node node-9 does not exist");
+    let (peer, name) = ("peer-2".into(), "two".to_owned());
+    fake.apply("two", Command::Member(MemberCommand::Allocate { peer, name })).unwrap();
+    assert_eq!(forget("two").await.status, 204);
+    forget("peer-2").await.problem("not-found");
 }

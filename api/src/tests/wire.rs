@@ -95,6 +95,21 @@ async fn files_go_up_and_come_down_and_jobs_are_followed() {
     assert!(matches!(last, Some(JobUpdate::End(end)) if end.status.name() == "aborted"));
 }
 
+/// Once a connection on which nothing had been asked kept a stopping node for five seconds.
+#[tokio::test]
+async fn idle_connections_do_not_keep_a_node_that_stops() {
+    let fake = Fake::new();
+    let (address, task) = serve(&fake).await;
+    let silent = TcpStream::connect(address).await.unwrap();
+    let client = client(&[address]);
+    client.version().await.unwrap();
+    let stopped = std::time::Instant::now();
+    fake.shutdown.cancel();
+    task.await.unwrap();
+    assert!(stopped.elapsed() < Duration::from_millis(900), "{:?}", stopped.elapsed());
+    drop(silent);
+}
+
 #[tokio::test]
 async fn a_watched_job_goes_on_at_another_node() {
     let fake = Fake::new();

@@ -21,6 +21,11 @@ enum Action {
     Members,
     /// The cluster in a few lines
     Status,
+    /// Take a node off the list that will not come back; refused while it votes
+    Forget {
+        /// Its name or its id
+        node: String,
+    },
 }
 
 pub fn run(global: &Global, args: Args) -> anyhow::Result<ExitCode> {
@@ -60,6 +65,12 @@ pub fn run(global: &Global, args: Args) -> anyhow::Result<ExitCode> {
                 ))?;
                 if !global.quiet {
                     tell(format!("as {} ({}) sees it", view.node, client.address()));
+                }
+            }
+            Action::Forget { node } => {
+                client.forget_member(&node).await?;
+                if !global.quiet {
+                    tell(format!("{node} is forgotten; if it still runs, it joins anew"));
                 }
             }
         }

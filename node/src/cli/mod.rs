@@ -3,10 +3,15 @@
 //!
 //! stdout carries data, stderr everything else.
 
+pub mod check;
 pub mod cluster;
+pub mod convert;
+pub mod debug;
 pub mod exit;
 pub mod file;
 pub mod job;
+pub mod local;
+pub mod new;
 pub mod node;
 pub mod output;
 pub mod progress;
@@ -83,6 +88,14 @@ impl Global {
 enum Command {
     /// Run a simulation on this machine, without a cluster
     Run(Box<run::Args>),
+    /// Show what a simulation is: its tree, its plan, its files, its problems; send nothing
+    Check(check::Args),
+    /// Play one user once, and show its requests, responses and session
+    Debug(debug::Args),
+    /// Begin a project that runs at once
+    New(new::Args),
+    /// Make a simulation of a recording, a curl command or a Postman collection
+    Convert(convert::Args),
     /// Start a node of the cluster
     Node(Box<node::Args>),
     /// The nodes of the cluster
@@ -105,6 +118,10 @@ enum Command {
 fn dispatch(global: &Global, command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Run(args) => run::run(global, *args),
+        Command::Check(args) => check::run(global, args),
+        Command::Debug(args) => debug::run(global, args),
+        Command::New(args) => new::run(global, args),
+        Command::Convert(args) => convert::run(global, args),
         Command::Node(args) => node::run(global, *args),
         Command::Cluster(args) => cluster::run(global, args),
         Command::Raft(args) => raft::run(global, args),

@@ -1,23 +1,22 @@
 //! `onrush run FILE [key=value …]`: runs a simulation on this machine, without a cluster, shows it
 //! live, and leaves a results folder. Refuses to report what it could not run as if it had run.
 
-use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::time::Duration;
 
 use onrush_api::report;
 use onrush_scenario::engine::{self, Control, clock};
-use onrush_scenario::inject::division::SEGMENTS;
 use onrush_scenario::shard::{EndReason, OutputStream, Plan, Problem, ProblemKind, ShardSpec};
 use onrush_scenario::stats::aggregate::Aggregate;
 use onrush_scenario::stats::assertion::AssertionSpec;
 use onrush_scenario::stats::summarize::Context;
 use onrush_scenario::stats::summary::{RunInfo, Summary, VerdictValue};
 
-use super::exit::{Exit, fail};
+use super::exit::Exit;
+use super::local::{self, exit_of, print_problem};
 use super::progress::{Header, Mode, Progress, colour};
 use super::results::{self, Folder};
 use super::{Global, say, tell};
@@ -25,20 +24,10 @@ use super::{Global, say, tell};
 /// Events that may wait for this thread; more hold the engine's coordinator up.
 const EVENTS_MAX: usize = 1_024;
 
-/// How far up a project's root is looked for.
-const ROOT_LEVELS_MAX: usize = 8;
-
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The simulation: .ts, .js, or .json (exported graph)
-    file: PathBuf,
-    /// Parameters of the simulation, read by getParameter
-    #[arg(value_name = "KEY=VALUE", value_parser = parameter)]
-    parameters: Vec<(String, String)>,
-    /// Folder that imports and data files may come from [default: the nearest folder above FILE
-    /// with a package.json, or FILE's own]
-    #[arg(long, value_name = "DIR")]
-    root: Option<PathBuf>,
+    #[command(flatten)]
+    simulation: local::Simulation,
     /// Results folder [default: onrush-results/<name>-<yyyymmdd-hhmmss>]
     #[arg(long, value_name = "DIR")]
     results: Option<PathBuf>,
@@ -51,9 +40,6 @@ pub struct Args {
     /// Engine threads; 0: one per core
     #[arg(long, default_value_t = 0, value_name = "N")]
     threads: u32,
-    /// Seed of everything random; a run with the same seed makes the same choices
-    #[arg(long, value_name = "N")]
-    seed_rng: Option<u32>,
     /// Ends the run after this long: 90s, 5m, 1h30m; a bare number is seconds
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     max_duration: Option<Duration>,
@@ -63,13 +49,6 @@ pub struct Args {
     /// Exit with 0 whatever the verdict
     #[arg(long)]
     exit_zero: bool,
-}
-
-fn parameter(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        _ => Err("a parameter is written key=value".to_owned()),
-    }
 }
 
 /// `90s`, `5m`, `1h30m`, `250ms`; a bare number is seconds.
@@ -138,56 +117,10 @@ pub fn run(global: &Global, args: Args) -> anyhow::Result<ExitCode> {
     session.conclude(global, &args, info, ended)
 }
 
-/// The folder above the file that makes a project, or the file's own.
-fn project_root(file: &Path) -> PathBuf {
-    let own = file.parent().unwrap_or(file);
-    let marked = |folder: &&Path| folder.join("package.json").is_file();
-    own.ancestors().take(ROOT_LEVELS_MAX).find(marked).unwrap_or(own).to_owned()
-}
-
 fn shard_spec(args: &Args) -> anyhow::Result<ShardSpec> {
-    let shown = args.file.display();
-    let file = match args.file.canonicalize() {
-        Ok(file) if file.is_file() => file,
-        Ok(_) => return Err(fail(Exit::NoInput, format!("{shown} is not a file"))),
-        Err(error) => return Err(fail(Exit::NoInput, format!("{shown}: {error}"))),
-    };
-    let root = match &args.root {
-        None => project_root(&file),
-        Some(root) => root
-            .canonicalize()
-            .map_err(|error| fail(Exit::NoInput, format!("--root {}: {error}", root.display())))?,
-    };
-    let Ok(inside) = file.strip_prefix(&root) else {
-        let text = format!("{shown} is not inside the root {}", root.display());
-        return Err(fail(Exit::Usage, text));
-    };
-    let Some(simulation) = inside.to_str() else {
-        return Err(fail(Exit::Usage, format!("the name of {shown} is not UTF-8")));
-    };
     let max_duration_us =
         args.max_duration.map(|limit| u64::try_from(limit.as_micros()).unwrap_or(u64::MAX));
-    // On one's own machine, a script may read what the shell would give any program.
-    let environment: BTreeMap<String, String> = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect();
-    Ok(ShardSpec {
-        job: "local".to_owned(),
-        shard: 0,
-        epoch: 1,
-        segments_total: SEGMENTS,
-        segments: (0..SEGMENTS).collect(),
-        threads: args.threads,
-        seed: args.seed_rng.unwrap_or_else(rand::random).into(),
-        simulation: simulation.to_owned(),
-        root,
-        parameters: args.parameters.iter().cloned().collect(),
-        environment,
-        unix_ms: None,
-        record_arrivals: None,
-        max_duration_us,
-        leased: false,
-    })
+    Ok(ShardSpec { threads: args.threads, max_duration_us, ..args.simulation.spec()? })
 }
 
 /// A run and what is known of it so far.
@@ -382,33 +315,6 @@ fn panicked() -> Problem {
     }
 }
 
-/// `file:line:column: message`, then the excerpt with its caret.
-fn print_problem(problem: &Problem) {
-    let mut place = String::new();
-    if let Some(file) = &problem.file {
-        place.push_str(file);
-        for part in [problem.line, problem.column].into_iter().flatten() {
-            place.push_str(&format!(":{part}"));
-        }
-        place.push_str(": ");
-    }
-    tell(format!("{place}error: {}", problem.message));
-    if let Some(excerpt) = &problem.excerpt {
-        tell(excerpt.trim_end());
-    }
-}
-
-fn exit_of(kind: ProblemKind) -> Exit {
-    match kind {
-        ProblemKind::Script | ProblemKind::ScriptLimit | ProblemKind::FileInvalid => {
-            Exit::BadScript
-        }
-        ProblemKind::FileMissing => Exit::NoInput,
-        ProblemKind::Crash => Exit::Error,
-        ProblemKind::Internal => Exit::Internal,
-    }
-}
-
 fn verdict_exit(summary: &Summary, interrupted: bool, exit_zero: bool) -> Exit {
     match summary.verdict.value {
         _ if interrupted || summary.status == "aborted" => Exit::Aborted,
@@ -466,12 +372,6 @@ mod tests {
     }
 
     #[test]
-    fn parameters_are_key_and_value() {
-        assert_eq!(parameter("a=b=c"), Ok(("a".into(), "b=c".into())));
-        assert!(parameter("a").is_err() && parameter("=b").is_err());
-    }
-
-    #[test]
     fn the_verdict_decides_the_exit_code() {
         let exit = |value, interrupted, zero| {
             let verdict = Verdict { value, reason: String::new() };
@@ -483,15 +383,5 @@ mod tests {
         assert_eq!(exit(VerdictValue::Inconclusive, false, false), Exit::Inconclusive);
         assert_eq!(exit(VerdictValue::Failed, false, true), Exit::Ok);
         assert_eq!(exit(VerdictValue::Failed, true, true), Exit::Aborted);
-    }
-
-    #[test]
-    fn the_root_is_the_project_or_the_files_own_folder() {
-        let temp = tempfile::tempdir().unwrap();
-        let source = temp.path().join("p/src");
-        std::fs::create_dir_all(&source).unwrap();
-        assert_eq!(project_root(&source.join("a.ts")), source);
-        std::fs::write(temp.path().join("p/package.json"), "{}").unwrap();
-        assert_eq!(project_root(&source.join("a.ts")), temp.path().join("p"));
     }
 }

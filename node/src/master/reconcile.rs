@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use onrush_raft::ledger::job::{
     Assignment, AssignmentState, Job, JobCommand, JobStatus, OnNodeLoss,
 };
+use onrush_raft::ledger::limits;
 use onrush_raft::types::{JobId, PeerName, UnixMs};
 use onrush_scenario::shard::{EndReason, Plan, Problem};
 
@@ -210,6 +211,15 @@ fn start(view: &View<'_>, job: &Job, plans: &[(&Assignment, &str)], intents: &mu
                 return conclude(job, JobStatus::Failed, &reason, intents);
             }
         }
+    }
+    if plan.len() > limits::OPAQUE_BYTES_MAX {
+        let reason = format!(
+            "the plan of the simulation (scenarios and assertions) has {} bytes; at most {} are \
+             allowed",
+            plan.len(),
+            limits::OPAQUE_BYTES_MAX
+        );
+        return conclude(job, JobStatus::Failed, &reason, intents);
     }
     intents.push(Intent::Propose(JobCommand::Start {
         id: job.id.clone(),
@@ -417,13 +427,20 @@ fn conclude(job: &Job, status: JobStatus, reason: &str, intents: &mut Vec<Intent
     intents.push(Intent::Conclude { job: job.id.clone(), ending });
 }
 
+/// What the ledger takes; the shard's log has the whole.
+fn clip(mut reason: String) -> String {
+    reason.truncate(reason.floor_char_boundary(limits::REASON_BYTES_MAX));
+    reason
+}
+
 fn requeue(job: &Job, reason: String, intents: &mut Vec<Intent>) {
+    let reason = clip(reason);
     intents.push(Intent::Propose(JobCommand::Requeue { id: job.id.clone(), reason }));
 }
 
 fn shard_lost(key: ShardKey, reason: String) -> Intent {
     let ShardKey { job: id, shard, epoch } = key;
-    Intent::Propose(JobCommand::ShardLost { id, shard, epoch, reason })
+    Intent::Propose(JobCommand::ShardLost { id, shard, epoch, reason: clip(reason) })
 }
 
 /// The shard stopped because its lease ran out: what it still had to do was not done.

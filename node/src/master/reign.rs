@@ -6,10 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use onrush_raft::consensus::PROPOSAL_BYTES_MAX;
 use onrush_raft::ledger::Ledger;
 use onrush_raft::ledger::command::Command;
-use onrush_raft::ledger::job::{AssignmentState, Job, JobCommand, JobStatus};
-use onrush_raft::ledger::outcome::Outcome;
+use onrush_raft::ledger::job::{AssignmentState, Job, JobCommand, JobStatus, TickSection};
+use onrush_raft::ledger::outcome::{Outcome, TickOutcome};
 use onrush_raft::types::{JobId, PeerName};
 use onrush_scenario::stats::frame::Frame;
 use onrush_scenario::stats::merge::merge;
@@ -22,7 +23,7 @@ use super::place::Candidate;
 use super::reconcile::{Intent, Node, View, reconcile};
 use super::session::{self, Heard, Session};
 use crate::control_wire::{ShardKey, ShardReport, ToWorker};
-use crate::membership::handle::ClusterHandle;
+use crate::membership::handle::{ClusterError, ClusterHandle};
 use crate::membership::members::ALIVE;
 use crate::repository::Repository;
 
@@ -32,6 +33,8 @@ const ROUND: Duration = Duration::from_millis(200);
 const TICK_PERIOD_MS: u64 = 1_000;
 /// Ended jobs looked at for ticks that are not sealed, newest first.
 const ENDED_LOOKED_AT: usize = 200;
+/// Of a section beside its payload: the job's id and a cursor for each of its shards.
+const SECTION_HEAD_BYTES_MAX: usize = 48 * 1_024;
 /// Frames and reports that wait for a round.
 const HEARD_MAX: usize = 4_096;
 
@@ -46,7 +49,8 @@ enum Task {
 
 enum Done {
     Task(Task),
-    Ticks { batches: Vec<Batch>, outcome: Option<Outcome> },
+    /// Each section's outcome; none where it is not known.
+    Ticks(Vec<(Batch, Option<TickOutcome>)>),
 }
 
 pub(super) struct Reign {
@@ -99,6 +103,7 @@ impl Reign {
                 heard = inbox.recv() => match heard {
                     Some(Heard::Deposed { term: higher }) => {
                         tracing::info!(term, higher, "a worker follows a later master");
+                        return;
                     }
                     Some(heard) => reign.hear(heard),
                     None => return,
@@ -134,6 +139,11 @@ impl Reign {
 
     fn round(&mut self) {
         let ledger = self.cluster.ledger();
+        // A forming cluster has no jobs, and may still be dissolved into another: its terms must
+        // not stay in the workers' memory, where they would outrank those of the other.
+        if !ledger.is_open() {
+            return;
+        }
         let live: Vec<&Job> = ledger.live_jobs().map(AsRef::as_ref).collect();
         self.keep_sessions(&ledger);
         self.resume(&live);
@@ -229,10 +239,12 @@ impl Reign {
                     .is_some_and(|reports| reports.iter().any(|report| report.key == key));
                 let session = self.sessions.get(&assignment.node);
                 if let (true, Some(session)) = (known, session)
-                    && self.resumed.insert(key.clone())
+                    && !self.resumed.contains(&key)
                 {
                     let cursor = self.aggregator.newest(&key).unwrap_or(assignment.cursor);
-                    session.order(ToWorker::Resume { key, cursor });
+                    if session.order(ToWorker::Resume { key: key.clone(), cursor }) {
+                        self.resumed.insert(key);
+                    }
                 }
             }
         }
@@ -251,23 +263,19 @@ impl Reign {
         self.next_ticks_ms = now + TICK_PERIOD_MS;
         let (cluster, term) = (Arc::clone(&self.cluster), self.command.term);
         self.tasks.spawn(async move {
-            let sections = batches
-                .iter()
-                .map(|batch| {
-                    // Decoded when they arrived, so they decode now.
-                    let frames = batch.frames.iter().filter_map(|body| Frame::decode(body).ok());
-                    batch.clone().into_section(merge(frames).encode())
-                })
-                .collect();
-            let command = Command::Job(JobCommand::Ticks { sections });
-            let outcome = match cluster.propose_as_master(term, command).await {
-                Ok(applied) => Some(applied.outcome),
-                Err(error) => {
-                    tracing::warn!(%error, "ticks not committed; asking the ledger");
-                    None
-                }
-            };
-            Done::Ticks { batches, outcome }
+            let sections = batches.iter().map(|batch| {
+                // Decoded when they arrived, so they decode now.
+                let frames = batch.frames.iter().filter_map(|body| Frame::decode(body).ok());
+                batch.clone().into_section(merge(frames).encode())
+            });
+            let mut outcomes = Vec::new();
+            for sections in entries(sections) {
+                let count = sections.len();
+                let command = Command::Job(JobCommand::Ticks { sections });
+                let proposed = cluster.propose_as_master(term, command).await;
+                outcomes.extend(each(proposed.map(|applied| applied.outcome), count));
+            }
+            Done::Ticks(batches.into_iter().zip(outcomes).collect())
         });
     }
 
@@ -276,20 +284,15 @@ impl Reign {
             Ok(Done::Task(task)) => {
                 self.under_way.remove(&task);
             }
-            Ok(Done::Ticks { batches, outcome }) => {
+            Ok(Done::Ticks(settled)) => {
                 self.ticks_under_way = false;
-                let outcomes = match outcome {
-                    Some(Outcome::Ticks(outcomes)) if outcomes.len() == batches.len() => outcomes,
-                    _ => {
-                        batches.iter().for_each(|batch| self.aggregator.unknown(&batch.job));
-                        return;
-                    }
-                };
-                for (batch, outcome) in batches.iter().zip(&outcomes) {
-                    for (key, cursor) in self.aggregator.settle(&batch.job, &batch.cursors, outcome)
-                    {
-                        self.acknowledge(key, cursor);
-                    }
+                for (batch, outcome) in settled {
+                    let Some(outcome) = outcome else {
+                        self.aggregator.unknown(&batch.job);
+                        continue;
+                    };
+                    let acks = self.aggregator.settle(&batch.job, &batch.cursors, &outcome);
+                    acks.into_iter().for_each(|(key, cursor)| self.acknowledge(key, cursor));
                 }
             }
             Err(error) => {
@@ -311,7 +314,7 @@ impl Reign {
             held.map(|a| a.node.clone())
         });
         if let Some(session) = node.and_then(|node| self.sessions.get(&node)) {
-            session.order(ToWorker::Ack { key, cursor });
+            let _ = session.order(ToWorker::Ack { key, cursor });
         }
     }
 
@@ -321,7 +324,7 @@ impl Reign {
         match intent {
             Intent::Order { peer, order } => {
                 if let Some(session) = self.sessions.get(&peer) {
-                    session.order(order);
+                    let _ = session.order(order);
                 }
             }
             Intent::Propose(command) => {
@@ -366,6 +369,35 @@ impl Reign {
     }
 }
 
+/// Sections in as few log entries as their size allows.
+fn entries(sections: impl Iterator<Item = TickSection>) -> Vec<Vec<TickSection>> {
+    let (mut entries, mut room): (Vec<Vec<TickSection>>, usize) = (Vec::new(), 0);
+    for section in sections {
+        let bytes = section.payload.len() + SECTION_HEAD_BYTES_MAX;
+        match entries.last_mut().filter(|_| bytes <= room) {
+            Some(entry) => entry.push(section),
+            None => {
+                entries.push(vec![section]);
+                room = PROPOSAL_BYTES_MAX;
+            }
+        }
+        room = room.saturating_sub(bytes);
+    }
+    entries
+}
+
+/// The outcome of each of `count` sections of one entry.
+fn each(outcome: Result<Outcome, ClusterError>, count: usize) -> Vec<Option<TickOutcome>> {
+    match outcome {
+        Ok(Outcome::Ticks(outcomes)) if outcomes.len() == count => {
+            return outcomes.into_iter().map(Some).collect();
+        }
+        Ok(other) => tracing::error!(?other, "ticks with an outcome that is not theirs"),
+        Err(error) => tracing::warn!(%error, "ticks not committed; asking the ledger"),
+    }
+    vec![None; count]
+}
+
 /// What a command is about: a second one about the same waits for the first.
 fn subject(command: &JobCommand) -> String {
     match command {
@@ -381,5 +413,37 @@ fn subject(command: &JobCommand) -> String {
         | JobCommand::Seal { id, .. }
         | JobCommand::Note { id, .. } => id.0.clone(),
         JobCommand::Ticks { .. } => "ticks".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use onrush_raft::codec::{self, kind};
+    use onrush_raft::ledger::command::Proposal;
+    use onrush_raft::ledger::job::CursorMove;
+    use onrush_raft::ledger::limits::SHARDS_MAX;
+
+    /// Once the ticks of all jobs went as one entry: three wide jobs together were refused as too
+    /// large, each second anew.
+    #[test]
+    fn many_large_sections_go_as_several_entries() {
+        let step = CursorMove { shard: 0, epoch: 1, from: 0, to: 1 };
+        let section = |job: usize, bytes: usize| TickSection {
+            job: JobId(format!("job_{job:026}")),
+            cursors: vec![step; SHARDS_MAX],
+            payload: vec![7; bytes],
+        };
+        let sizes = [700, 400, 400, 1, 1, 768, 1].map(|kib| kib * 1_024);
+        let all = sizes.into_iter().enumerate().map(|(job, bytes)| section(job, bytes));
+        let entries = entries(all);
+        let counts: Vec<usize> = entries.iter().map(Vec::len).collect();
+        assert_eq!(counts, [1, 4, 2]);
+        for sections in entries {
+            let command = Command::Job(JobCommand::Ticks { sections });
+            let proposal = Proposal { at: 1, by: "master@n".into(), command };
+            let bytes = codec::encode(kind::PROPOSAL, &proposal).unwrap().len();
+            assert!(bytes <= PROPOSAL_BYTES_MAX, "{bytes} bytes");
+        }
     }
 }

@@ -86,9 +86,9 @@ impl Session {
         Self { orders, heartbeat_ms, stop }
     }
 
-    pub(super) fn order(&self, order: ToWorker) {
-        // Orders are idempotent and come again.
-        let _ = self.orders.try_send(order);
+    /// Whether it was queued. Orders are idempotent; most come again by themselves.
+    pub(super) fn order(&self, order: ToWorker) -> bool {
+        self.orders.try_send(order).is_ok()
     }
 
     pub(super) fn silent_ms(&self, now_ms: u64) -> u64 {

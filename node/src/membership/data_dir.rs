@@ -2,14 +2,18 @@
 //! written here is durable before the function returns.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read as _, Write as _};
+use std::io::{Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::net::Keypair;
 use onrush_raft::bootstrap::Binding;
 use onrush_raft::types::{ClusterId, RaftId};
 use serde::{Deserialize, Serialize};
+
+/// Between two looks at a lock that another process holds.
+const LOCK_RETRY: Duration = Duration::from_millis(20);
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -70,8 +74,9 @@ pub struct DataDir {
 }
 
 impl DataDir {
-    /// Creates what is missing and takes the lock.
-    pub fn open(root: &Path) -> Result<Self, Error> {
+    /// Creates what is missing and takes the lock; one that another process holds is waited for, as
+    /// that may be this node's own predecessor on its way out. Blocking.
+    pub fn open(root: &Path, patience: Duration) -> Result<Self, Error> {
         if root.is_file() {
             return Err(Error::NotADirectory(root.to_owned()));
         }
@@ -80,11 +85,17 @@ impl DataDir {
         for dir in [root.to_owned(), root.join("identity")] {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(not_writable)?;
         }
-        let lock = Self::lock(root)?;
+        let lock = Self::lock(root, patience)?;
+        // A folder is there for good only once the one above it is synced.
+        for dir in [root, root.parent().unwrap_or(root)] {
+            if !dir.as_os_str().is_empty() {
+                sync_dir(dir)?;
+            }
+        }
         Ok(Self { root: root.to_owned(), _lock: lock })
     }
 
-    fn lock(root: &Path) -> Result<File, Error> {
+    fn lock(root: &Path, patience: Duration) -> Result<File, Error> {
         let path = root.join("LOCK");
         let not_writable =
             |e: std::io::Error| Error::NotWritable { path: root.to_owned(), why: e.to_string() };
@@ -97,12 +108,17 @@ impl DataDir {
             .open(&path)
             .map_err(not_writable)?;
         let operation = rustix::fs::FlockOperation::NonBlockingLockExclusive;
-        if rustix::fs::flock(&file, operation).is_err() {
-            let mut holder = String::new();
-            let _ = file.read_to_string(&mut holder);
-            let pid = holder.trim();
-            let pid = if pid.is_empty() { "unknown" } else { pid }.to_owned();
-            return Err(Error::Locked { path: root.to_owned(), pid });
+        let mut waited = Duration::ZERO;
+        while rustix::fs::flock(&file, operation).is_err() {
+            let pid = holder(&mut file);
+            if waited >= patience {
+                return Err(Error::Locked { path: root.to_owned(), pid });
+            }
+            if waited.is_zero() {
+                tracing::info!("waiting for process {pid}, which still uses the data directory");
+            }
+            std::thread::sleep(LOCK_RETRY);
+            waited += LOCK_RETRY;
         }
         file.set_len(0).map_err(not_writable)?;
         writeln!(file, "{}", std::process::id()).map_err(not_writable)?;
@@ -178,9 +194,11 @@ impl DataDir {
         write_durably(&path, text.as_bytes())
     }
 
-    /// Puts Raft's folder aside: it belongs to a cluster that this node left.
-    pub fn archive_raft(&self, cluster: &ClusterId, unix_ms: u64) -> Result<(), Error> {
-        let (from, short) = (self.raft_dir(), cluster.0.get(..8).unwrap_or("unknown"));
+    /// Puts Raft's folder aside, if it is there: it belongs to a cluster that this node left; which
+    /// one is not always known any more.
+    pub fn archive_raft(&self, cluster: Option<&ClusterId>, unix_ms: u64) -> Result<(), Error> {
+        let short = cluster.and_then(|cluster| cluster.0.get(..8)).unwrap_or("unknown");
+        let from = self.raft_dir();
         let to = self.root.join(format!("raft.left-{short}-{unix_ms}"));
         match fs::rename(&from, &to) {
             Ok(()) => sync_dir(&self.root),
@@ -198,6 +216,15 @@ impl DataDir {
             Err(error) => Err(Error::Io { path, why: error.to_string() }),
         }
     }
+}
+
+/// Who wrote itself into the lock file.
+fn holder(file: &mut File) -> String {
+    let mut text = String::new();
+    // What cannot be read is as unknown as what is not there.
+    let _ = file.rewind().and_then(|()| file.read_to_string(&mut text));
+    let pid = text.trim();
+    if pid.is_empty() { "unknown" } else { pid }.to_owned()
 }
 
 /// Written beside, synced, renamed, and the folder synced: whole or not at all.
@@ -229,11 +256,11 @@ mod tests {
     #[test]
     fn the_key_stays_and_each_start_counts() {
         let root = tempfile::tempdir().unwrap();
-        let dir = DataDir::open(root.path()).unwrap();
+        let dir = DataDir::open(root.path(), Duration::ZERO).unwrap();
         let key = dir.key().unwrap().public();
         assert_eq!(dir.next_incarnation().unwrap(), 1);
         drop(dir);
-        let dir = DataDir::open(root.path()).unwrap();
+        let dir = DataDir::open(root.path(), Duration::ZERO).unwrap();
         assert_eq!(dir.key().unwrap().public(), key);
         assert_eq!(dir.next_incarnation().unwrap(), 2);
         let mode = fs::metadata(root.path().join("identity/node.key")).unwrap().permissions();
@@ -243,8 +270,8 @@ mod tests {
     #[test]
     fn a_second_node_is_told_who_holds_the_directory() {
         let root = tempfile::tempdir().unwrap();
-        let _held = DataDir::open(root.path()).unwrap();
-        let error = DataDir::open(root.path()).unwrap_err().to_string();
+        let _held = DataDir::open(root.path(), Duration::ZERO).unwrap();
+        let error = DataDir::open(root.path(), Duration::ZERO).unwrap_err().to_string();
         let pid = std::process::id();
         let path = root.path().display();
         let expected = format!("data directory {path}: in use by another node (process {pid})");
@@ -252,18 +279,43 @@ mod tests {
     }
 
     #[test]
+    fn a_predecessor_on_its_way_out_is_waited_for() {
+        let root = tempfile::tempdir().unwrap();
+        let held = DataDir::open(root.path(), Duration::ZERO).unwrap();
+        let (path, patience) = (root.path().to_owned(), Duration::from_secs(60));
+        let successor = std::thread::spawn(move || DataDir::open(&path, patience).is_ok());
+        std::thread::sleep(3 * LOCK_RETRY);
+        drop(held);
+        assert!(successor.join().unwrap());
+    }
+
+    /// A crash may leave a Raft folder that no `cluster.json` belongs to.
+    #[test]
+    fn a_folder_of_an_unknown_cluster_is_put_aside_too() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = DataDir::open(root.path(), Duration::ZERO).unwrap();
+        dir.archive_raft(None, 4).unwrap();
+        fs::create_dir(dir.raft_dir()).unwrap();
+        dir.archive_raft(None, 5).unwrap();
+        assert!(root.path().join("raft.left-unknown-5").is_dir());
+    }
+
+    #[test]
     fn a_file_and_an_unwritable_place_are_told_apart() {
         let root = tempfile::tempdir().unwrap();
         let file = root.path().join("file");
         fs::write(&file, "x").unwrap();
-        assert!(matches!(DataDir::open(&file), Err(Error::NotADirectory(_))));
-        assert!(matches!(DataDir::open(&file.join("below")), Err(Error::NotWritable { .. })));
+        assert!(matches!(DataDir::open(&file, Duration::ZERO), Err(Error::NotADirectory(_))));
+        assert!(matches!(
+            DataDir::open(&file.join("below"), Duration::ZERO),
+            Err(Error::NotWritable { .. })
+        ));
     }
 
     #[test]
     fn cluster_json_binds_and_unbinds() {
         let root = tempfile::tempdir().unwrap();
-        let dir = DataDir::open(root.path()).unwrap();
+        let dir = DataDir::open(root.path(), Duration::ZERO).unwrap();
         assert_eq!(dir.cluster("onrush").unwrap(), None);
         let file = ClusterFile {
             cluster: ClusterId::from("00ff00ff00ff"),
@@ -276,7 +328,7 @@ mod tests {
         let other = dir.cluster("prod").unwrap_err().to_string();
         assert!(other.contains("it belongs to a node of cluster 'onrush'"), "{other}");
         fs::create_dir(dir.raft_dir()).unwrap();
-        dir.archive_raft(&ClusterId::from("00ff00ff00ff"), 5).unwrap();
+        dir.archive_raft(Some(&ClusterId::from("00ff00ff00ff")), 5).unwrap();
         assert!(root.path().join("raft.left-00ff00ff-5").is_dir());
         dir.unbind().unwrap();
         assert_eq!(dir.cluster("onrush").unwrap(), None);

@@ -25,6 +25,10 @@ use crate::wire::{ClusterReply, ClusterRequest};
 const ROUND: Duration = Duration::from_millis(250);
 /// A member that is asked to admit this node may have to wait for a leader.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(8);
+/// Between two times that a node without a leader asks whether it is still a member.
+const STANDING_MS: u64 = 2_000;
+/// The answer needs no leader and no disk.
+const STANDING_TIMEOUT: Duration = Duration::from_millis(500);
 /// Between two times that the same trouble is logged.
 const REPEAT_MS: u64 = 10_000;
 /// Without `--expect`, so long a silence deserves an explanation.
@@ -32,7 +36,7 @@ const ALONE_MS: u64 = 15_000;
 
 /// Runs until the membership stops.
 pub(super) async fn run(membership: Arc<Membership>) {
-    let mut driver = Driver { rules: Bootstrap::default(), said: (String::new(), 0) };
+    let mut driver = Driver { rules: Bootstrap::default(), said: (String::new(), 0), asked_ms: 0 };
     let mut round = tokio::time::interval(ROUND);
     round.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let stop = membership.stop.clone();
@@ -55,6 +59,8 @@ struct Driver {
     rules: Bootstrap,
     /// What was logged last, and when.
     said: (String, u64),
+    /// When the others were last asked whether this node is still a member.
+    asked_ms: u64,
 }
 
 impl Driver {
@@ -62,7 +68,7 @@ impl Driver {
         let view = view(membership);
         announce(membership, &view);
         if let Some(bound) = membership.bound.load_full() {
-            if was_removed(&bound) {
+            if was_removed(&bound) || self.was_let_go(membership, &bound).await {
                 self.detach(membership, &bound).await;
                 return;
             }
@@ -89,6 +95,26 @@ impl Driver {
         if let Err(why) = result {
             self.log(membership, Level::INFO, &why);
         }
+    }
+
+    /// Whether this node was removed without having heard of it. Raft tells nothing to a node that it
+    /// does not replicate to (any more), so one that hears no leader asks.
+    async fn was_let_go(&mut self, membership: &Membership, bound: &Bound) -> bool {
+        let now = membership.config.clock.now_ms();
+        let led = bound.consensus.leadership().borrow().leader.is_some();
+        if led || now.saturating_sub(self.asked_ms) < STANDING_MS {
+            return false;
+        }
+        self.asked_ms = now;
+        let (cluster, raft_id) = (bound.cluster.clone(), bound.raft_id);
+        let request = ClusterRequest::Standing { cluster, raft_id };
+        for peer in fellows(membership, &bound.cluster) {
+            let answer = membership.ask(&peer, &request, STANDING_TIMEOUT).await;
+            if matches!(answer, Ok(ClusterReply::Removed)) {
+                return true;
+            }
+        }
+        false
     }
 
     /// What a node that is bound still owes its cluster: the founder `Genesis`, others `Bound`.

@@ -11,7 +11,7 @@ use onrush_api::backend::MemberView;
 use onrush_raft::consensus::{self, Consensus, OpenError, ProposeError, Timing};
 use onrush_raft::ledger::Ledger;
 use onrush_raft::ledger::command::{Command, Proposal};
-use onrush_raft::status::RaftStatus;
+use onrush_raft::status::{RaftPeer, RaftStatus};
 use onrush_raft::types::{ClusterId, PeerName, RaftId};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -32,7 +32,7 @@ const LEADER_RETRY: Duration = Duration::from_millis(50);
 /// A question to another node that needs no commit.
 const ASK_TIMEOUT: Duration = Duration::from_secs(3);
 /// Leadership is handed over within this time when the node stops, or not at all.
-const HAND_OVER: Duration = Duration::from_secs(2);
+const HAND_OVER: Duration = Duration::from_millis(500);
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -115,11 +115,13 @@ impl Membership {
         self.tracker.close();
         self.tracker.wait().await;
         if let Some(bound) = self.bound.load_full() {
-            if let Some(to) = successor(&bound) {
+            if let Some(to) = successor(&bound, self.config.timing) {
                 let handed = bound.consensus.transfer_leader(to);
                 let _ = tokio::time::timeout(HAND_OVER, handed).await;
             }
             bound.relay.cancel();
+            // From here on the others are told so, instead of asking a Raft that is gone.
+            self.bound.store(None);
             bound.consensus.shutdown().await;
         }
     }
@@ -151,14 +153,20 @@ impl Membership {
         mesh.peers().borrow().values().cloned().collect()
     }
 
-    /// Binds durably, then opens consensus.
+    /// Binds durably, then opens consensus. A node that is bound and cannot open its log is of no
+    /// use to its cluster, and says so by its end.
     pub(super) async fn bind(self: &Arc<Self>, file: ClusterFile) -> Result<(), Error> {
+        // Of a release that a crash cut short.
+        self.dir.archive_raft(None, self.config.clock.unix_ms())?;
         self.dir.bind(&file)?;
         *self.file.lock().unwrap_or_else(PoisonError::into_inner) = Some(file.clone());
-        if let Some(raft_id) = file.raft_id {
-            self.open(file.cluster, raft_id).await?;
-        }
-        Ok(())
+        let Some(raft_id) = file.raft_id else { return Ok(()) };
+        let opened = self.open(file.cluster, raft_id).await;
+        opened.inspect_err(|error| self.fail(error.to_string()))
+    }
+
+    fn fail(&self, why: String) {
+        self.fatal.send_replace(Some(why));
     }
 
     async fn open(self: &Arc<Self>, cluster: ClusterId, raft_id: RaftId) -> Result<(), Error> {
@@ -172,21 +180,29 @@ impl Membership {
         Ok(())
     }
 
-    /// Leaves the cluster: Raft stops, its folder is put aside, and `file` is what remains.
+    /// Leaves the cluster: Raft stops, `file` is what remains, and Raft's folder is put aside.
     pub(super) async fn release(&self, file: Option<ClusterFile>) -> Result<(), Error> {
-        if let Some(bound) = self.bound.swap(None) {
+        let left = self.bound.swap(None);
+        if let Some(bound) = &left {
             bound.relay.cancel();
             bound.consensus.shutdown().await;
-            self.dir.archive_raft(&bound.cluster, self.config.clock.unix_ms())?;
         }
-        match &file {
-            Some(file) => self.dir.bind(file)?,
-            None => self.dir.unbind()?,
-        }
+        let settled = self.settle(file.as_ref(), left.as_deref());
+        settled.inspect_err(|error| self.fail(error.to_string()))?;
         *self.file.lock().unwrap_or_else(PoisonError::into_inner) = file;
         self.leadership.send_replace(Leadership::default());
         self.applied.send_replace(0);
         Ok(())
+    }
+
+    /// `cluster.json` first: a node that is bound but has lost its log could vote twice in one term.
+    fn settle(&self, file: Option<&ClusterFile>, left: Option<&Bound>) -> Result<(), Error> {
+        match file {
+            Some(file) => self.dir.bind(file)?,
+            None => self.dir.unbind()?,
+        }
+        let cluster = left.map(|bound| &bound.cluster);
+        Ok(self.dir.archive_raft(cluster, self.config.clock.unix_ms())?)
     }
 
     pub(super) fn require_bound(&self) -> Result<Arc<Bound>, ClusterError> {
@@ -270,14 +286,18 @@ pub(super) fn unexpected(reply: &ClusterReply) -> ClusterError {
     ClusterError::Internal(format!("an answer that does not fit the question: {reply:?}"))
 }
 
-/// The voter that has most of the log, where this node leads others.
-fn successor(bound: &Bound) -> Option<RaftId> {
+/// The voter that has most of the log, of those heard from lately, where this node leads others.
+fn successor(bound: &Bound, timing: Timing) -> Option<RaftId> {
     let status = bound.consensus.status();
     if status.leader != Some(bound.raft_id) {
         return None;
     }
-    let others = status.peers.iter().filter(|peer| peer.voter && peer.id != bound.raft_id);
-    others.max_by_key(|peer| peer.match_index).map(|peer| peer.id)
+    let heard = |peer: &&RaftPeer| {
+        let other = peer.voter && peer.id != bound.raft_id;
+        other && peer.last_contact_ms.is_some_and(|ms| ms < timing.election_min_ms)
+    };
+    let able = status.peers.iter().filter(heard);
+    able.max_by_key(|peer| peer.match_index).map(|peer| peer.id)
 }
 
 /// Passes consensus' changes on to the handle's watchers, until the node is released.

@@ -7,12 +7,9 @@ use std::time::Duration;
 use onrush_raft::autopilot::{Autopilot, Change, Input, NodeView, Settings};
 use onrush_raft::consensus::{AdminError, NodeInfo};
 use onrush_raft::ledger::Ledger;
-use onrush_raft::ledger::command::Command;
-use onrush_raft::ledger::member::MemberCommand;
 use onrush_raft::status::RaftStatus;
 use onrush_raft::types::RaftId;
 
-use super::handle::Cluster as _;
 use super::member::{Bound, Membership};
 use crate::net::PeerView;
 
@@ -42,7 +39,7 @@ pub(super) async fn run(membership: Arc<Membership>) {
         if let Some(change) = pilot.get_or_insert_default().decide(&input) {
             tokio::select! {
                 () = membership.stop.cancelled() => return,
-                () = carry_out(&membership, &bound, &input, change) => {}
+                () = carry_out(&bound, &input, change) => {}
             }
         }
     }
@@ -83,9 +80,12 @@ fn nodes(
                 connected: mine || view.is_some_and(|view| view.connected),
                 ack_age_ms: if mine { Some(0) } else { raft.and_then(|r| r.last_contact_ms) },
                 lag: if mine { Some(0) } else { raft.and_then(|r| r.lag) },
-                blob_synced: true,
-                compatible: true,
-                leaving: false,
+                // While the cluster forms there is no file that could be missing.
+                blob_synced: mine
+                    || !ledger.is_open()
+                    || record.is_some_and(|record| record.blobs_complete),
+                // What it speaks was found out when it said hello; one that is away is not judged.
+                compatible: view.is_none_or(|view| view.refused.is_none()),
                 zone: zone.unwrap_or_default(),
             };
             (member.raft_id, node)
@@ -93,7 +93,7 @@ fn nodes(
         .collect()
 }
 
-async fn carry_out(membership: &Membership, bound: &Bound, input: &Input, change: Change) {
+async fn carry_out(bound: &Bound, input: &Input, change: Change) {
     let consensus = &bound.consensus;
     let result: Result<(), AdminError> = match &change {
         Change::Voters { voters, why } => {
@@ -108,16 +108,7 @@ async fn carry_out(membership: &Membership, bound: &Bound, input: &Input, change
         }
         Change::RemoveNode { id, why } => {
             tracing::info!(id, why, "removing a node");
-            let removed = consensus.remove_node(*id).await.map(drop);
-            if removed.is_ok() && input.nodes.get(id).is_some_and(|node| node.leaving) {
-                let command = Command::Member(MemberCommand::Remove { raft_id: *id });
-                let _ = membership.propose(&membership.config.peer.0, command).await;
-            }
-            removed
-        }
-        Change::Transfer { to } => {
-            tracing::info!(to, "handing leadership over");
-            consensus.transfer_leader(*to).await
+            consensus.remove_node(*id).await.map(drop)
         }
     };
     if let Err(error) = result {

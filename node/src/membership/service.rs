@@ -77,6 +77,10 @@ impl Membership {
                 Err(error) => self.not_proposed(&bound, &error),
             },
             ClusterRequest::Status { .. } => ClusterReply::Status(Box::new(self.raft_status())),
+            ClusterRequest::Standing { raft_id, .. } => {
+                let removed = self.ledger().member(raft_id).is_some_and(|member| member.removed);
+                if removed { ClusterReply::Removed } else { ClusterReply::Done }
+            }
         }
     }
 

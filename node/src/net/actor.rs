@@ -2,7 +2,7 @@
 //! changes, streams and dials are started, and everything slow happens elsewhere.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use futures::StreamExt as _;
@@ -16,10 +16,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::hello::{Hello, Said};
-use super::limits::{
-    COMPLAINT_EVERY_MS, COMPLAINTS_MAX, RECORD_GAP_MS, RECORD_PERIOD_MS, TICK, VIEW_PERIOD_MS,
-};
+use super::limits::{RECORD_GAP_MS, RECORD_PERIOD_MS, TICK, VIEW_PERIOD_MS};
 use super::shared::Shared;
+use super::strangers::Strangers;
 use super::streams::StreamOpener;
 use super::swarm::{Behaviour, BehaviourEvent, is_away};
 use super::table::{Connection, Heard, Table};
@@ -56,7 +55,7 @@ pub(super) struct Actor {
 pub(super) struct State {
     dialling: BTreeMap<ConnectionId, SocketAddr>,
     own_addresses: BTreeSet<SocketAddr>,
-    complaints: BTreeMap<IpAddr, u64>,
+    strangers: Strangers,
     refused: BTreeMap<PeerId, String>,
     published_ms: u64,
     viewed_ms: u64,
@@ -252,6 +251,9 @@ impl Actor {
     }
 
     fn established(&mut self, peer: PeerId, id: ConnectionId, endpoint: &ConnectedPoint) {
+        if let Some(address) = contact::to_socket(endpoint.get_remote_address()) {
+            self.state.strangers.forget(address.ip());
+        }
         let dialled = self.state.dialling.remove(&id);
         let since_ms = self.clock.now_ms();
         self.table.connected(peer, Connection { id, dialled, since_ms });
@@ -342,19 +344,14 @@ impl Actor {
         }
     }
 
-    /// The handshake failed: one line per address and ten seconds.
+    /// The handshake failed: said once it is clear that this is no accident.
     fn complain(&mut self, address: SocketAddr) {
-        let now = self.clock.now_ms();
-        let complaints = &mut self.state.complaints;
-        complaints.retain(|_, at| now.saturating_sub(*at) < COMPLAINT_EVERY_MS);
-        if complaints.len() >= COMPLAINTS_MAX || complaints.contains_key(&address.ip()) {
-            return;
+        if self.state.strangers.failed(address.ip(), self.clock.now_ms()) {
+            tracing::warn!(
+                "the handshakes with {address} fail: it has a different cluster secret, is no \
+                 Onrush node, or hangs (this node's secret has the fingerprint {})",
+                self.fingerprint
+            );
         }
-        complaints.insert(address.ip(), now);
-        tracing::warn!(
-            "the peer at {address} has a different cluster secret, or is no Onrush node \
-             (this node's secret has the fingerprint {})",
-            self.fingerprint
-        );
     }
 }

@@ -58,7 +58,3 @@ pub(super) const ESTABLISHED: u32 = 512;
 pub(super) const ESTABLISHED_PER_PEER: u32 = 4;
 /// Substreams of one connection.
 pub(super) const STREAMS_PER_CONNECTION: usize = 256;
-/// A failing handshake of one address is logged at most this often.
-pub(super) const COMPLAINT_EVERY_MS: u64 = 10_000;
-/// Addresses whose complaints are remembered.
-pub(super) const COMPLAINTS_MAX: usize = 256;

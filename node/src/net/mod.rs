@@ -12,6 +12,7 @@ mod limits;
 pub mod phi;
 pub mod record;
 mod shared;
+mod strangers;
 mod streams;
 mod swarm;
 mod table;
@@ -118,6 +119,9 @@ pub struct NodeRecord {
     pub labels: BTreeMap<String, String>,
     pub cores: u32,
     pub running_shards: u32,
+    /// It has every blob that its ledger refers to, as of its last look.
+    #[serde(default)]
+    pub blobs_complete: bool,
     /// A node that forms a cluster counts the blank peers it sees (rule R3).
     pub sees_blank: u32,
 }

@@ -10,6 +10,7 @@ mod upkeep;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -78,6 +79,8 @@ pub struct Repository {
     cluster: OnceLock<ClusterHandle>,
     /// One pull per blob at a time; whoever comes second finds it done.
     pulls: Mutex<BTreeMap<ContentId, Arc<tokio::sync::Mutex<()>>>>,
+    /// Whether everything that the ledger refers to was here at the last look.
+    complete: AtomicBool,
 }
 
 impl Repository {
@@ -87,7 +90,12 @@ impl Repository {
     /// The folder cannot be made.
     pub fn open(root: PathBuf) -> Result<Arc<Self>, Error> {
         let store = Store::open(root)?;
-        Ok(Arc::new(Self { store, cluster: OnceLock::new(), pulls: Mutex::default() }))
+        Ok(Arc::new(Self {
+            store,
+            cluster: OnceLock::new(),
+            pulls: Mutex::default(),
+            complete: AtomicBool::new(false),
+        }))
     }
 
     /// Who else there is: known only after the mesh runs. Before, only local blobs are served.
@@ -98,6 +106,12 @@ impl Repository {
 
     fn cluster(&self) -> Result<&ClusterHandle, Error> {
         self.cluster.get().ok_or(Error::NoCluster)
+    }
+
+    /// Whether everything that the ledger refers to was here when this node last looked, some
+    /// seconds ago. A node that keeps no log does not look.
+    pub fn is_complete(&self) -> bool {
+        self.complete.load(Ordering::Relaxed)
     }
 
     pub fn store(&self) -> &Store {
@@ -121,6 +135,9 @@ impl Repository {
                     from.push(peer);
                 }
                 self.ensure(&content, &from).await.map_err(|error| error.to_string())?;
+                let store = self.store.clone();
+                let touched = blocking(move || store.touch(&content)).await;
+                touched.map_err(|error| error.to_string())?;
                 BlobAnswer::Durable
             }
             BlobAsk::Missing { contents } if contents.len() > IDS_PER_ASK_MAX => {

@@ -10,7 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use onrush_raft::types::ContentId;
 
@@ -190,6 +190,31 @@ impl Store {
         Ok(())
     }
 
+    /// Somebody wants it anew: its age begins again.
+    ///
+    /// # Errors
+    /// It is not here, or the disk's.
+    pub fn touch(&self, content: &ContentId) -> Result<(), Error> {
+        let path = self.path(content)?;
+        let touched = File::open(&path).and_then(|file| file.set_modified(SystemTime::now()));
+        touched.map_err(io(&path))
+    }
+
+    /// [`Store::remove`], unless it was written or touched within `age`: an upload of the same
+    /// content may have found it here a moment ago, and counts on it.
+    ///
+    /// # Errors
+    /// The disk's; a blob that is not here is no error.
+    pub fn remove_unused(&self, content: &ContentId, age: Duration) -> Result<(), Error> {
+        let path = self.path(content)?;
+        match fs::metadata(&path).and_then(|meta| meta.modified()) {
+            Ok(at) if at.elapsed().is_ok_and(|since| since > age) => self.remove(content),
+            Ok(_) => Ok(()),
+            Err(source) if source.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(source) => Err(io(&path)(source)),
+        }
+    }
+
     /// Removes what pulls left behind that nobody resumed for `age`.
     ///
     /// # Errors
@@ -349,6 +374,7 @@ impl Draft {
             self.keep_on_drop = true;
         } else {
             self.keep_on_drop = false;
+            self.store.touch(&actual)?;
         }
         Ok((actual, size))
     }
@@ -444,10 +470,29 @@ mod tests {
         fs::write(&part, "some").unwrap();
         store.prune_parts(Duration::from_secs(60)).unwrap();
         assert!(part.is_file());
-        let old = std::time::SystemTime::now() - Duration::from_secs(61);
+        let old = SystemTime::now() - Duration::from_secs(61);
         File::options().write(true).open(&part).unwrap().set_modified(old).unwrap();
         store.prune_parts(Duration::from_secs(60)).unwrap();
         assert!(!part.is_file());
+    }
+
+    /// Once an upload could be acknowledged whose content, found here from before, was just being
+    /// collected.
+    #[test]
+    fn what_was_uploaded_again_is_not_collected() {
+        let (_dir, store) = store();
+        let (id, age) = (put(&store, b"hello"), Duration::from_secs(60));
+        let old = SystemTime::now() - 2 * age;
+        let aged = || File::open(store.path(&id).unwrap()).unwrap().set_modified(old).unwrap();
+        aged();
+        assert_eq!(put(&store, b"hello"), id);
+        store.remove_unused(&id, age).unwrap();
+        assert!(store.has(&id));
+        aged();
+        store.remove_unused(&id, age).unwrap();
+        assert!(!store.has(&id));
+        store.remove_unused(&id, age).unwrap();
+        assert!(matches!(store.touch(&id), Err(Error::Io { .. })));
     }
 
     #[test]

@@ -1,7 +1,8 @@
-//! What the repository does unasked: a voter pulls everything the ledger refers to; everyone
-//! deletes what nothing refers to, after a grace period.
+//! What the repository does unasked: a node that keeps Raft's log pulls everything the ledger refers
+//! to; everyone deletes what nothing refers to, after a grace period.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -30,20 +31,26 @@ impl Repository {
         }
     }
 
+    /// Pulls what is missing, and notes whether anything still is.
     async fn sync(&self) {
         let Ok(cluster) = self.cluster() else { return };
-        let voter = cluster.raft_id().is_some_and(|id| cluster.voters().contains(&id));
-        if !voter {
-            return;
+        let status = cluster.raft_status();
+        // Voters, and those who may become voters.
+        let keeps_log = status.peers.iter().any(|peer| Some(peer.id) == cluster.raft_id());
+        if !keeps_log {
+            return self.complete.store(false, Ordering::Relaxed);
         }
         let store = self.store.clone();
         let Ok(present) = blocking(move || store.list()).await else { return };
         let missing = gc::missing(&present, &cluster.ledger().referenced());
+        let mut pulled = 0;
         for content in missing.iter().take(PULLS_PER_ROUND) {
-            if let Err(error) = self.ensure(content, &[]).await {
-                tracing::debug!(%content, %error, "not pulled yet");
+            match self.ensure(content, &[]).await {
+                Ok(()) => pulled += 1,
+                Err(error) => tracing::debug!(%content, %error, "not pulled yet"),
             }
         }
+        self.complete.store(pulled == missing.len(), Ordering::Relaxed);
     }
 
     async fn collect(&self, unreferenced: &mut gc::Unreferenced) {
@@ -62,8 +69,9 @@ impl Repository {
         let expired = unreferenced.expired(&present, &referenced, &in_use, now);
         let store = self.store.clone();
         let removed = blocking(move || {
-            expired.iter().try_for_each(|id| store.remove(id))?;
-            store.prune_parts(Duration::from_millis(gc::GRACE_MS))
+            let grace = Duration::from_millis(gc::GRACE_MS);
+            expired.iter().try_for_each(|id| store.remove_unused(id, grace))?;
+            store.prune_parts(grace)
         });
         let removed = removed.await;
         if let Err(error) = removed {

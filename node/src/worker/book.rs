@@ -44,6 +44,11 @@ pub enum Happening {
     Unable(String),
     /// The process is gone, for whatever reason.
     Exited(String),
+    /// Frames after `newest` cannot be read back from the spool: the master must not wait for them.
+    Damaged {
+        newest: u64,
+        reason: String,
+    },
 }
 
 #[derive(Debug)]
@@ -191,6 +196,10 @@ impl Book {
             entry.newest = entry.newest.max(newest);
             return Vec::new();
         }
+        if let Happening::Damaged { newest, reason } = happening {
+            (entry.newest, entry.phase) = (newest, Phase::Gone { reason });
+            return vec![Act::Kill { key: key.clone() }, Act::Report];
+        }
         if !entry.phase.is_live() {
             return Vec::new();
         }
@@ -198,7 +207,9 @@ impl Book {
             Happening::Ready(plan) if entry.phase == Phase::Preparing => {
                 Phase::Ready { plan: json(&plan) }
             }
-            Happening::Ready(_) | Happening::Framed(_) => return Vec::new(),
+            Happening::Ready(_) | Happening::Framed(_) | Happening::Damaged { .. } => {
+                return Vec::new();
+            }
             Happening::Finished(reason) => Phase::Ended { reason: json(&reason) },
             Happening::Failed(problem) => Phase::Failed { problem: json(&problem) },
             Happening::Unable(reason) => Phase::Unable { reason },
@@ -327,6 +338,20 @@ mod tests {
         assert_eq!(book.obey(stop.clone()), acts);
         assert_eq!(book.obey(stop), vec![]);
         assert_eq!(book.obey(ToWorker::Start { key: key(1), at_unix_us: 1 }), vec![]);
+    }
+
+    /// Once the master waited for ever for a frame that the spool could not give back.
+    #[test]
+    fn frames_that_cannot_be_read_are_not_promised_any_more() {
+        let mut book = Book::default();
+        book.obey(ToWorker::Prepare(order(1)));
+        book.happened(&key(1), Happening::Framed(9));
+        book.happened(&key(1), Happening::Finished(EndReason::Completed));
+        let damaged = Happening::Damaged { newest: 4, reason: "frame 5 is damaged".into() };
+        let acts = vec![Act::Kill { key: key(1) }, Act::Report];
+        assert_eq!(book.happened(&key(1), damaged), acts);
+        let phase = Phase::Gone { reason: "frame 5 is damaged".into() };
+        assert_eq!(book.reports(), vec![ShardReport { key: key(1), phase, newest: 4 }]);
     }
 
     #[test]

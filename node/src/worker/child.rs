@@ -23,6 +23,7 @@ const TO_CHILD_MAX: usize = 64;
 pub const LINE_BYTES_MAX: usize = 8 << 10;
 /// After its output has ended, a process that does not exit is killed.
 const EXIT_WAIT: Duration = Duration::from_secs(2);
+const HUNG: &str = "its process closed its output and did not end; it was killed";
 const KIND_JSON: u8 = 0;
 const KIND_FRAME: u8 = 1;
 
@@ -53,10 +54,14 @@ impl Child {
 
     /// The whole process group, at once.
     pub fn kill(&self) {
-        if let Some(group) = self.group {
-            // It may be gone already.
-            let _ = kill_process_group(group, Signal::KILL);
-        }
+        kill(self.group);
+    }
+}
+
+fn kill(group: Option<Pid>) {
+    if let Some(group) = group {
+        // It may be gone already.
+        let _ = kill_process_group(group, Signal::KILL);
     }
 }
 
@@ -99,22 +104,31 @@ where
             let sent = events.send(tag(event));
             async { sent.await.is_ok() }
         };
-        let (broken, ()) = tokio::join!(listen(stdout, &send), lines(stderr, &send));
-        if broken.is_some()
-            && let Some(group) = group
-        {
-            let _ = kill_process_group(group, Signal::KILL);
-        }
-        let status = match tokio::time::timeout(EXIT_WAIT, child.wait()).await {
-            Ok(status) => status,
-            Err(_) => {
-                if let Some(group) = group {
-                    let _ = kill_process_group(group, Signal::KILL);
-                }
-                child.wait().await
+        // The end of its stdout is the end of the conversation, whatever stderr still says.
+        let ending = async {
+            let broken = listen(stdout, &send).await;
+            if broken.is_some() {
+                kill(group);
+            }
+            let ended = tokio::time::timeout(EXIT_WAIT, child.wait()).await;
+            let Ok(status) = ended else {
+                kill(group);
+                // Reaped; how it ended is known.
+                let _ = child.wait().await;
+                return broken.unwrap_or_else(|| HUNG.to_owned());
+            };
+            broken.unwrap_or_else(|| exit_reason(status))
+        };
+        let errors = lines(stderr, &send);
+        tokio::pin!(ending, errors);
+        let reason = tokio::select! {
+            () = &mut errors => ending.await,
+            reason = &mut ending => {
+                // What it wrote before it ended is still in the pipe.
+                let _ = tokio::time::timeout(EXIT_WAIT, errors).await;
+                reason
             }
         };
-        let reason = broken.unwrap_or_else(|| exit_reason(status));
         send(ChildEvent::Exited { reason }).await;
     });
     Ok(Child { group, to })
@@ -245,8 +259,15 @@ mod tests {
 
     #[tokio::test]
     async fn nonsense_ends_the_child() {
-        let all = talk("printf '\\007\\001\\000\\000\\000x'; exec 2>&-; sleep 60").await;
+        let all = talk("printf '\\007\\001\\000\\000\\000x'; exec sleep 60").await;
         assert_eq!(all, ["exited: the shard's process sent a message of kind 7"]);
+    }
+
+    /// Once a child that had closed its stdout, and hung with its stderr open, was waited for.
+    #[tokio::test]
+    async fn a_child_that_says_nothing_more_and_stays_is_killed() {
+        let all = talk("exec >&-; exec sleep 60").await;
+        assert_eq!(all, [format!("exited: {HUNG}")]);
     }
 
     #[tokio::test]

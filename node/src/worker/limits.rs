@@ -10,7 +10,7 @@ pub(super) const TO_MASTER_MAX: usize = 256;
 pub(super) const TICK: Duration = Duration::from_millis(100);
 /// From the start of a child until it is ready. The script engine's own limit is shorter and says
 /// more; this ends a child that hangs in spite of it.
-pub(super) const BUILD_LIMIT_US: u64 = 20_000_000;
+pub const BUILD_LIMIT: Duration = Duration::from_secs(20);
 /// From `Stop` to the kill of the group: an abort takes effect within a second.
 pub(super) const STOP_LIMIT_US: u64 = 900_000;
 /// A running child that outlives its lease by this is killed.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use onrush_api::backend::{LogLine, LogStream};
+use tokio::io::AsyncReadExt as _;
 use tokio::sync::mpsc;
 
 use super::child::LINE_BYTES_MAX;
@@ -239,19 +240,26 @@ fn look(
     (lines, readers, ended)
 }
 
-/// Answers one `Logs` stream.
-pub async fn serve(root: PathBuf, node: String, mut stream: DuplexStream) {
-    let Ok(ask) = control_wire::receive::<LogAsk, _>(&mut stream).await else { return };
-    let (to, mut lines) = mpsc::channel(LINES_AHEAD);
-    let sending = tokio::spawn(send(root, node, ask, to));
-    while let Some(line) = lines.recv().await {
-        if control_wire::send(&mut stream, &LogPart::Line(line)).await.is_err() {
-            sending.abort();
-            return;
+/// Answers one `Logs` stream, until all is sent or who asked is gone.
+pub async fn serve(root: PathBuf, node: String, stream: DuplexStream) {
+    let (mut from, mut to) = tokio::io::split(stream);
+    let Ok(ask) = control_wire::receive::<LogAsk, _>(&mut from).await else { return };
+    let (sender, mut lines) = mpsc::channel(LINES_AHEAD);
+    let passing = async {
+        while let Some(line) = lines.recv().await {
+            if control_wire::send(&mut to, &LogPart::Line(line)).await.is_err() {
+                return;
+            }
         }
+        // Who asked may be gone; then there is nobody to tell.
+        let _ = control_wire::send(&mut to, &LogPart::End).await;
+    };
+    let both = async { tokio::join!(send(root, node, ask, sender), passing) };
+    tokio::select! {
+        _ = both => {}
+        // Who asked says nothing more: an answer is the end of the stream.
+        _ = from.read_u8() => {}
     }
-    // Who asked may be gone; then there is nobody to tell.
-    let _ = control_wire::send(&mut stream, &LogPart::End).await;
 }
 
 #[cfg(test)]

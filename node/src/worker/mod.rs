@@ -19,6 +19,7 @@ mod shards;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use onrush_api::backend::LogLine;
 use tokio::sync::mpsc;
@@ -30,6 +31,7 @@ use crate::net::StreamHandler;
 use crate::repository::Repository;
 use actor::Actor;
 pub(crate) use actor::Event;
+pub use limits::BUILD_LIMIT;
 
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -39,6 +41,8 @@ pub struct Config {
     pub name: String,
     /// Program and arguments of a shard's process: this executable and `shard`.
     pub command: Vec<String>,
+    /// From the start of a child until it is ready: [`BUILD_LIMIT`], but for tests.
+    pub build_limit: Duration,
 }
 
 /// A handle to the worker's task.

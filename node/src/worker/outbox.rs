@@ -12,11 +12,13 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use bytes::Bytes;
+use onrush_raft::ledger::limits;
 
 /// Unacknowledged bytes of one shard; a shard that exceeds it is stopped.
 pub const SPOOL_BYTES_MAX: u64 = 256 << 20;
-/// The largest frame; larger lengths in a spool file are damage.
-pub const FRAME_BYTES_MAX: usize = 4 << 20;
+/// The largest frame: alone in a tick, it still fits the ledger. Larger lengths in a spool file are
+/// damage.
+pub const FRAME_BYTES_MAX: usize = limits::TICK_BYTES_MAX - (64 << 10);
 const HEADER: u64 = 16;
 /// The file starts again from nothing when it is empty and longer than this.
 const TRIM_BYTES: u64 = 1 << 20;
@@ -230,14 +232,25 @@ mod tests {
         assert!(matches!(outbox.append(1, b""), Err(Error::OutOfOrder { .. })));
     }
 
+    /// Once a frame that no tick can hold was kept, and the master proposed it for ever.
+    #[test]
+    fn a_frame_that_no_tick_can_hold_is_refused() {
+        let (_dir, path) = spool();
+        let mut outbox = Outbox::open(&path).unwrap();
+        let frame = vec![7; FRAME_BYTES_MAX + 1];
+        assert!(matches!(outbox.append(1, &frame), Err(Error::TooLarge(1))));
+    }
+
     #[test]
     fn the_file_starts_again_when_all_is_freed() {
         let (_dir, path) = spool();
         let mut outbox = Outbox::open(&path).unwrap();
-        outbox.append(1, &vec![7; 2 << 20]).unwrap();
-        outbox.free(1).unwrap();
+        for seq in 1..=2 {
+            outbox.append(seq, &vec![7; FRAME_BYTES_MAX]).unwrap();
+        }
+        outbox.free(2).unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().len(), 0);
-        outbox.append(2, b"next").unwrap();
-        assert_eq!(outbox.frame(2).unwrap(), Some(Bytes::from("next")));
+        outbox.append(3, b"next").unwrap();
+        assert_eq!(outbox.frame(3).unwrap(), Some(Bytes::from("next")));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use onrush_api::backend::LogStream;
 use onrush_raft::types::ContentId;
@@ -11,7 +12,7 @@ use tokio::sync::mpsc;
 use super::actor::{Actor, Event, Run};
 use super::book::Happening;
 use super::child::{self, Child, ChildEvent};
-use super::limits::{BUILD_LIMIT_US, LEASE_KILL_US, STOP_LIMIT_US};
+use super::limits::{LEASE_KILL_US, STOP_LIMIT_US};
 use super::logs::RunLogs;
 use super::offset::to_local;
 use super::outbox::Outbox;
@@ -30,6 +31,9 @@ impl Actor {
                 self.runs.insert(key, run.1);
                 tokio::spawn(async move {
                     let key = key_of_task;
+                    let runs = config.runs.clone();
+                    // Whether old folders stay or go changes nothing for this shard.
+                    let _ = tokio::task::spawn_blocking(move || runs::prune(&runs)).await;
                     let child =
                         bring_up(&config, &repository, &files, &folder, &events, &key).await;
                     // The actor may have stopped; then so does the child, with its stdin.
@@ -74,7 +78,9 @@ impl Actor {
         let wanted = self.book.report(key).is_some_and(|report| report.phase.is_live());
         match (child, self.runs.get_mut(key)) {
             (Ok(child), Some(run)) if wanted && run.kill_at.is_none() => {
-                run.build_until = Some(self.clock.now_us() + BUILD_LIMIT_US);
+                let limit = self.config.build_limit.as_micros();
+                let limit = u64::try_from(limit).unwrap_or(u64::MAX);
+                run.build_until = Some(self.clock.now_us().saturating_add(limit));
                 if let Some(spec) = run.spec.take()
                     && let Err(reason) = child.tell(ToShard::Spec(spec))
                 {
@@ -83,11 +89,25 @@ impl Actor {
                 }
                 run.child = Some(child);
             }
-            (Ok(child), _) => {
+            (Ok(child), run) => {
+                let released = run.is_none();
                 child.kill();
                 self.happened(key, Happening::Exited("stopped before it was ready".to_owned()));
+                if released {
+                    self.discard_files(key);
+                }
             }
-            (Err(reason), _) => self.happened(key, Happening::Unable(reason)),
+            (Err(_), None) => self.discard_files(key),
+            (Err(reason), Some(_)) => self.happened(key, Happening::Unable(reason)),
+        }
+    }
+
+    /// Of a shard that was released while its files were on their way.
+    fn discard_files(&self, key: &ShardKey) {
+        let discarded = runs::folder(&self.config.runs, key)
+            .and_then(|folder| runs::discard(&folder).map_err(|error| error.to_string()));
+        if let Err(error) = discarded {
+            tracing::warn!(%key, %error, "the run's folder stays");
         }
     }
 
@@ -221,6 +241,7 @@ impl Actor {
     pub(super) fn pump(&mut self, key: &ShardKey) {
         let (Some(session), Some(run)) = (&self.session, self.runs.get_mut(key)) else { return };
         let Some(mut sent) = run.sent else { return };
+        let mut damage = None;
         while sent < run.outbox.newest() {
             let Ok(permit) = session.to.try_reserve() else { break };
             match run.outbox.frame(sent + 1) {
@@ -232,11 +253,15 @@ impl Actor {
                 Ok(None) => sent += 1,
                 Err(error) => {
                     tracing::error!(%key, %error, "frame not readable");
+                    damage = Some(error.to_string());
                     break;
                 }
             }
         }
-        run.sent = Some(sent);
+        run.sent = damage.is_none().then_some(sent);
+        if let Some(reason) = damage {
+            self.happened(key, Happening::Damaged { newest: sent, reason });
+        }
     }
 
     pub(super) fn on_tick(&mut self) {
@@ -250,7 +275,7 @@ impl Actor {
             if run.build_until.is_some_and(|until| now > until) {
                 run.build_until = None;
                 child.kill();
-                self.happened(&key, Happening::Failed(too_long()));
+                self.happened(&key, Happening::Failed(too_long(self.config.build_limit)));
             } else if run.kill_at.is_some_and(|at| now > at) {
                 run.kill_at = None;
                 child.kill();
@@ -277,10 +302,10 @@ async fn bring_up(
         .map_err(|error| format!("{} could not be started: {error}", config.command.join(" ")))
 }
 
-fn too_long() -> Problem {
+fn too_long(limit: Duration) -> Problem {
     Problem {
         kind: ProblemKind::ScriptLimit,
-        message: format!("the simulation was not built within {} s", BUILD_LIMIT_US / 1_000_000),
+        message: format!("the simulation was not built within {limit:?}"),
         file: None,
         line: None,
         column: None,

@@ -59,8 +59,6 @@ pub struct NodeView {
     pub blob_synced: bool,
     /// Speaks a version that may vote, and its disk is fine.
     pub compatible: bool,
-    /// It was asked to leave the cluster.
-    pub leaving: bool,
     /// Host or zone label: voters are spread over different ones where possible.
     pub zone: String,
 }
@@ -86,10 +84,8 @@ pub enum Change {
     Voters { voters: BTreeSet<RaftId>, why: String },
     /// `Consensus::add_learner`.
     AddLearner { id: RaftId },
-    /// `Consensus::remove_node`, then `MemberCommand::Remove` where it is leaving.
+    /// `Consensus::remove_node`.
     RemoveNode { id: RaftId, why: String },
-    /// `Consensus::transfer_leader`: this node leaves and leads.
-    Transfer { to: RaftId },
 }
 
 /// Voters wanted for `n` nodes that are alive and eligible.
@@ -174,10 +170,6 @@ impl Round<'_> {
         since.map_or(0, |since| self.input.now_ms.saturating_sub(*since))
     }
 
-    fn is_leaving(&self, id: RaftId) -> bool {
-        self.input.nodes.get(&id).is_some_and(|node| node.leaving)
-    }
-
     fn is_stable(&self, id: RaftId) -> bool {
         let settings = &self.input.settings;
         let need = if self.input.forming { settings.stable_forming_ms } else { settings.stable_ms };
@@ -187,9 +179,8 @@ impl Round<'_> {
 
     /// Learners that may be promoted now; those in zones without a voter first.
     fn standbys(&self, voters: &BTreeSet<RaftId>) -> Vec<RaftId> {
-        let fit = |id: &RaftId| self.is_stable(*id) && !self.is_leaving(*id);
-        let mut fit: Vec<RaftId> =
-            self.input.membership.learners.iter().copied().filter(fit).collect();
+        let learners = self.input.membership.learners.iter().copied();
+        let mut fit: Vec<RaftId> = learners.filter(|id| self.is_stable(*id)).collect();
         fit.sort_by_key(|id| (self.is_zone_taken(*id, voters), *id));
         fit
     }
@@ -217,23 +208,14 @@ impl Round<'_> {
         self.voters(newest, "finish the change that was begun".to_owned())
     }
 
-    /// Rule 1: a voter that is dead for long, or leaves, gives its seat to a standby.
+    /// Rule 1: a voter that is dead for long gives its seat to a standby.
     fn replace_voter(&self, voters: &BTreeSet<RaftId>) -> Option<Change> {
-        let leaves = voters.iter().find(|id| self.is_leaving(**id));
-        let dead =
-            voters.iter().find(|id| self.silent_for(**id) >= self.input.settings.dead_voter_ms);
-        let gone = *leaves.or(dead)?;
-        let rest: BTreeSet<RaftId> = voters.iter().copied().filter(|id| *id != gone).collect();
-        if gone == self.input.me && !rest.is_empty() {
-            let lag = |id: &RaftId| self.input.nodes.get(id).and_then(|node| node.lag);
-            let able = rest.iter().copied().filter(|id| self.is_heard(*id));
-            let to = able.min_by_key(|id| lag(id).unwrap_or(u64::MAX))?;
-            return Some(Change::Transfer { to });
-        }
+        let dead_ms = self.input.settings.dead_voter_ms;
+        let dead = *voters.iter().find(|id| self.silent_for(**id) >= dead_ms)?;
+        let rest: BTreeSet<RaftId> = voters.iter().copied().filter(|id| *id != dead).collect();
         let standby = *self.standbys(&rest).first()?;
         let wanted = rest.iter().copied().chain([standby]).collect();
-        let how = if leaves.is_some() { "leaves" } else { "is dead" };
-        self.voters(wanted, format!("voter {gone} {how}; {standby} takes its seat"))
+        self.voters(wanted, format!("voter {dead} is dead; {standby} takes its seat"))
     }
 
     /// Rule 2: two more voters, or one where the number is even.
@@ -262,7 +244,7 @@ impl Round<'_> {
     /// Rule 4: enough learners to promote and to stand by.
     fn add_learner(&self, voters: &BTreeSet<RaftId>) -> Option<Change> {
         let learners = &self.input.membership.learners;
-        let useful = |id: &&RaftId| self.silent_for(**id) == 0 && !self.is_leaving(**id);
+        let useful = |id: &&RaftId| self.silent_for(**id) == 0;
         let there = learners.iter().filter(useful).count();
         let wanted = self.target().saturating_sub(voters.len()) + self.input.settings.standby;
         if there >= wanted {
@@ -270,7 +252,7 @@ impl Round<'_> {
         }
         let eligible = |id: &RaftId, node: &NodeView| {
             let member = voters.contains(id) || learners.contains(id);
-            !member && node.connected && node.compatible && !node.leaving
+            !member && node.connected && node.compatible
         };
         let candidates = self.input.nodes.iter().filter(|(id, node)| eligible(id, node));
         let best = candidates.map(|(id, _)| *id);
@@ -282,9 +264,7 @@ impl Round<'_> {
     fn remove_learner(&self) -> Option<Change> {
         let dead_ms = self.input.settings.dead_learner_ms;
         for &id in &self.input.membership.learners {
-            let gone = if self.is_leaving(id) {
-                Some("it leaves")
-            } else if !self.input.nodes.contains_key(&id) {
+            let gone = if !self.input.nodes.contains_key(&id) {
                 Some("it was removed from the cluster")
             } else if self.silent_for(id) >= dead_ms {
                 Some("it is dead")
@@ -302,7 +282,7 @@ impl Round<'_> {
     fn target(&self) -> usize {
         let able = |(id, node): &(&RaftId, &NodeView)| {
             let there = node.connected || self.is_heard(**id);
-            there && node.compatible && !node.leaving
+            there && node.compatible
         };
         target(self.input.nodes.iter().filter(able).count())
     }

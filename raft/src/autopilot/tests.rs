@@ -37,7 +37,6 @@ fn well() -> NodeView {
         lag: Some(0),
         blob_synced: true,
         compatible: true,
-        leaving: false,
         zone: String::new(),
     }
 }
@@ -91,12 +90,11 @@ fn a_cluster_grows_one_step_at_a_time() {
 
 #[test]
 fn only_the_caught_up_are_promoted() {
-    let spoil: [fn(&mut NodeView); 5] = [
+    let spoil: [fn(&mut NodeView); 4] = [
         |node| node.lag = Some(201),
         |node| node.blob_synced = false,
         |node| node.compatible = false,
         |node| node.ack_age_ms = Some(1_501),
-        |node| node.leaving = true,
     ];
     for (n, spoil) in spoil.into_iter().enumerate() {
         let mut view = input(&[1], &[4, 5], &[]);
@@ -167,16 +165,9 @@ fn nothing_is_changed_without_a_quorum_or_in_the_middle_of_a_change() {
 }
 
 #[test]
-fn who_leaves_is_let_go() {
+fn learners_that_are_dead_or_forgotten_are_let_go() {
     let mut view = input(&[1, 2, 3], &[4, 5], &[]);
-    view.nodes.get_mut(&2).unwrap().leaving = true;
-    assert_eq!(voters(after(10_000, &view)), [1, 3, 4]);
-    let mut view = input(&[1, 2, 3], &[4, 5], &[]);
-    view.nodes.get_mut(&1).unwrap().leaving = true;
-    view.nodes.get_mut(&2).unwrap().lag = Some(5);
-    assert_eq!(after(10_000, &view), Some(Change::Transfer { to: 3 }));
-    let mut view = input(&[1, 2, 3], &[4, 5], &[]);
-    view.nodes.get_mut(&5).unwrap().leaving = true;
+    view.nodes.remove(&5);
     let change = after(0, &view);
     assert!(matches!(change, Some(Change::RemoveNode { id: 5, .. })), "{change:?}");
     let mut view = input(&[1, 2, 3], &[4, 5], &[]);

@@ -2,7 +2,7 @@
 //! are installed once whole.
 
 use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -154,9 +154,11 @@ impl Inbound {
         }
         let sync = open.unsynced + len >= SYNC_BYTES;
         let path = open.path.clone();
+        // At its place, never at the end: whoever sent it may have given up while an earlier write of
+        // the same bytes was still under way.
         blocking(move || {
-            let mut file = OpenOptions::new().append(true).open(path)?;
-            file.write_all(&bytes)?;
+            let file = OpenOptions::new().write(true).open(path)?;
+            file.write_all_at(&bytes, offset)?;
             if sync { file.sync_data() } else { Ok(()) }
         })
         .await?;
@@ -185,6 +187,9 @@ impl Inbound {
         let snapshot =
             Snapshot { meta: loaded.meta, snapshot: SnapshotFile { path: open.path.clone() } };
         let installed = self.raft.install_full_snapshot(open.vote.into(), snapshot).await;
+        // Installed as a copy; one that stays is removed by the next opening.
+        let path = open.path;
+        let _ = blocking(move || std::fs::remove_file(path)).await;
         let vote = installed.map_err(|error| error.to_string())?.vote;
         Ok(Response::SnapshotInstalled { vote: (&vote).into() })
     }

@@ -12,8 +12,9 @@ use super::network::Network;
 use super::{
     Config, Consensus, Inner, Leadership, OpenError, PROPOSALS_MAX, Raft, RaftRpc, Timing, tasks,
 };
-use crate::log::{self, LogStore};
-use crate::snapshot::{self, Folder, Machine};
+use crate::file_error::FileError;
+use crate::log::LogStore;
+use crate::snapshot::{Folder, Machine};
 
 /// Entries kept behind a snapshot, so that a short outage never needs a snapshot transfer.
 const LOG_KEPT: u64 = 2_000;
@@ -106,14 +107,8 @@ fn settings(timing: Timing) -> Result<openraft::Config, OpenError> {
     config.validate().map_err(|error| OpenError::Raft(error.to_string()))
 }
 
-impl From<log::Error> for OpenError {
-    fn from(error: log::Error) -> Self {
-        Self::Storage { path: error.path, why: error.why }
-    }
-}
-
-impl From<snapshot::Error> for OpenError {
-    fn from(error: snapshot::Error) -> Self {
+impl From<FileError> for OpenError {
+    fn from(error: FileError) -> Self {
         Self::Storage { path: error.path, why: error.why }
     }
 }

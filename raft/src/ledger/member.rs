@@ -80,7 +80,7 @@ pub enum MemberCommand {
     Dissolve {
         into: ClusterId,
     },
-    /// Refused while it votes: the membership must let it go first.
+    /// For a node that will not come back. Refused while it votes. One that lives asks to join again.
     Remove {
         raft_id: RaftId,
     },
@@ -226,7 +226,9 @@ impl Ledger {
             Some(_) => {}
         }
         if self.voters().contains(&id) {
-            return Err(Rejection::Conflict(format!("member {id} is a voter")));
+            return Err(Rejection::Conflict(format!(
+                "member {id} votes: a standby must take its seat first"
+            )));
         }
         let members = Arc::make_mut(&mut self.members);
         if let Some(row) = members.get_mut(&id) {

@@ -1,6 +1,9 @@
 //! The file: tables, keys, opening and its checks. Everything found wrong names file and record.
 
-use std::path::{Path, PathBuf};
+use std::any::Any;
+use std::fs::File;
+use std::panic::AssertUnwindSafe;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,6 +12,7 @@ use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
 use super::CACHE_BYTES;
 use crate::codec::{self, kind};
+use crate::file_error::FileError;
 use crate::records::{EntryRec, LogIdRec, VoteRec};
 use crate::types::RaftId;
 
@@ -27,19 +31,6 @@ pub(super) mod key {
 /// How long another user of the file, such as one that is being shut down, is waited for.
 const LOCK_WAIT: Duration = Duration::from_secs(3);
 
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("{}: {why}", .path.display())]
-pub(crate) struct Error {
-    pub(crate) path: PathBuf,
-    pub(crate) why: String,
-}
-
-impl Error {
-    pub(super) fn new(path: &Path, why: impl ToString) -> Self {
-        Self { path: path.to_owned(), why: why.to_string() }
-    }
-}
-
 /// What the file holds beside entries, and its first and last entry.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Found {
@@ -49,24 +40,60 @@ pub(super) struct Found {
     pub(super) last: Option<LogIdRec>,
 }
 
-/// Opens or creates the log of `node` and checks every record of it.
-pub(super) fn open(dir: &Path, node: RaftId) -> Result<(Arc<Database>, Found), Error> {
-    let path = dir.join(LOG_FILE);
+/// Opens or creates what `storage` gives as the log of `node`, and checks every record of it.
+pub(super) fn open(
+    path: &Path,
+    node: RaftId,
+    storage: impl FnOnce() -> Result<Database, FileError>,
+) -> Result<(Arc<Database>, Found), FileError> {
     // A damaged page may surface as a panic of the storage engine; it must become a message.
-    let checked = std::panic::catch_unwind(|| {
-        let database = open_file(&path)?;
-        let found = check(&path, &database, node)?;
+    let checked = std::panic::catch_unwind(AssertUnwindSafe(|| {
+        let database = storage()?;
+        let found = check(path, &database, node)?;
         Ok((Arc::new(database), found))
-    });
+    }));
     checked.unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().cloned();
-        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()));
-        let text = text.unwrap_or_else(|| "unreadable".to_owned());
-        Err(Error::new(&path, format!("the file is damaged: {text}")))
+        Err(FileError::new(path, format!("the file is damaged: {}", panic_text(panic.as_ref()))))
     })
 }
 
-fn open_file(path: &Path) -> Result<Database, Error> {
+/// What a panic said.
+pub(super) fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    let text = text.or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()));
+    text.unwrap_or_else(|| "unreadable".to_owned())
+}
+
+/// The file itself. Its folder is synced too, and the folder's own entry: a new file that a power
+/// loss takes away would be a log that forgot its vote.
+pub(super) fn open_file(path: &Path) -> Result<Database, FileError> {
+    if !path.is_file() {
+        make(path)?;
+    }
+    let database = wait_for(path)?;
+    let folders = path.ancestors().skip(1).take(2);
+    for folder in folders.filter(|folder| !folder.as_os_str().is_empty()) {
+        let synced = File::open(folder).and_then(|folder| folder.sync_all());
+        synced.map_err(|error| FileError::new(folder, format!("cannot be synced: {error}")))?;
+    }
+    Ok(database)
+}
+
+/// A new file is made beside and renamed: one cut short by a power loss would never open again.
+fn make(path: &Path) -> Result<(), FileError> {
+    let beside = path.with_extension("new");
+    let fail =
+        |why: &dyn std::fmt::Display| FileError::new(&beside, format!("cannot be made: {why}"));
+    match std::fs::remove_file(&beside) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(fail(&error)),
+        _ => {}
+    }
+    drop(Database::create(&beside).map_err(|error| fail(&error))?);
+    let synced = File::open(&beside).and_then(|file| file.sync_all());
+    synced.and_then(|()| std::fs::rename(&beside, path)).map_err(|error| fail(&error))
+}
+
+fn wait_for(path: &Path) -> Result<Database, FileError> {
     let started = Instant::now();
     loop {
         let mut builder = Database::builder();
@@ -77,19 +104,19 @@ fn open_file(path: &Path) -> Result<Database, Error> {
                 std::thread::sleep(Duration::from_millis(20));
             }
             Err(redb::DatabaseError::DatabaseAlreadyOpen) => {
-                return Err(Error::new(path, "another process uses it"));
+                return Err(FileError::new(path, "another process uses it"));
             }
-            Err(error) => return Err(Error::new(path, format!("cannot be opened: {error}"))),
+            Err(error) => return Err(FileError::new(path, format!("cannot be opened: {error}"))),
         }
     }
 }
 
-fn check(path: &Path, database: &Database, node: RaftId) -> Result<Found, Error> {
-    let bad = |error: &dyn std::fmt::Display| Error::new(path, error);
+fn check(path: &Path, database: &Database, node: RaftId) -> Result<Found, FileError> {
+    let bad = |error: &dyn std::fmt::Display| FileError::new(path, error);
     prepare(database, node).map_err(|error| bad(&error))?;
     let read = database.begin_read().map_err(|error| bad(&error))?;
     let meta = read.open_table(META).map_err(|error| bad(&error))?;
-    let get = |key: u64| -> Result<Option<Vec<u8>>, Error> {
+    let get = |key: u64| -> Result<Option<Vec<u8>>, FileError> {
         let value = meta.get(key).map_err(|error| bad(&error))?;
         Ok(value.map(|value| value.value().to_vec()))
     };
@@ -150,10 +177,10 @@ fn decode<T: serde::de::DeserializeOwned>(
     what: &str,
     kind: u8,
     bytes: Option<Vec<u8>>,
-) -> Result<Option<T>, Error> {
+) -> Result<Option<T>, FileError> {
     let Some(bytes) = bytes else { return Ok(None) };
     let decoded = codec::decode(kind, &bytes);
-    decoded.map(Some).map_err(|error| Error::new(path, format!("record {what}: {error}")))
+    decoded.map(Some).map_err(|error| FileError::new(path, format!("record {what}: {error}")))
 }
 
 /// Entries `from..to`, at most `max` bytes of them after the first, and whether that cut it.

@@ -9,13 +9,14 @@
 //! ones, are kept in memory (`Tail`). This module never looks inside a command.
 
 mod disk;
+#[cfg(test)]
+mod power_loss_tests;
 mod store;
 mod tail;
 #[cfg(test)]
 mod tests;
 mod writer;
 
-pub(crate) use disk::Error;
 pub(crate) use store::LogStore;
 
 /// Bytes of entries kept in memory once they are durable.

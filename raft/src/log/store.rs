@@ -4,7 +4,7 @@ use std::io;
 use std::ops::{Bound, RangeBounds};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -19,6 +19,7 @@ use super::tail::Tail;
 use super::writer::{self, Action, Op};
 use super::{QUEUE_MAX, READ_BYTES_MAX, disk};
 use crate::codec::{self, kind};
+use crate::file_error::FileError;
 use crate::records::{Entry, EntryRec, LogId, LogIdRec, TypeConfig, Vote};
 use crate::types::RaftId;
 
@@ -44,7 +45,8 @@ pub(super) struct Shared {
 struct Memory {
     /// Absent once closed.
     database: Option<Arc<Database>>,
-    ops: SyncSender<Op>,
+    /// Absent once closed: the writer ends when it has written what was enqueued.
+    ops: Option<SyncSender<Op>>,
     last_op: u64,
     vote: Option<Vote>,
     committed: Option<LogIdRec>,
@@ -59,7 +61,7 @@ impl Shared {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX).max(1)
     }
 
-    pub(super) fn poison(&self, why: String) {
+    fn poison(&self, why: String) {
         self.poisoned.send_if_modified(|now| {
             let first = now.is_none();
             if first {
@@ -73,29 +75,64 @@ impl Shared {
         self.memory().tail.shrink(op);
     }
 
+    /// Nothing is enqueued any more, and whoever tries is told why.
+    pub(super) fn give_up(&self, error: &FileError) {
+        self.poison(error.to_string());
+        self.memory().ops = None;
+    }
+
     fn memory(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Memory {
-    /// Enqueues in the order of the changes to memory: the caller holds the lock.
-    fn enqueue(&mut self, path: &Path, action: Action) -> io::Result<()> {
-        self.last_op += 1;
-        let sent = self.ops.try_send(Op { number: self.last_op, action });
-        sent.map_err(|_| io::Error::other(format!("{}: the log is closed", path.display())))
+impl Shared {
+    /// Enqueues in the order of the changes to `memory`, whose lock the caller holds.
+    fn enqueue(&self, memory: &mut Memory, action: Action) -> io::Result<()> {
+        memory.last_op += 1;
+        let op = Op { number: memory.last_op, action };
+        let sent = match &memory.ops {
+            Some(ops) => ops.try_send(op),
+            None => Err(TrySendError::Disconnected(op)),
+        };
+        sent.map_err(|error| match error {
+            TrySendError::Full(_) => {
+                self.error(&format!("{QUEUE_MAX} operations wait for the disk already"))
+            }
+            TrySendError::Disconnected(_) => self.closed(),
+        })
+    }
+
+    fn closed(&self) -> io::Error {
+        match self.poisoned.borrow().as_ref() {
+            Some(why) => self.error(&format!("nothing is written any more since an error: {why}")),
+            None => self.error(&"the log is closed"),
+        }
+    }
+
+    fn error(&self, why: &dyn std::fmt::Display) -> io::Error {
+        io::Error::other(format!("{}: {why}", self.path.display()))
     }
 }
 
 impl LogStore {
     /// Opens the log of `node` in `dir`, which exists. Blocking.
-    pub(crate) fn open(dir: &Path, node: RaftId) -> Result<Self, disk::Error> {
+    pub(crate) fn open(dir: &Path, node: RaftId) -> Result<Self, FileError> {
         let path = dir.join(disk::LOG_FILE);
-        let (database, found) = disk::open(dir, node)?;
+        Self::over(&path, node, || disk::open_file(&path))
+    }
+
+    /// The same over any storage; `path` is what errors call it.
+    pub(super) fn over(
+        path: &Path,
+        node: RaftId,
+        storage: impl FnOnce() -> Result<Database, FileError>,
+    ) -> Result<Self, FileError> {
+        let (database, found) = disk::open(path, node, storage)?;
         let (ops, queue) = sync_channel(QUEUE_MAX);
         let memory = Memory {
             database: Some(Arc::clone(&database)),
-            ops,
+            ops: Some(ops),
             last_op: 0,
             vote: found.vote.map(Into::into),
             committed: found.committed,
@@ -104,7 +141,7 @@ impl LogStore {
             tail: Tail::default(),
         };
         let shared = Arc::new(Shared {
-            path: path.clone(),
+            path: path.to_owned(),
             memory: Mutex::new(memory),
             busy_since: AtomicU64::new(0),
             appended: AtomicU64::new(0),
@@ -116,7 +153,7 @@ impl LogStore {
         let thread = builder
             .name("raft-log".to_owned())
             .spawn(move || writer::run(&theirs, &database, &queue))
-            .map_err(|error| disk::Error::new(&path, error))?;
+            .map_err(|error| FileError::new(path, error))?;
         *shared.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
         Ok(Self { shared })
     }
@@ -150,16 +187,11 @@ impl LogStore {
 
     /// Writes what was enqueued, ends the writer and closes the file. Blocking.
     pub(crate) fn close(&self) {
-        {
-            let mut memory = self.shared.memory();
-            // An error means that the writer has ended already.
-            let _ = memory.enqueue(&self.shared.path, Action::Stop);
-        }
+        self.shared.memory().ops = None;
         let thread = self.shared.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(thread) = thread
-            && thread.join().is_err()
-        {
-            tracing::error!(path = %self.shared.path.display(), "the log's writer panicked");
+        if let Some(thread) = thread {
+            // It catches panics itself, and poisons the log.
+            let _ = thread.join();
         }
         self.shared.memory().database = None;
     }
@@ -191,7 +223,7 @@ impl LogStore {
     }
 
     fn begin(&self, memory: &Memory) -> io::Result<ReadTransaction> {
-        let database = memory.database.as_ref().ok_or_else(|| self.error(&"the log is closed"))?;
+        let database = memory.database.as_ref().ok_or_else(|| self.shared.closed())?;
         database.begin_read().map_err(|error| self.error(&error))
     }
 
@@ -216,7 +248,7 @@ impl LogStore {
     }
 
     fn error(&self, why: &dyn std::fmt::Display) -> io::Error {
-        io::Error::other(format!("{}: {why}", self.shared.path.display()))
+        self.shared.error(why)
     }
 }
 
@@ -269,14 +301,14 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     async fn save_vote(&mut self, vote: &Vote) -> Result<(), io::Error> {
         let (done, saved) = oneshot::channel();
         let action = Action::Vote { vote: vote.into(), done };
-        self.shared.memory().enqueue(&self.shared.path, action)?;
+        self.shared.enqueue(&mut self.shared.memory(), action)?;
         match saved.await {
             Ok(Ok(())) => {
                 self.shared.memory().vote = Some(*vote);
                 Ok(())
             }
             Ok(Err(error)) => Err(io::Error::other(error.to_string())),
-            Err(_) => Err(self.error(&"the log is closed")),
+            Err(_) => Err(self.shared.closed()),
         }
     }
 
@@ -284,7 +316,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         let committed = committed.as_ref().map(LogIdRec::from);
         let mut memory = self.shared.memory();
         memory.committed = committed;
-        memory.enqueue(&self.shared.path, Action::Committed(committed))
+        self.shared.enqueue(&mut memory, Action::Committed(committed))
     }
 
     async fn read_committed(&mut self) -> Result<Option<LogId>, io::Error> {
@@ -316,7 +348,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
             memory.tail.push(*index, op, bytes.clone());
         }
         memory.last = last.or(memory.last);
-        memory.enqueue(&self.shared.path, Action::Append { entries: encoded, callback })
+        self.shared.enqueue(&mut memory, Action::Append { entries: encoded, callback })
     }
 
     async fn truncate_after(&mut self, last_log_id: Option<LogId>) -> Result<(), io::Error> {
@@ -327,7 +359,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         if last.map(|last| last.index) < memory.last.map(|last| last.index) {
             memory.last = last.max(memory.purged);
         }
-        memory.enqueue(&self.shared.path, Action::Truncate { after })
+        self.shared.enqueue(&mut memory, Action::Truncate { after })
     }
 
     async fn purge(&mut self, log_id: LogId) -> Result<(), io::Error> {
@@ -338,6 +370,6 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         if memory.last.is_none_or(|last| last.index <= upto.index) {
             memory.last = Some(upto);
         }
-        memory.enqueue(&self.shared.path, Action::Purge { upto })
+        self.shared.enqueue(&mut memory, Action::Purge { upto })
     }
 }

@@ -297,6 +297,17 @@ async fn a_damaged_or_foreign_file_is_refused_with_its_name() {
     assert!(why.contains("cannot be opened") || why.contains("damaged"), "{why}");
 }
 
+/// A power loss while the file was made leaves a part of it beside: the next start makes it anew.
+#[tokio::test]
+async fn a_log_that_was_half_made_is_made_again() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("log.new"), vec![0; 4_096]).unwrap();
+    let mut log = LogStore::open(dir.path(), 1).unwrap();
+    assert_eq!(indices(&mut log).await, Vec::<u64>::new());
+    log.close();
+    assert!(!dir.path().join("log.new").is_file());
+}
+
 /// After an error on disk nothing is acknowledged any more, and the node hears of it.
 #[tokio::test]
 async fn a_closed_log_acknowledges_nothing() {

@@ -1,5 +1,6 @@
 //! The writer thread: takes operations in order, commits them in batches, calls back in order.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
@@ -13,6 +14,7 @@ use super::disk::{self, ENTRIES, META, key};
 use super::store::Shared;
 use super::{BATCH_BYTES_MAX, BATCH_OPS_MAX};
 use crate::codec::{self, kind};
+use crate::file_error::FileError;
 use crate::records::{LogIdRec, TypeConfig, VoteRec};
 
 pub(super) struct Op {
@@ -21,23 +23,11 @@ pub(super) struct Op {
 }
 
 pub(super) enum Action {
-    Append {
-        entries: Vec<(u64, Bytes)>,
-        callback: IOFlushed<TypeConfig>,
-    },
-    Vote {
-        vote: VoteRec,
-        done: oneshot::Sender<Result<(), disk::Error>>,
-    },
+    Append { entries: Vec<(u64, Bytes)>, callback: IOFlushed<TypeConfig> },
+    Vote { vote: VoteRec, done: oneshot::Sender<Result<(), FileError>> },
     Committed(Option<LogIdRec>),
-    Truncate {
-        after: Option<u64>,
-    },
-    Purge {
-        upto: LogIdRec,
-    },
-    /// Finish what was enqueued before, then end.
-    Stop,
+    Truncate { after: Option<u64> },
+    Purge { upto: LogIdRec },
 }
 
 impl Action {
@@ -49,11 +39,18 @@ impl Action {
     }
 }
 
-/// Runs until `Stop`, until every sender is gone, or until the disk fails.
+/// Runs until the log is closed and everything enqueued is written, or until the disk fails.
 pub(super) fn run(shared: &Shared, database: &Arc<Database>, ops: &Receiver<Op>) {
-    let mut stop = false;
-    while !stop {
-        let Ok(first) = ops.recv() else { return };
+    // The storage engine may panic over a page that the disk gives back damaged.
+    let writing = std::panic::catch_unwind(AssertUnwindSafe(|| write_all(shared, database, ops)));
+    if let Err(panic) = writing {
+        let why = format!("the writer panicked: {}", disk::panic_text(panic.as_ref()));
+        fail(shared, ops, &FileError::new(&shared.path, why));
+    }
+}
+
+fn write_all(shared: &Shared, database: &Database, ops: &Receiver<Op>) {
+    while let Ok(first) = ops.recv() {
         shared.busy_since.store(shared.now_ms(), Ordering::Release);
         let (mut bytes, mut batch) = (first.action.bytes(), vec![first]);
         while bytes < BATCH_BYTES_MAX && batch.len() < BATCH_OPS_MAX {
@@ -61,23 +58,16 @@ pub(super) fn run(shared: &Shared, database: &Arc<Database>, ops: &Receiver<Op>)
             bytes += op.action.bytes();
             batch.push(op);
         }
-        stop = batch.iter().any(|op| matches!(op.action, Action::Stop));
         let result = write(database, &batch);
         shared.busy_since.store(0, Ordering::Release);
         if let Err(error) = finish(shared, batch, result) {
-            shared.poison(error.to_string());
-            refuse_all(ops, &error);
-            return;
+            return fail(shared, ops, &error);
         }
     }
 }
 
 /// One transaction for the batch, in its order.
 fn write(database: &Database, batch: &[Op]) -> Result<(), Box<redb::Error>> {
-    let nothing = |op: &Op| matches!(op.action, Action::Stop);
-    if batch.iter().all(nothing) {
-        return Ok(());
-    }
     let wrap = |error: redb::Error| Box::new(error);
     let mut write = database.begin_write().map_err(|error| wrap(error.into()))?;
     write.set_two_phase_commit(true);
@@ -113,7 +103,6 @@ fn apply(write: &redb::WriteTransaction, action: &Action) -> Result<(), redb::Er
             write.open_table(ENTRIES)?.retain_in(..=upto.index, |_, _| false)?;
             put(write, key::PURGED, kind::LOG_ID, upto)?;
         }
-        Action::Stop => {}
     }
     Ok(())
 }
@@ -135,10 +124,13 @@ fn finish(
     shared: &Shared,
     batch: Vec<Op>,
     result: Result<(), Box<redb::Error>>,
-) -> Result<(), disk::Error> {
-    let result = result.map_err(|error| disk::Error::new(&shared.path, error));
-    if let (Ok(()), Some(last)) = (&result, batch.last()) {
-        shared.durable(last.number);
+) -> Result<(), FileError> {
+    let result = result.map_err(|error| FileError::new(&shared.path, error));
+    match (&result, batch.last()) {
+        (Ok(()), Some(last)) => shared.durable(last.number),
+        // Before anybody hears of it: whoever asks again is told why.
+        (Err(error), _) => shared.give_up(error),
+        (Ok(()), None) => {}
     }
     for op in batch {
         answer(op.action, result.as_ref().err());
@@ -146,22 +138,23 @@ fn finish(
     result
 }
 
-fn answer(action: Action, error: Option<&disk::Error>) {
+fn answer(action: Action, error: Option<&FileError>) {
     match action {
         Action::Append { callback, .. } => {
-            let io = |error: &disk::Error| std::io::Error::other(error.to_string());
+            let io = |error: &FileError| std::io::Error::other(error.to_string());
             callback.io_completed(error.map_or(Ok(()), |error| Err(io(error))));
         }
         Action::Vote { done, .. } => {
             // Nobody waits any more while Raft is being shut down.
             let _ = done.send(error.map_or(Ok(()), |error| Err(error.clone())));
         }
-        Action::Committed(_) | Action::Truncate { .. } | Action::Purge { .. } | Action::Stop => {}
+        Action::Committed(_) | Action::Truncate { .. } | Action::Purge { .. } => {}
     }
 }
 
 /// After an error nothing is written any more: an fsync that failed once must not be retried.
-fn refuse_all(ops: &Receiver<Op>, error: &disk::Error) {
+fn fail(shared: &Shared, ops: &Receiver<Op>, error: &FileError) {
+    shared.give_up(error);
     while let Ok(op) = ops.try_recv() {
         answer(op.action, Some(error));
     }

@@ -9,6 +9,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::codec::{self, kind};
+use crate::file_error::FileError;
 use crate::ledger::Ledger;
 use crate::records::{MetaRec, SnapshotMeta};
 
@@ -18,25 +19,6 @@ const SYNC_BYTES: usize = 8 * 1_024 * 1_024;
 const STEP_BYTES: usize = 1_024 * 1_024;
 /// Snapshots beyond this are reported: they should be a few megabytes.
 const ALARM_BYTES: usize = 64 * 1_024 * 1_024;
-
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("{}: {why}", .path.display())]
-pub(crate) struct Error {
-    pub(crate) path: PathBuf,
-    pub(crate) why: String,
-}
-
-impl Error {
-    pub(super) fn new(path: &Path, why: impl ToString) -> Self {
-        Self { path: path.to_owned(), why: why.to_string() }
-    }
-}
-
-impl From<Error> for io::Error {
-    fn from(error: Error) -> Self {
-        Self::other(error.to_string())
-    }
-}
 
 /// A whole snapshot on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,15 +41,15 @@ pub(crate) struct Folder {
 
 impl Folder {
     /// Creates the folder, and empties its `tmp`.
-    pub(crate) fn open(dir: &Path) -> Result<Self, Error> {
+    pub(crate) fn open(dir: &Path) -> Result<Self, FileError> {
         let folder = Self { dir: dir.to_owned() };
         let tmp = folder.tmp();
         if let Err(error) = fs::remove_dir_all(&tmp)
             && error.kind() != io::ErrorKind::NotFound
         {
-            return Err(Error::new(&tmp, error));
+            return Err(FileError::new(&tmp, error));
         }
-        fs::create_dir_all(&tmp).map_err(|error| Error::new(&tmp, error))?;
+        fs::create_dir_all(&tmp).map_err(|error| FileError::new(&tmp, error))?;
         Ok(folder)
     }
 
@@ -76,8 +58,8 @@ impl Folder {
     }
 
     /// The newest whole snapshot, and what is wrong with newer ones.
-    pub(crate) fn newest(&self) -> Result<(Option<Loaded>, Vec<Error>), Error> {
-        let listed = |error: io::Error| Error::new(&self.dir, error);
+    pub(crate) fn newest(&self) -> Result<(Option<Loaded>, Vec<FileError>), FileError> {
+        let listed = |error: io::Error| FileError::new(&self.dir, error);
         let mut files = Vec::new();
         for item in fs::read_dir(&self.dir).map_err(listed)? {
             let path = item.map_err(listed)?.path();
@@ -101,20 +83,24 @@ impl Folder {
         &self,
         meta: &SnapshotMeta,
         ledger: &Ledger,
-    ) -> Result<SnapshotFile, Error> {
+    ) -> Result<SnapshotFile, FileError> {
         let name = name(meta);
         let tmp = self.tmp().join(&name);
-        let bytes = serialize(meta, ledger).map_err(|error| Error::new(&tmp, error))?;
+        let bytes = serialize(meta, ledger).map_err(|error| FileError::new(&tmp, error))?;
         if bytes.len() > ALARM_BYTES {
             tracing::warn!(bytes = bytes.len(), "the snapshot of the ledger is very large");
         }
-        write_durably(&tmp, &bytes).map_err(|error| Error::new(&tmp, error))?;
+        write_durably(&tmp, &bytes).map_err(|error| FileError::new(&tmp, error))?;
         self.adopt(&tmp, &name)
     }
 
     /// Takes a verified file from elsewhere as the current snapshot. It is linked or copied, never
     /// moved: its owner may still read it.
-    pub(crate) fn install(&self, from: &Path, meta: &SnapshotMeta) -> Result<SnapshotFile, Error> {
+    pub(crate) fn install(
+        &self,
+        from: &Path,
+        meta: &SnapshotMeta,
+    ) -> Result<SnapshotFile, FileError> {
         let name = name(meta);
         let path = self.dir.join(&name);
         if path == from {
@@ -122,14 +108,14 @@ impl Folder {
         }
         let tmp = self.tmp().join(format!("install-{name}"));
         let copied = fs::copy(from, &tmp).and_then(|_| File::open(&tmp)?.sync_all());
-        copied.map_err(|error| Error::new(&tmp, error))?;
+        copied.map_err(|error| FileError::new(&tmp, error))?;
         self.adopt(&tmp, &name)
     }
 
-    fn adopt(&self, tmp: &Path, name: &str) -> Result<SnapshotFile, Error> {
+    fn adopt(&self, tmp: &Path, name: &str) -> Result<SnapshotFile, FileError> {
         let path = self.dir.join(name);
         let renamed = fs::rename(tmp, &path).and_then(|()| File::open(&self.dir)?.sync_all());
-        renamed.map_err(|error| Error::new(&path, error))?;
+        renamed.map_err(|error| FileError::new(&path, error))?;
         self.delete_others(&path);
         Ok(SnapshotFile { path })
     }
@@ -149,8 +135,8 @@ impl Folder {
 }
 
 /// Reads a snapshot, refusing one that is not whole. Blocking.
-pub(crate) fn load(path: &Path) -> Result<Loaded, Error> {
-    let bad = |why: &dyn std::fmt::Display| Error::new(path, why);
+pub(crate) fn load(path: &Path) -> Result<Loaded, FileError> {
+    let bad = |why: &dyn std::fmt::Display| FileError::new(path, why);
     let bytes = fs::read(path).map_err(|error| bad(&error))?;
     let split = bytes.len().checked_sub(HASH_BYTES);
     let split = split.ok_or_else(|| bad(&format!("{} bytes are too few", bytes.len())))?;

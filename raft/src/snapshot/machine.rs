@@ -9,7 +9,8 @@ use openraft::storage::{ApplyResponder, EntryResponder, RaftStateMachine, Snapsh
 use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
 use tokio::sync::watch;
 
-use super::file::{self, Error, Folder, SnapshotFile};
+use super::file::{self, Folder, SnapshotFile};
+use crate::file_error::FileError;
 use crate::ledger::Ledger;
 use crate::records::{LogId, Reply, SnapshotMeta, StoredMembership, TypeConfig};
 
@@ -38,7 +39,7 @@ pub(crate) struct Machine {
 impl Machine {
     /// Starts from the newest whole snapshot of `folder`. Blocking. Also gives what is wrong with
     /// newer ones: whether the log makes up for them is the caller's to judge.
-    pub(crate) fn open(folder: Folder) -> Result<(Self, Vec<Error>), Error> {
+    pub(crate) fn open(folder: Folder) -> Result<(Self, Vec<FileError>), FileError> {
         let (newest, damaged) = folder.newest()?;
         let (ledger, meta, file) = match newest {
             Some(loaded) => (loaded.ledger, loaded.meta, Some(loaded.file)),
@@ -181,7 +182,7 @@ impl RaftStateMachine<TypeConfig> for Machine {
         let installed = tokio::task::spawn_blocking(move || {
             let loaded = file::load(&snapshot.path)?;
             let file = folder.install(&snapshot.path, &meta)?;
-            Ok::<_, Error>((loaded.ledger, meta, file))
+            Ok::<_, FileError>((loaded.ledger, meta, file))
         });
         let (ledger, meta, file) = installed.await.map_err(io::Error::other)??;
         self.ledger = ledger;

@@ -9,5 +9,5 @@ mod machine;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use file::{Error, Folder, SnapshotFile, load};
+pub(crate) use file::{Folder, SnapshotFile, load};
 pub(crate) use machine::{Machine, Published};

@@ -11,6 +11,7 @@ use openraft::{EntryPayload, RaftSnapshotBuilder};
 
 use super::file::load;
 use super::*;
+use crate::file_error::FileError;
 use crate::ledger::command::{Command, Proposal};
 use crate::ledger::member::MemberCommand;
 use crate::records::{Entry, LeaderId, LogId};
@@ -28,7 +29,7 @@ fn entry(index: u64) -> Entry {
     Entry::new(log_id, EntryPayload::Normal(Proposal { at: 1, by: "x".to_owned(), command }))
 }
 
-fn open(dir: &std::path::Path) -> (Machine, Vec<Error>) {
+fn open(dir: &std::path::Path) -> (Machine, Vec<FileError>) {
     Machine::open(Folder::open(dir).unwrap()).unwrap()
 }
 

@@ -73,6 +73,20 @@ impl CompiledChecks {
         session: &mut Session,
         ctx: &mut EvalCtx<'_>,
     ) -> Result<(), String> {
+        self.run_observed(response, session, ctx, None)
+    }
+
+    /// The same, telling of each check what came of it.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn run_observed(
+        &self,
+        response: &dyn ResponseView,
+        session: &mut Session,
+        ctx: &mut EvalCtx<'_>,
+        mut observer: Option<&mut dyn FnMut(Checked)>,
+    ) -> Result<(), String> {
         let prepared = Prepared::new(response);
         let before = self.may_be_fatal.then(|| session.clone());
         let without_body = response.status() == Some(NOT_MODIFIED);
@@ -81,8 +95,13 @@ impl CompiledChecks {
             if without_body && check.scope == Scope::Body {
                 continue;
             }
-            match check.run(&prepared, session, ctx) {
-                Ok(()) => {}
+            let name = observer.is_some().then(|| check.described(session, ctx));
+            let outcome = check.run(&prepared, session, ctx);
+            if let (Some(observer), Some(name)) = (&mut observer, name) {
+                observer(Checked { name, outcome: check.seen(&outcome, session) });
+            }
+            match outcome {
+                Ok(_) => {}
                 Err(Ko::Message(message)) => first = first.and(Err(message)),
                 Err(Ko::Fatal(message)) => {
                     if let Some(before) = before {
@@ -94,6 +113,32 @@ impl CompiledChecks {
         }
         first
     }
+}
+
+/// What came of one check, for people to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checked {
+    /// `jsonPath($.token).find.exists`
+    pub name: String,
+    pub outcome: Outcome,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Passed {
+        /// Attribute and value, where it saves one.
+        saved: Option<(String, String)>,
+    },
+    /// Its condition did not hold.
+    Skipped,
+    Failed(String),
+}
+
+/// Whether a check ran.
+enum Ran {
+    Yes,
+    /// Its condition did not hold.
+    No,
 }
 
 enum Ko {
@@ -142,11 +187,11 @@ impl Check {
         response: &Prepared<'_>,
         session: &mut Session,
         ctx: &mut EvalCtx<'_>,
-    ) -> Result<(), Ko> {
+    ) -> Result<Ran, Ko> {
         if let Some(condition) = &self.condition
             && !condition.eval_bool(session, ctx).map_err(Ko::Message)?
         {
-            return Ok(());
+            return Ok(Ran::No);
         }
         let unbuilt = |what: &str, message: String| {
             let name = self.name.as_deref().unwrap_or("Check");
@@ -180,7 +225,32 @@ impl Check {
         if let (Some(key), Some(value)) = (&self.save_as, value) {
             session.set(std::sync::Arc::clone(key), value);
         }
-        Ok(())
+        Ok(Ran::Yes)
+    }
+
+    /// Its name as far as the session gives it.
+    fn described(&self, session: &Session, ctx: &mut EvalCtx<'_>) -> String {
+        if let Some(name) = &self.name {
+            return name.clone();
+        }
+        let expected = self.validator.expected(self.kind, session, ctx);
+        match (self.texts(session, ctx), expected) {
+            (Ok(texts), Ok(expected)) => self.built_name(&texts, &self.validator.name(&expected)),
+            _ => "a check that cannot be built".to_owned(),
+        }
+    }
+
+    fn seen(&self, outcome: &Result<Ran, Ko>, session: &Session) -> Outcome {
+        match outcome {
+            Ok(Ran::No) => Outcome::Skipped,
+            Ok(Ran::Yes) => {
+                let saved = self.save_as.as_deref().and_then(|key| {
+                    session.get(key).map(|value| (key.to_owned(), value.to_string()))
+                });
+                Outcome::Passed { saved }
+            }
+            Err(Ko::Message(message) | Ko::Fatal(message)) => Outcome::Failed(message.clone()),
+        }
     }
 
     fn texts(&self, session: &Session, ctx: &mut EvalCtx<'_>) -> Result<Texts<'_>, String> {

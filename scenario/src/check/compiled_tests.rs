@@ -418,7 +418,7 @@ fn transforms() {
     assert_eq!(
         saved(JSON, transformed(name(), function(2), V::Exists)),
         "jsonPath($.s).find.transformOption.exists extraction crashed: \
-         transform crashed: Error: boom"
+         Error: boom"
     );
     assert_eq!(saved(JSON, transformed(nope(), function(3), V::Exists)), "x (string)");
     assert_eq!(saved(JSON, transformed(name(), function(1), V::NotExists)), "nothing saved");

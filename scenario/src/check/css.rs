@@ -23,7 +23,7 @@ impl Css {
     }
 }
 
-fn compile(selector: &str) -> Result<Selector, String> {
+pub(super) fn compile(selector: &str) -> Result<Selector, String> {
     Selector::parse(selector).map_err(|error| {
         let hint = if selector.contains(":contains") {
             "; :contains is not supported: select the element and check its text"

@@ -7,6 +7,7 @@ use smallvec::{SmallVec, smallvec};
 
 use super::json_type;
 use super::pattern::Pattern;
+use super::prepared::Within;
 use super::simple_path::SimplePath;
 use super::{Extractor, Failure, JsonType, Kind, Prepared, Scope, Texts};
 use crate::expr::{Compiled, Expr};
@@ -17,6 +18,7 @@ pub(super) struct JmesPath {
     /// A path that does not parse is an ordinary failure of the check, at run time.
     path: Pattern<Result<Path, String>>,
     of: JsonType,
+    within: Within,
 }
 
 enum Path {
@@ -25,8 +27,8 @@ enum Path {
 }
 
 impl JmesPath {
-    pub(super) fn new(path: &Expr, of: JsonType) -> Result<Self, String> {
-        Ok(Self { path: Pattern::new(path, |path| Ok(compile(path)))?, of })
+    pub(super) fn new(path: &Expr, of: JsonType, within: Within) -> Result<Self, String> {
+        Ok(Self { path: Pattern::new(path, |path| Ok(compile(path)))?, of, within })
     }
 }
 
@@ -74,7 +76,7 @@ impl Extractor for JmesPath {
     }
 
     fn name(&self, texts: &Texts<'_>) -> String {
-        format!("jmesPath({})", texts[0])
+        format!("{}({})", self.within.name("jmesPath", "jsonpJmesPath"), texts[0])
     }
 
     /// A function that gets a value of the wrong type.
@@ -92,13 +94,14 @@ impl Extractor for JmesPath {
         let path = self.path.get(&texts[0]).map_err(Failure::Extraction)?;
         let found = match path.as_ref().map_err(|error| Failure::Extraction(error.clone()))? {
             Path::Simple(simple) => simple
-                .walk(response.json()?)
+                .walk(response.json(self.within)?)
                 .filter(|json| !json.is_null())
                 .and_then(|json| json_type::read(json, self.of)),
             Path::General(expression) => {
                 let mut context = Context::new(expression.as_str(), &DEFAULT_RUNTIME);
-                let found = interpret(response.jmes()?, expression.as_ast(), &mut context)
-                    .map_err(|error| Failure::Fatal(reason(&error.reason)))?;
+                let found =
+                    interpret(response.jmes(self.within)?, expression.as_ast(), &mut context)
+                        .map_err(|error| Failure::Fatal(reason(&error.reason)))?;
                 let found = value(&found);
                 if found.is_null() { None } else { json_type::convert(found, self.of) }
             }

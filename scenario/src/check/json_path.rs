@@ -7,6 +7,7 @@ use smallvec::{SmallVec, smallvec};
 
 use super::json_type;
 use super::pattern::Pattern;
+use super::prepared::Within;
 use super::simple_path::SimplePath;
 use super::{Extractor, Failure, JsonType, Kind, Prepared, Scope, Texts};
 use crate::expr::{Compiled, Expr};
@@ -17,6 +18,7 @@ pub(super) struct JsonPath {
     /// A path that does not parse is an ordinary failure of the check, at run time.
     path: Pattern<Result<Path, String>>,
     of: JsonType,
+    within: Within,
 }
 
 enum Path {
@@ -25,8 +27,8 @@ enum Path {
 }
 
 impl JsonPath {
-    pub(super) fn new(path: &Expr, of: JsonType) -> Result<Self, String> {
-        Ok(Self { path: Pattern::new(path, |path| Ok(compile(path)))?, of })
+    pub(super) fn new(path: &Expr, of: JsonType, within: Within) -> Result<Self, String> {
+        Ok(Self { path: Pattern::new(path, |path| Ok(compile(path)))?, of, within })
     }
 }
 
@@ -106,7 +108,7 @@ impl Extractor for JsonPath {
     }
 
     fn name(&self, texts: &Texts<'_>) -> String {
-        format!("jsonPath({})", texts[0])
+        format!("{}({})", self.within.name("jsonPath", "jsonpJsonPath"), texts[0])
     }
 
     fn visit(
@@ -115,7 +117,7 @@ impl Extractor for JsonPath {
         texts: &Texts<'_>,
         each: &mut dyn FnMut(Value) -> ControlFlow<()>,
     ) -> Result<(), Failure> {
-        let json = response.json()?;
+        let json = response.json(self.within)?;
         let path = self.path.get(&texts[0]).map_err(Failure::Extraction)?;
         match path.as_ref().map_err(|error| Failure::Extraction(error.clone()))? {
             Path::Simple(simple) => {

@@ -9,10 +9,12 @@ mod compiled;
 mod css;
 mod current_location;
 mod find;
+mod form;
 mod header;
 mod jmes_path;
 mod json_path;
 mod json_type;
+mod jsonp;
 mod pattern;
 mod prepared;
 mod regex;
@@ -22,13 +24,15 @@ mod status;
 mod substring;
 mod transform;
 mod validate;
+mod xpath;
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::ControlFlow;
 
-pub use compiled::CompiledChecks;
-use prepared::Prepared;
+pub use compiled::{Checked, CompiledChecks, Outcome};
+use prepared::{Prepared, Within};
 
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
@@ -101,6 +105,25 @@ pub enum ExtractorSpec {
         path: Expr,
         #[serde(default)]
         of: JsonType,
+    },
+    JsonpJsonPath {
+        path: Expr,
+        #[serde(default)]
+        of: JsonType,
+    },
+    JsonpJmesPath {
+        path: Expr,
+        #[serde(default)]
+        of: JsonType,
+    },
+    /// With the prefixes that the path uses.
+    Xpath {
+        path: Expr,
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        namespaces: BTreeMap<String, String>,
+    },
+    Form {
+        selector: Expr,
     },
     Css {
         selector: Expr,
@@ -301,8 +324,20 @@ fn extractor(spec: &ExtractorSpec) -> Result<Box<dyn Extractor>, String> {
         ExtractorSpec::Sha1 => Box::new(body::Body::Sha1),
         ExtractorSpec::Substring { pattern } => Box::new(substring::Substring::new(pattern)?),
         ExtractorSpec::Regex { pattern, groups } => Box::new(regex::Regex::new(pattern, *groups)?),
-        ExtractorSpec::JsonPath { path, of } => Box::new(json_path::JsonPath::new(path, *of)?),
-        ExtractorSpec::JmesPath { path, of } => Box::new(jmes_path::JmesPath::new(path, *of)?),
+        ExtractorSpec::JsonPath { path, of } => {
+            Box::new(json_path::JsonPath::new(path, *of, Within::Json)?)
+        }
+        ExtractorSpec::JmesPath { path, of } => {
+            Box::new(jmes_path::JmesPath::new(path, *of, Within::Json)?)
+        }
+        ExtractorSpec::JsonpJsonPath { path, of } => {
+            Box::new(json_path::JsonPath::new(path, *of, Within::Jsonp)?)
+        }
+        ExtractorSpec::JsonpJmesPath { path, of } => {
+            Box::new(jmes_path::JmesPath::new(path, *of, Within::Jsonp)?)
+        }
+        ExtractorSpec::Xpath { path, namespaces } => Box::new(xpath::XPath::new(path, namespaces)?),
+        ExtractorSpec::Form { selector } => Box::new(form::Form::new(selector)?),
         ExtractorSpec::Css { selector, attribute } => {
             Box::new(css::Css::new(selector, attribute.as_deref())?)
         }

@@ -27,7 +27,7 @@ impl<T> Pattern<T> {
         let literal = match &source {
             Compiled::Lit(Value::Str(text)) => Some(compile(text)?),
             Compiled::Lit(other) => Some(compile(&other.to_string())?),
-            Compiled::El(_) | Compiled::Fn(_) => None,
+            Compiled::El(_) | Compiled::Fn(_) | Compiled::Pebble(_) => None,
         };
         Ok(Self { source, literal, compile, cache: Mutex::default() })
     }

@@ -4,13 +4,15 @@ use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::sync::Arc;
 
-use super::{Failure, ResponseView};
+use super::{Failure, ResponseView, jsonp};
 
 pub(super) struct Prepared<'a> {
     view: &'a dyn ResponseView,
     text: OnceCell<Cow<'a, str>>,
     json: OnceCell<Result<serde_json::Value, String>>,
     jmes: OnceCell<jmespath::Rcvar>,
+    jsonp: OnceCell<Result<serde_json::Value, String>>,
+    jsonp_jmes: OnceCell<jmespath::Rcvar>,
     html: OnceCell<scraper::Html>,
 }
 
@@ -21,6 +23,8 @@ impl<'a> Prepared<'a> {
             text: OnceCell::new(),
             json: OnceCell::new(),
             jmes: OnceCell::new(),
+            jsonp: OnceCell::new(),
+            jsonp_jmes: OnceCell::new(),
             html: OnceCell::new(),
         }
     }
@@ -33,21 +37,23 @@ impl<'a> Prepared<'a> {
         self.text.get_or_init(|| self.view.text())
     }
 
-    pub(super) fn json(&self) -> Result<&serde_json::Value, Failure> {
-        self.json
-            .get_or_init(|| serde_json::from_str(self.text()).map_err(|error| error.to_string()))
-            .as_ref()
-            .map_err(|error| {
-                Failure::Preparation(format!(
-                    "could not parse response into a JSON object: {error}"
-                ))
-            })
+    /// The body as JSON, or, of JSONP, the JSON inside it.
+    pub(super) fn json(&self, within: Within) -> Result<&serde_json::Value, Failure> {
+        let parsed = match within {
+            Within::Json => self.json.get_or_init(|| parse(self.text())),
+            Within::Jsonp => self.jsonp.get_or_init(|| parse(jsonp::inner(self.text())?)),
+        };
+        parsed.as_ref().map_err(|error| Failure::Preparation(error.clone()))
     }
 
     /// The same, as the jmesPath interpreter has it.
-    pub(super) fn jmes(&self) -> Result<&jmespath::Rcvar, Failure> {
-        let json = self.json()?;
-        Ok(self.jmes.get_or_init(|| {
+    pub(super) fn jmes(&self, within: Within) -> Result<&jmespath::Rcvar, Failure> {
+        let json = self.json(within)?;
+        let cell = match within {
+            Within::Json => &self.jmes,
+            Within::Jsonp => &self.jsonp_jmes,
+        };
+        Ok(cell.get_or_init(|| {
             let variable = jmespath::Variable::try_from(json);
             Arc::new(variable.unwrap_or(jmespath::Variable::Null))
         }))
@@ -55,5 +61,27 @@ impl<'a> Prepared<'a> {
 
     pub(super) fn html(&self) -> &scraper::Html {
         self.html.get_or_init(|| scraper::Html::parse_document(self.text()))
+    }
+}
+
+fn parse(text: &str) -> Result<serde_json::Value, String> {
+    serde_json::from_str(text)
+        .map_err(|error| format!("could not parse response into a JSON object: {error}"))
+}
+
+/// Where the JSON is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Within {
+    Json,
+    Jsonp,
+}
+
+impl Within {
+    /// The check's name: `jsonPath`, `jsonpJsonPath`.
+    pub(super) fn name(self, plain: &'static str, jsonp: &'static str) -> &'static str {
+        match self {
+            Self::Json => plain,
+            Self::Jsonp => jsonp,
+        }
     }
 }

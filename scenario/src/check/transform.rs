@@ -41,10 +41,7 @@ impl Transform {
         session: &Session,
         ctx: &mut EvalCtx<'_>,
     ) -> Result<Option<Value>, String> {
-        let mut call = |function, args: HookArgs<'_>| {
-            call_for_value(function, session, args, ctx)
-                .map_err(|message| format!("transform crashed: {message}"))
-        };
+        let mut call = |function, args: HookArgs<'_>| call_for_value(function, session, args, ctx);
         match self {
             Self::Function(function) => {
                 call(*function, HookArgs::Value(&found.unwrap_or_default()))

@@ -131,7 +131,11 @@ fn apply<'a>(
             Value::List(items) => Ok(Cow::Borrowed(&items[ctx.rng.random_range(0..items.len())])),
             _ => Err(format!("{value} named '{name}' does not support .random function")),
         },
-        Access::JsonStringify => owned(Value::from(value.to_json())),
+        // Text is a JSON text too: in quotes.
+        Access::JsonStringify => match value {
+            Value::Str(text) => owned(Value::from(serde_json::Value::from(&**text).to_string())),
+            _ => owned(Value::from(value.to_json())),
+        },
         Access::HtmlUnescape => match value {
             Value::Str(text) => owned(Value::from(html_unescape(text))),
             _ => Err(format!("{value} named '{name}' does not support .htmlUnescape function")),

@@ -11,6 +11,10 @@ fn mismatch(value: &Value, wanted: &str) -> String {
     format!("Can't cast value {value} of type {} into {wanted}", value.type_name())
 }
 
+fn unreadable(text: &str, wanted: &str) -> String {
+    format!("Can't parse '{text}' into {wanted}: For input string: \"{text}\"")
+}
+
 /// A double without a fraction, within ± 2^53.
 #[expect(clippy::cast_possible_truncation, reason = "checked to be whole and in range")]
 fn whole(number: f64) -> Option<i64> {
@@ -32,7 +36,7 @@ pub fn to_int_strict(value: &Value) -> Result<i64, String> {
 /// Anything but a whole number or the text of one.
 pub fn to_int(value: &Value) -> Result<i64, String> {
     match value {
-        Value::Str(text) => text.trim().parse().map_err(|_| mismatch(value, "integer")),
+        Value::Str(text) => text.trim().parse().map_err(|_| unreadable(text, "int")),
         _ => to_int_strict(value),
     }
 }

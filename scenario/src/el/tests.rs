@@ -104,7 +104,7 @@ fn errors_are_those_of_gatling() {
     fails("#{i.htmlUnescape()}", "1 named 'i' does not support .htmlUnescape function");
     fails("#{s._1}", "str named s do not support tuple access");
     fails("#{list._4}", "Product [a, b, c] has 3 elements, index is 4");
-    fails("#{list(s)}", "Can't cast value str of type string into integer");
+    fails("#{list(s)}", "Can't parse 'str' into int: For input string: \"str\"");
 }
 
 #[test]

@@ -172,3 +172,7 @@ pub(super) fn scenario_seed(job_seed: u64, scenario: &Arc<str>) -> u64 {
     bytes.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
     u64::from_le_bytes(bytes)
 }
+
+#[cfg(test)]
+#[path = "arrivals_tests.rs"]
+mod tests;

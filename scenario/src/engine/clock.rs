@@ -53,9 +53,11 @@ impl Clock {
         self.unix_us.saturating_add(u64::try_from(self.since_origin()).unwrap_or(0))
     }
 
+    /// Wall clock, milliseconds since 1970, at a moment of the run.
     #[must_use]
-    pub fn unix_ms(&self) -> i64 {
-        i64::try_from(self.unix_us() / 1_000).unwrap_or(i64::MAX)
+    pub fn unix_ms_at(&self, at: Micros) -> i64 {
+        let start = self.unix_us.saturating_add_signed(self.start_offset_us);
+        i64::try_from(start.saturating_add(at) / 1_000).unwrap_or(i64::MAX)
     }
 
     /// How long to wait for `at`; zero when it has passed.

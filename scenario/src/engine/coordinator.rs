@@ -17,18 +17,19 @@ use rand::rngs::SmallRng;
 use super::arrivals::Share;
 use super::clock::{self, Clock};
 use super::frames::Framer;
-use super::health::Health;
+use super::health::{self, Health};
 use super::host::ThreadHost;
 use super::load::{self, Consoles, Loaded};
 use super::pacing::Gate;
 use super::shared::{NEVER, Parts, PopulationState, Shared, Stop, problem};
 use super::thread::{FromThread, Second, Setting, Worker};
+use super::watchdog::{HUNG, Watchdog};
 use super::{Control, Event, LATE_START_MAX_US};
 use crate::inject::ThrottleStep;
 use crate::inject::division::Segments;
 use crate::inject::throttle::Limits;
 use crate::ir::Simulation;
-use crate::script::{Console, SilentConsole};
+use crate::script::{Console, GlobalStore, SilentConsole};
 use crate::shard::{EndReason, OutputStream, Plan, Problem, ProblemKind, ShardSpec};
 use crate::stats::frame::{FeederDelta, GeneratorHealth};
 use crate::stats::record::Recorder;
@@ -49,6 +50,7 @@ pub(super) fn run(
     on_event: &mut dyn FnMut(Event),
     local: bool,
 ) -> Result<EndReason, Problem> {
+    health::raise_open_files();
     let segments = Segments::new(spec.segments_total, &spec.segments)
         .map_err(|message| problem(ProblemKind::Internal, message))?;
     let present = || i64::try_from(clock::unix_us() / 1_000).unwrap_or(i64::MAX);
@@ -56,7 +58,8 @@ pub(super) fn run(
     let lines: Rc<Lines> = Rc::default();
     let consoles =
         Consoles { loading: Rc::clone(&lines) as Rc<_>, running: Rc::new(SilentConsole) };
-    let loaded = load::load(spec, unix_ms, spec.seed, consoles);
+    let store: Arc<GlobalStore> = Arc::default();
+    let loaded = load::load(spec, unix_ms, spec.seed, consoles, &store);
     for (stream, line) in lines.lines.take() {
         on_event(Event::Output { stream, line });
     }
@@ -64,7 +67,7 @@ pub(super) fn run(
     let feeders = load::feeders(spec, &loaded.simulation, &segments)?;
     let plan = load::plan(spec, &loaded, &feeders, &segments)?;
     let threads = thread_count(spec);
-    let shared = Shared::new(parts(&loaded, feeders, segments, threads));
+    let shared = Shared::new(parts(&loaded, store, feeders, segments, threads));
     let (events, from_threads) = mpsc::sync_channel(EVENTS_MAX);
     let crew = spawn(spec, unix_ms, &shared, &events)?;
     drop(events);
@@ -74,8 +77,9 @@ pub(super) fn run(
         shared,
         from_threads,
         crew,
+        hung: 0,
         max_duration: load::max_duration(spec, &loaded.simulation),
-        parents: loaded.program.scenarios.iter().map(|it| it.parent).collect(),
+        after: loaded.program.scenarios.iter().map(|it| it.after.clone()).collect(),
         lease_unix_us: None,
         health: Health::default(),
         health_now: GeneratorHealth::default(),
@@ -123,6 +127,7 @@ fn thread_count(spec: &ShardSpec) -> u32 {
 
 fn parts(
     loaded: &Loaded,
+    store: Arc<GlobalStore>,
     feeders: Vec<crate::feed::Feeder>,
     segments: Segments,
     threads: u32,
@@ -134,18 +139,21 @@ fn parts(
     };
     let scenarios = &loaded.program.scenarios;
     Parts {
+        store,
         segments,
         threads,
         populations: scenarios
             .iter()
             .map(|it| PopulationState {
-                start_at: AtomicU64::new(if it.parent.is_none() { 0 } else { NEVER }),
+                start_at: AtomicU64::new(if it.after.is_empty() { 0 } else { NEVER }),
                 active: AtomicI64::new(0),
                 exhausted: AtomicU32::new(0),
             })
             .collect(),
         feeders,
         round_robins: loaded.program.round_robins,
+        counters: loaded.program.counters,
+        queues: loaded.program.queues,
         rendez_vous: loaded.program.rendez_vous.clone(),
         throttles: scenarios.iter().map(|it| gate(&it.throttle)).collect(),
         global_throttle: gate(throttle),
@@ -200,7 +208,7 @@ fn engine_thread(
         loading: Rc::new(SilentConsole),
         running: Rc::new(ThreadConsole(events.clone())),
     };
-    let loaded = match load::load(spec, unix_ms, seed, consoles) {
+    let loaded = match load::load(spec, unix_ms, seed, consoles, &shared.store) {
         Ok(loaded) => loaded,
         Err(problem) => {
             let _ = events.send(FromThread::Loaded(Err(problem)));
@@ -243,11 +251,11 @@ fn run_worker(
     };
     let host = Rc::new(ThreadHost {
         clock: go.clock,
+        seen_now: std::cell::Cell::new(0),
         shared,
         recorder: RefCell::new(Recorder::new(&names)),
         hooks: RefCell::new(loaded.hooks),
         rng: RefCell::new(SmallRng::seed_from_u64(seed)),
-        inbox: RefCell::default(),
         thread: number as usize,
         events: events.clone(),
         notes: std::cell::Cell::new(0),
@@ -263,8 +271,10 @@ struct Run<'a> {
     shared: Arc<Shared>,
     from_threads: Receiver<FromThread>,
     crew: Vec<Hand>,
+    /// Threads that do not come back.
+    hung: usize,
     max_duration: Option<Micros>,
-    parents: Vec<Option<u32>>,
+    after: Vec<Vec<u32>>,
     /// The latest lease, by the wall clock.
     lease_unix_us: Option<u64>,
     health: Health,
@@ -353,7 +363,8 @@ impl Run<'_> {
         let mut starts = self.open_arrivals()?;
         self.health.sample(&mut self.health_now);
         let (mut alive, mut silence) = (crew, 0);
-        while alive > 0 {
+        let mut watchdog = Watchdog::new(self.shared.threads, clock.now());
+        while alive > self.hung {
             match self.from_threads.recv_timeout(TURN) {
                 Ok(FromThread::Second(second)) => {
                     self.write_starts(&mut starts, &second)?;
@@ -379,6 +390,12 @@ impl Run<'_> {
             }
             self.obey(control, clock, local);
             self.advance(clock.now());
+            // A thread that has ended beats no more either; it is not waited for.
+            self.hung = watchdog.hung(self.shared.beats(), clock.now());
+            if self.hung > 0 && self.finished() < crew {
+                let end = problem(ProblemKind::ScriptLimit, HUNG.to_owned());
+                self.shared.request_stop(false, Err(end));
+            }
         }
         self.health.sample(&mut self.health_now);
         for frame in framer.take_rest(self.health_now, &self.feeders()) {
@@ -458,9 +475,9 @@ impl Run<'_> {
             it.exhausted.load(Ordering::Acquire) == self.shared.threads
                 && it.active.load(Ordering::Acquire) <= 0
         };
-        for (population, parent) in populations.iter().zip(&self.parents) {
-            let parent = parent.and_then(|parent| populations.get(parent as usize));
-            if population.start_at.load(Ordering::Acquire) == NEVER && parent.is_some_and(is_done) {
+        for (population, after) in populations.iter().zip(&self.after) {
+            let mut awaited = after.iter().filter_map(|&index| populations.get(index as usize));
+            if population.start_at.load(Ordering::Acquire) == NEVER && awaited.all(is_done) {
                 let tick = (now / MICROS_PER_SECOND + 1) * MICROS_PER_SECOND;
                 population.start_at.store(tick, Ordering::Release);
                 self.shared.wake_all();
@@ -507,11 +524,14 @@ impl Run<'_> {
         self.shared.request_stop(false, Ok(EndReason::Completed));
         for hand in self.crew.drain(..) {
             drop(hand.go);
-            while !hand.thread.is_finished() {
+            while !hand.thread.is_finished() && self.hung == 0 {
                 // Its last words must not block it.
                 let _ = self.from_threads.recv_timeout(TURN);
             }
-            let _ = hand.thread.join();
+            // One that hangs ends with the process.
+            if hand.thread.is_finished() {
+                let _ = hand.thread.join();
+            }
         }
     }
 }

@@ -61,6 +61,15 @@ impl Health {
     }
 }
 
+/// As many descriptors as the process may have: what a shell gives is too few for connections.
+pub(super) fn raise_open_files() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // One that cannot be raised is told of when it is reached.
+    let _ = setrlimit(Resource::Nofile, limit);
+}
+
 /// utime + stime, fields 14 and 15; the name in field 2 may hold spaces.
 fn own_ticks() -> Option<u64> {
     let stat = fs::read_to_string("/proc/self/stat").ok()?;

@@ -1,7 +1,6 @@
 //! One engine thread as its protocols and users see it: clock, recorder, script, throttles.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::SyncSender;
@@ -14,11 +13,12 @@ use super::clock::Clock;
 use super::shared::{NEVER, Shared};
 use super::thread::FromThread;
 use crate::expr::{EvalCtx, Hooks};
-use crate::protocol::{ConnectionEvent, Done, Host, Response};
+use crate::protocol::{ConnectionEvent, Host, Response};
 use crate::session::Session;
 use crate::shard::OutputStream;
 use crate::stats::record::{PathId, Recorder};
 use crate::time::Micros;
+use crate::value::Value;
 use crate::vu::World;
 
 /// Lines of its own that a thread logs per second; the rest are counted.
@@ -26,12 +26,12 @@ const NOTES_PER_SECOND_MAX: u32 = 20;
 
 pub(super) struct ThreadHost {
     pub clock: Clock,
+    /// The clock as it was last read: what happens in one go happens at one time.
+    pub seen_now: Cell<Micros>,
     pub shared: Arc<Shared>,
     pub recorder: RefCell<Recorder>,
     pub hooks: RefCell<Box<dyn Hooks>>,
     pub rng: RefCell<SmallRng>,
-    /// Actions that are done, for the users of these keys.
-    pub inbox: RefCell<VecDeque<(u32, Done)>>,
     pub thread: usize,
     pub events: SyncSender<FromThread>,
     pub notes: Cell<u32>,
@@ -64,21 +64,19 @@ async fn wait_for(clock: Clock, at: Micros) {
 
 impl Host for ThreadHost {
     fn now(&self) -> Micros {
-        self.clock.now()
+        let now = self.clock.now();
+        self.seen_now.set(now);
+        now
     }
 
     fn unix_ms(&self) -> i64 {
-        self.clock.unix_ms()
+        self.clock.unix_ms_at(self.seen_now.get())
     }
 
     fn with_eval(&self, evaluate: &mut dyn FnMut(&mut EvalCtx<'_>)) {
         let mut hooks = self.hooks.borrow_mut();
         let mut rng = self.rng.borrow_mut();
-        evaluate(&mut EvalCtx {
-            hooks: &mut **hooks,
-            rng: &mut rng,
-            unix_ms: self.clock.unix_ms(),
-        });
+        evaluate(&mut EvalCtx { hooks: &mut **hooks, rng: &mut rng, unix_ms: self.unix_ms() });
     }
 
     fn permit(&self, scenario: u32) -> Option<LocalBoxFuture<'static, ()>> {
@@ -157,6 +155,24 @@ impl World for WorldOf<'_> {
     fn round_robin(&mut self, slot: u32) -> u64 {
         let counter = self.0.shared.round_robins.get(slot as usize);
         counter.map_or(0, |counter| counter.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn counter(&mut self, slot: u32) -> u64 {
+        self.0.shared.next_of_counter(slot)
+    }
+
+    fn queue_put(&mut self, slot: u32, value: Value) -> Result<(), String> {
+        self.0.shared.queues.put(slot, value)?;
+        self.0.shared.wake_all();
+        Ok(())
+    }
+
+    fn queue_poll(&mut self, slot: u32) -> Option<Value> {
+        self.0.shared.queues.poll(slot)
+    }
+
+    fn queue_size(&mut self, slot: u32) -> usize {
+        self.0.shared.queues.size(slot)
     }
 
     fn group_left(&mut self, path: &[Arc<str>], ok: bool, duration: Micros, cumulated: Micros) {

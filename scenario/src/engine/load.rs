@@ -15,7 +15,7 @@ use crate::inject::throttle::Limits;
 use crate::ir::{Population, Simulation, VERSION};
 use crate::program::Program;
 use crate::protocol::Protocols;
-use crate::script::{self, Console, DirSources, LoadOptions, Sources};
+use crate::script::{self, Console, DirSources, GlobalStore, LoadOptions, Sources};
 use crate::shard::{Plan, Problem, ProblemKind, ShardSpec};
 use crate::time::Micros;
 
@@ -33,6 +33,7 @@ pub(super) fn load(
     unix_ms: i64,
     seed: u64,
     console: Consoles,
+    store: &Arc<GlobalStore>,
 ) -> Result<Loaded, Problem> {
     let sources: Arc<dyn Sources> = Arc::new(DirSources::new(&spec.root));
     let (simulation, hooks) =
@@ -50,6 +51,7 @@ pub(super) fn load(
             let mut host = loaded.host;
             host.reseed(seed);
             host.set_console(console.running);
+            host.set_store(Arc::clone(store));
             (loaded.simulation, Box::new(host) as Box<dyn Hooks>)
         };
     let protocols =
@@ -98,8 +100,8 @@ fn load_json(sources: &dyn Sources, path: &str) -> Result<Simulation, Problem> {
 }
 
 /// The data files of a simulation: below its folder, never outside.
-struct DataFiles {
-    root: PathBuf,
+pub(super) struct DataFiles {
+    pub root: PathBuf,
 }
 
 impl Files for DataFiles {
@@ -187,8 +189,12 @@ pub(super) fn plan(
 }
 
 fn injection_us(population: &Population) -> Micros {
-    let children = population.children.iter().map(injection_us).max().unwrap_or(0);
-    population.inject.duration_us().saturating_add(children)
+    let mut total = population.inject.duration_us();
+    // Those of one stage run beside each other.
+    for stage in population.children.chunk_by(|a, b| a.stage == b.stage) {
+        total = total.saturating_add(stage.iter().map(injection_us).max().unwrap_or(0));
+    }
+    total
 }
 
 /// A rendez-vous counts the users of one shard; in a divided job it must be able to open on its

@@ -6,18 +6,25 @@ use std::sync::mpsc::Receiver;
 use crate::shard::{EndReason, OutputStream, Plan, Problem, ShardSpec};
 use crate::stats::frame::Frame;
 
+mod actions;
 mod arrivals;
 pub mod clock;
 mod coordinator;
+pub mod debug;
 mod frames;
 mod health;
 mod host;
+pub mod inspect;
 mod load;
 mod pacer;
 mod pacing;
+mod queues;
 mod shared;
 mod thread;
+mod watchdog;
 
+#[cfg(test)]
+mod gatling_tests;
 #[cfg(test)]
 mod tests;
 

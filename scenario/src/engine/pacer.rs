@@ -18,7 +18,7 @@ const WAIT_MAX: Duration = Duration::from_millis(250);
 pub(super) struct Pacer {
     timer: AsyncFd<OwnedFd>,
     clock: Clock,
-    /// What the timer is set to, if it is still to come.
+    /// What the timer is set to, until it has been heard.
     armed: Option<Micros>,
 }
 
@@ -42,9 +42,12 @@ impl Pacer {
         if wait.is_zero() {
             return Ok(());
         }
-        if self.armed != Some(at) {
+        // One that is set for an earlier moment will do: setting it is a system call, and a busy
+        // thread comes here thousands of times a second.
+        if self.armed.is_none_or(|armed| armed > at) {
             self.arm(wait.min(WAIT_MAX))?;
-            self.armed = (wait <= WAIT_MAX).then_some(at);
+            let latest = u64::try_from(WAIT_MAX.as_micros()).unwrap_or(u64::MAX);
+            self.armed = Some(at.min(self.clock.now().saturating_add(latest)));
         }
         let mut ready = self.timer.readable().await?;
         let mut expirations = [0; 8];

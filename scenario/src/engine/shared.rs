@@ -7,8 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Notify;
 
 use super::pacing::Gate;
+use super::queues::Queues;
 use crate::feed::Feeder;
 use crate::inject::division::Segments;
+use crate::script::GlobalStore;
 use crate::shard::{EndReason, Problem, ProblemKind};
 use crate::time::Micros;
 
@@ -44,11 +46,15 @@ pub(super) struct RendezVousState {
 }
 
 pub(super) struct Shared {
+    pub store: Arc<GlobalStore>,
     pub segments: Segments,
     pub threads: u32,
     pub populations: Vec<PopulationState>,
     pub feeders: Vec<Feeder>,
     pub round_robins: Vec<AtomicU64>,
+    /// How many values of each counter this shard has given out.
+    counters: Vec<AtomicU64>,
+    pub queues: Queues,
     rendez_vous: Vec<(u32, RendezVousState)>,
     /// Per population, then the simulation's own.
     throttles: Vec<Option<Mutex<Gate>>>,
@@ -58,15 +64,20 @@ pub(super) struct Shared {
     /// Load may be generated until then, in run time; [`NEVER`] without leases.
     pub lease_until: AtomicU64,
     wakers: Vec<Notify>,
+    /// Changed by each thread with every user's turn, for the watchdog.
+    beats: Vec<AtomicU64>,
 }
 
 /// What [`Shared`] is made of.
 pub(super) struct Parts {
+    pub store: Arc<GlobalStore>,
     pub segments: Segments,
     pub threads: u32,
     pub populations: Vec<PopulationState>,
     pub feeders: Vec<Feeder>,
     pub round_robins: u32,
+    pub counters: u32,
+    pub queues: u32,
     pub rendez_vous: Vec<u32>,
     pub throttles: Vec<Option<Gate>>,
     pub global_throttle: Option<Gate>,
@@ -75,11 +86,14 @@ pub(super) struct Parts {
 impl Shared {
     pub(super) fn new(parts: Parts) -> Arc<Self> {
         Arc::new(Self {
+            store: parts.store,
             segments: parts.segments,
             threads: parts.threads,
             populations: parts.populations,
             feeders: parts.feeders,
             round_robins: (0..parts.round_robins).map(|_| AtomicU64::new(0)).collect(),
+            counters: (0..parts.counters).map(|_| AtomicU64::new(0)).collect(),
+            queues: Queues::new(parts.queues),
             rendez_vous: parts
                 .rendez_vous
                 .into_iter()
@@ -91,6 +105,7 @@ impl Shared {
             end: Mutex::new(None),
             lease_until: AtomicU64::new(NEVER),
             wakers: (0..parts.threads).map(|_| Notify::new()).collect(),
+            beats: (0..parts.threads).map(|_| AtomicU64::new(0)).collect(),
         })
     }
 
@@ -123,6 +138,21 @@ impl Shared {
 
     pub(super) fn waker(&self, thread: usize) -> &Notify {
         &self.wakers[thread]
+    }
+
+    pub(super) fn beat(&self, thread: usize) {
+        self.beats[thread].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn beats(&self) -> impl Iterator<Item = u64> {
+        self.beats.iter().map(|beat| beat.load(Ordering::Relaxed))
+    }
+
+    /// Number r of the whole job belongs to segment r mod S, as records of feeders do.
+    pub(super) fn next_of_counter(&self, slot: u32) -> u64 {
+        let taken = self.counters.get(slot as usize);
+        let own = taken.map_or(0, |taken| taken.fetch_add(1, Ordering::Relaxed));
+        self.segments.nth(own).unwrap_or(u64::MAX)
     }
 
     /// A user arrives at a rendez-vous: true when it need not wait.

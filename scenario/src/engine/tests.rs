@@ -179,6 +179,9 @@ fn children_start_at_a_whole_second_after_their_parent() {
             "inject": at_once,
             "children": [
                 { "scenario": { "name": "child", "steps": [dummy(1)] }, "inject": at_once },
+                // Of a second `andThen`: after the child, too.
+                { "scenario": { "name": "last", "steps": [dummy(1)] }, "inject": at_once,
+                    "stage": 1 },
             ],
         }],
     });
@@ -186,14 +189,14 @@ fn children_start_at_a_whole_second_after_their_parent() {
     spec.record_arrivals = Some(folder.path().to_owned());
     let (end, outcome) = run_here(&spec);
     assert_eq!(end, Ok(EndReason::Completed));
-    assert_eq!(outcome.totals().users_ended, 4);
+    assert_eq!(outcome.totals().users_ended, 6);
     let arrivals = std::fs::read_to_string(folder.path().join("arrivals.csv")).unwrap();
-    let scheduled: Vec<&str> = arrivals
-        .lines()
-        .filter(|line| line.starts_with("\"child\""))
-        .map(|line| line.split(',').nth(2).unwrap())
-        .collect();
-    assert_eq!(scheduled, ["1000000", "1000000"]);
+    let scheduled = |name: &str| -> Vec<&str> {
+        let lines = arrivals.lines().filter(|line| line.starts_with(name));
+        lines.map(|line| line.split(',').nth(2).unwrap()).collect()
+    };
+    assert_eq!(scheduled("\"child\""), ["1000000", "1000000"]);
+    assert_eq!(scheduled("\"last\""), ["2000000", "2000000"]);
 }
 
 #[test]
@@ -410,4 +413,41 @@ fn a_script_runs_with_its_functions_feeders_and_checks() {
     assert_eq!((totals.requests_ok, totals.requests_ko, totals.users_ended), (12, 0, 6));
     let ada = server.seen().iter().filter(|seen| seen.target == "/users/ada").count();
     assert_eq!(ada, 3);
+}
+
+/// Little's law, users = throughput × time, holds for what is reported: users without pauses
+/// always have one request in flight, so that their response times fill the run.
+#[test]
+fn users_are_throughput_times_response_time() {
+    const USERS: u64 = 8;
+    const TIMES: u64 = 50;
+    let arrivals = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let stamps = std::sync::Arc::clone(&arrivals);
+    let server = Server::start(move |_, _| {
+        stamps.lock().unwrap().push(std::time::Instant::now());
+        std::thread::sleep(Duration::from_millis(10));
+        Reply::with(200, &[], "")
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let get = json!({ "step": "action", "protocol": "http", "name": { "lit": "get" },
+        "spec": { "method": "GET", "url": { "lit": server.base() } } });
+    let steps = json!([{ "step": "repeat", "times": { "lit": TIMES }, "body": [get] }]);
+    let inject = json!({ "open": [{ "profile": "at_once_users", "users": USERS }] });
+    let began = std::time::Instant::now();
+    let (end, outcome) = run_here(&spec(folder.path(), &simulation(steps, inject)));
+    let whole = u64::try_from(began.elapsed().as_micros()).unwrap();
+    assert_eq!(end, Ok(EndReason::Completed));
+    let (count, sum) = outcome
+        .frames
+        .iter()
+        .flat_map(|frame| &frame.requests)
+        .fold((0, 0), |(count, sum), it| (count + it.ok.count, sum + it.ok.sum_us));
+    assert_eq!(count, USERS * TIMES);
+    let arrivals = arrivals.lock().unwrap();
+    let first = arrivals.iter().min().unwrap();
+    let spread = arrivals.iter().max().unwrap().duration_since(*first);
+    let spread = u64::try_from(spread.as_micros()).unwrap();
+    // No user has more than one request in flight, and none is idle for a fifth of its time.
+    assert!(sum <= USERS * whole, "{sum} µs in {whole} µs");
+    assert!(sum * 10 >= USERS * spread * 8, "{sum} µs in {spread} µs between first and last");
 }

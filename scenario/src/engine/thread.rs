@@ -10,12 +10,15 @@ use std::collections::{BinaryHeap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 
 use smallvec::SmallVec;
 
+use super::actions::Actions;
 use super::arrivals::{Due, Share, Source, scenario_seed};
 use super::host::{ThreadHost, WorldOf};
 use super::pacer::Pacer;
+use super::queues::Takers;
 use super::shared::{NEVER, Shared, Stop};
 use crate::expr::EvalCtx;
 use crate::program::Program;
@@ -85,8 +88,10 @@ pub(super) struct Worker {
     populations: Vec<Population>,
     users: Vec<Option<Box<Entry>>>,
     free: Vec<u32>,
+    actions: Actions,
     timers: BinaryHeap<Reverse<(Micros, u32)>>,
     waiting: Vec<(u32, u32)>,
+    takers: Takers,
     second: u32,
     loop_lag_max: Micros,
     start_late: Option<Micros>,
@@ -115,6 +120,7 @@ impl Worker {
             .iter()
             .map(|it| Population { name: Arc::clone(&it.name), source: None, exhausted: false })
             .collect();
+        let actions = Actions::new(Arc::clone(&host.shared), host.thread);
         Self {
             program,
             host,
@@ -123,8 +129,10 @@ impl Worker {
             populations,
             users: Vec::new(),
             free: Vec::new(),
+            actions,
             timers: BinaryHeap::new(),
             waiting: Vec::new(),
+            takers: Takers::default(),
             second: setting.first_second,
             loop_lag_max: 0,
             start_late: None,
@@ -154,6 +162,7 @@ impl Worker {
         self.start_late = Some(host.now());
         loop {
             let now = host.now();
+            shared.beat(host.thread);
             self.cut_seconds(now);
             if now >= shared.lease_until.load(Ordering::Acquire) {
                 shared.request_stop(false, Ok(EndReason::LeaseExpired));
@@ -303,10 +312,13 @@ impl Worker {
     /// Resumes users whose action or sleep is over; true when more are.
     fn resume_some(&mut self, now: Micros) -> bool {
         let mut left = RESUMES_PER_TURN_MAX;
+        self.actions.collect();
         while left > 0 {
-            let Some((key, done)) = self.host.inbox.borrow_mut().pop_front() else { break };
+            let Some((key, polled)) = self.actions.poll_one() else { break };
             left -= 1;
-            self.take_back(key, done);
+            if let Poll::Ready(done) = polled {
+                self.take_back(key, done);
+            }
         }
         while left > 0 {
             match self.timers.peek() {
@@ -329,11 +341,15 @@ impl Worker {
                 self.resume(key, Input::Woke, now);
             }
         }
-        left == 0
+        for key in self.takers.awake(&self.host.shared.queues, now) {
+            self.resume(key, Input::Woke, now);
+        }
+        // Who woke may have begun an action, which has its first turn in the next one.
+        left == 0 || self.actions.has_ready()
     }
 
     fn take_back(&mut self, key: u32, done: crate::protocol::Done) {
-        let now = self.host.now();
+        let now = self.host.seen_now.get();
         let crate::protocol::Done { user, failed, response_time, slot } = done;
         if let Some(entry) = self.users[key as usize].as_mut()
             && let Some(state) = entry.states.get_mut(slot)
@@ -348,11 +364,12 @@ impl Worker {
         let Some(mut entry) = self.users.get_mut(key as usize).and_then(Option::take) else {
             return;
         };
+        self.host.shared.beat(self.host.thread);
         let output = {
             let host = &*self.host;
             let mut hooks = host.hooks.borrow_mut();
             let mut rng = host.rng.borrow_mut();
-            let unix_ms = host.clock.unix_ms();
+            let unix_ms = host.unix_ms();
             let eval = EvalCtx { hooks: &mut **hooks, rng: &mut rng, unix_ms };
             let mut world = WorldOf(host);
             let mut ctx = Ctx { now, eval, world: &mut world };
@@ -387,6 +404,10 @@ impl Worker {
                     self.waiting.push((slot, key));
                 }
             }
+            Output::Queue { slot, until } => {
+                self.users[key as usize] = Some(entry);
+                self.takers.push(slot, until, key);
+            }
             Output::Act(action) => self.act(key, entry, action),
         }
     }
@@ -400,13 +421,8 @@ impl Worker {
             state: entry.states.get_mut(slot).and_then(Option::take),
         };
         self.users[key as usize] = Some(entry);
-        let host = Rc::clone(&self.host);
         let work = Rc::clone(action).run(user, Rc::clone(&self.host) as Rc<_>);
-        tokio::task::spawn_local(async move {
-            let done = work.await;
-            host.inbox.borrow_mut().push_back((key, done));
-            host.shared.waker(host.thread).notify_one();
-        });
+        self.actions.start(key, work);
     }
 
     fn user_ended(&mut self, key: u32, entry: Box<Entry>, now: Micros) {
@@ -426,7 +442,8 @@ impl Worker {
         let sleeping = std::mem::take(&mut self.timers).into_iter().map(|Reverse((_, key))| key);
         let held = std::mem::take(&mut self.waiting).into_iter().map(|(_, key)| key);
         let now = self.host.now();
-        for key in sleeping.chain(held).collect::<Vec<_>>() {
+        let taking = self.takers.abandon();
+        for key in sleeping.chain(held).chain(taking).collect::<Vec<_>>() {
             if let Some(entry) = self.users.get_mut(key as usize).and_then(Option::take) {
                 self.user_ended(key, entry, now);
             }

@@ -1,7 +1,9 @@
 //! Finding a data file as Gatling does: under `resources/`, then as a path of its own. Paths stay
-//! inside the simulation's folder. Reads nothing itself: that is the implementer of [`Files`].
+//! inside the simulation's folder. Files are read by the implementer of [`Files`];
+//! a document of the network is fetched here.
 
 use std::io;
+use std::time::Duration;
 
 use super::unzip;
 use crate::shard::{Problem, ProblemKind};
@@ -14,6 +16,27 @@ pub trait Files {
     /// # Errors
     /// What the operating system says of it.
     fn open(&self, path: &str) -> io::Result<Option<Box<dyn io::Read>>>;
+
+    /// Fetches a document of the network, for `jsonUrl`.
+    ///
+    /// # Errors
+    /// Why it cannot be had.
+    fn fetch(&self, url: &str) -> Result<Vec<u8>, String> {
+        fetch(url)
+    }
+}
+
+/// Bytes of a document that a feeder fetches.
+const DOCUMENT_BYTES_MAX: u64 = 1 << 30;
+/// Longest wait for it.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(30);
+
+fn fetch(url: &str) -> Result<Vec<u8>, String> {
+    let config = ureq::Agent::config_builder().timeout_global(Some(FETCH_TIMEOUT)).build();
+    let agent: ureq::Agent = config.into();
+    let mut response = agent.get(url).call().map_err(|error| error.to_string())?;
+    let body = response.body_mut().with_config().limit(DOCUMENT_BYTES_MAX);
+    body.read_to_vec().map_err(|error| error.to_string())
 }
 
 /// The places to look for `path`, in order.

@@ -52,11 +52,23 @@ pub struct FeederSpec {
 #[serde(rename_all = "snake_case")]
 pub enum FeederSource {
     /// csv, tsv, ssv and separatedValues.
-    Separated { path: String, separator: char, quote: char },
+    Separated {
+        path: String,
+        separator: char,
+        quote: char,
+        /// `headers(…)`: the columns of a file whose first row is a record.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        headers: Vec<String>,
+    },
     /// A JSON file: an array of objects.
     Json { path: String },
+    /// A JSON document that each shard fetches when it loads.
+    JsonUrl { url: String },
     /// `arrayFeeder`.
     Records(Vec<ValueMap>),
+    /// A generator or iterator of the script: called with the record's number, gives the record, or
+    /// null at the end.
+    Script { function: crate::expr::FnId },
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,14 +82,16 @@ pub enum Strategy {
 }
 
 impl FeederSource {
-    fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         match self {
             Self::Separated { path, separator: ',', .. } => format!("csv({path})"),
             Self::Separated { path, separator: '\t', .. } => format!("tsv({path})"),
             Self::Separated { path, separator: ';', .. } => format!("ssv({path})"),
             Self::Separated { path, .. } => format!("separatedValues({path})"),
-            Self::Json { path } => format!("jsonFile({path})"),
-            Self::Records(_) => "arrayFeeder".to_owned(),
+            Self::Json { path } => format!("json({path})"),
+            Self::JsonUrl { url } => format!("jsonUrl({url})"),
+            Self::Records(_) => "in-memory".to_owned(),
+            Self::Script { .. } => "iterator".to_owned(),
         }
     }
 }
@@ -97,8 +111,11 @@ pub enum Error {
 pub struct Feeder {
     name: String,
     rows: Rows,
+    len: u64,
     strategy: Strategy,
     transform: Option<crate::expr::FnId>,
+    /// Where the script makes the records.
+    script: Option<crate::expr::FnId>,
     division: Division,
 }
 
@@ -121,18 +138,33 @@ impl Feeder {
     pub fn load(spec: &FeederSpec, files: &dyn Files) -> Result<Self, Problem> {
         let name = spec.source.name();
         let rows = match &spec.source {
-            FeederSource::Separated { path, separator, quote } => {
+            FeederSource::Separated { path, separator, quote, headers } => {
                 let input = files::open(files, path, spec.unzip)?;
-                separated::read(input, path, *separator, *quote)?
+                separated::read(input, path, *separator, *quote, headers)?
             }
+            FeederSource::JsonUrl { url } => {
+                let content = files.fetch(url).map_err(|error| files::unreadable(url, &error))?;
+                json::read(Box::new(std::io::Cursor::new(content)), url)?
+            }
+            FeederSource::Script { .. } => Rows::records(std::iter::empty()),
             FeederSource::Json { path } => json::read(files::open(files, path, spec.unzip)?, path)?,
             FeederSource::Records(records) => Rows::records(records.iter().cloned()),
         };
-        if rows.len() == 0 {
+        let script = match spec.source {
+            FeederSource::Script { function } => Some(function),
+            _ => None,
+        };
+        if script.is_some() && spec.strategy != Strategy::Queue {
+            return Err(files::invalid(&name, format!("{name}: its records come in order only")));
+        }
+        if rows.len() == 0 && script.is_none() {
             return Err(files::invalid(&name, format!("{name} has no records")));
         }
-        let division = Division::new(spec.strategy, rows.len(), &Segments::all(), 0);
-        Ok(Self { name, rows, strategy: spec.strategy, transform: spec.transform, division })
+        let (strategy, transform) = (spec.strategy, spec.transform);
+        // An iterator may go on for ever.
+        let len = if script.is_some() { u64::MAX } else { rows.len() };
+        let division = Division::new(strategy, len, &Segments::all(), 0);
+        Ok(Self { name, rows, len, strategy, transform, script, division })
     }
 
     /// Restricts the feeder to a shard's records. `index` is the feeder's in the simulation, so
@@ -140,7 +172,7 @@ impl Feeder {
     #[must_use]
     pub fn divided(mut self, segments: &Segments, seed: u64, index: u32) -> Self {
         let seed = division::mix(seed, u64::from(index));
-        self.division = Division::new(self.strategy, self.rows.len(), segments, seed);
+        self.division = Division::new(self.strategy, self.len, segments, seed);
         self
     }
 
@@ -182,9 +214,9 @@ impl Feeder {
     ) -> Result<(), Error> {
         let Some(count) = count else {
             let record = self.take(1)?.next().ok_or_else(|| self.empty())?;
-            for (name, value) in self.rows.record(record) {
-                let value = self.transformed(name, value, session, ctx)?;
-                session.set(Arc::clone(name), value);
+            for (name, value) in self.record(record, session, ctx)? {
+                let value = self.transformed(&name, value, session, ctx)?;
+                session.set(name, value);
             }
             return Ok(());
         };
@@ -193,11 +225,11 @@ impl Feeder {
         }
         let mut columns: Vec<(Arc<str>, Vec<Value>)> = Vec::new();
         for record in self.take(count.unsigned_abs())? {
-            for (name, value) in self.rows.record(record) {
-                let value = self.transformed(name, value, session, ctx)?;
-                match columns.iter_mut().find(|(column, _)| column == name) {
+            for (name, value) in self.record(record, session, ctx)? {
+                let value = self.transformed(&name, value, session, ctx)?;
+                match columns.iter_mut().find(|(column, _)| *column == name) {
                     Some((_, values)) => values.push(value),
-                    None => columns.push((Arc::clone(name), vec![value])),
+                    None => columns.push((name, vec![value])),
                 }
             }
         }
@@ -205,6 +237,34 @@ impl Feeder {
             session.set(name, Value::list(values));
         }
         Ok(())
+    }
+
+    /// The fields of a record, from memory or from the script.
+    fn record(
+        &self,
+        number: u64,
+        session: &Session,
+        ctx: &mut EvalCtx<'_>,
+    ) -> Result<Vec<(Arc<str>, Value)>, Error> {
+        let Some(function) = self.script else {
+            let fields = self.rows.record(number);
+            return Ok(fields.map(|(name, value)| (Arc::clone(name), value)).collect());
+        };
+        let crash = |message| Error::Transform { feeder: self.name.clone(), message };
+        let number = Value::Int(i64::try_from(number).unwrap_or(i64::MAX));
+        match ctx.hooks.call(function, session, HookArgs::Value(&number)) {
+            Ok(HookOutcome::Value(Value::Map(fields))) => {
+                Ok(fields.iter().map(|(name, value)| (Arc::clone(name), value.clone())).collect())
+            }
+            Ok(HookOutcome::Value(Value::Null)) => Err(self.empty()),
+            Ok(HookOutcome::Value(other)) => {
+                Err(crash(format!("a record must be an object, found a {}", other.type_name())))
+            }
+            Ok(HookOutcome::Session(_)) => {
+                Err(crash("a record must be an object, found a session".to_owned()))
+            }
+            Err(message) => Err(crash(message)),
+        }
     }
 
     /// The indices of the next `count` records of this shard: all of them or none.

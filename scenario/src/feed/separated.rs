@@ -16,6 +16,7 @@ pub(super) fn read(
     path: &str,
     separator: char,
     quote: char,
+    headers: &[String],
 ) -> Result<Rows, Problem> {
     let ascii = |char: char, what: &str| {
         u8::try_from(char).ok().filter(u8::is_ascii).ok_or_else(|| {
@@ -30,8 +31,13 @@ pub(super) fn read(
         .quote(quote)
         .from_reader(Watch::new(input, separator, quote));
     let mut line = csv::StringRecord::new();
-    if !reader.read_record(&mut line).map_err(|error| describe(path, &error))? {
-        return Err(invalid(path, format!("{path} is empty: its first row must name the columns")));
+    if headers.is_empty() {
+        if !reader.read_record(&mut line).map_err(|error| describe(path, &error))? {
+            let message = format!("{path} is empty: its first row must name the columns");
+            return Err(invalid(path, message));
+        }
+    } else {
+        line.extend(headers);
     }
     let columns: Vec<std::sync::Arc<str>> =
         line.iter().map(|name| name.trim_start_matches('\u{feff}').trim().into()).collect();

@@ -22,7 +22,12 @@ impl Files for Memory {
 }
 
 fn csv(strategy: Strategy) -> FeederSpec {
-    let source = FeederSource::Separated { path: "one.csv".to_owned(), separator: ',', quote: '"' };
+    let source = FeederSource::Separated {
+        path: "one.csv".to_owned(),
+        separator: ',',
+        quote: '"',
+        headers: Vec::new(),
+    };
     FeederSpec { source, strategy, unzip: false, transform: None }
 }
 
@@ -113,7 +118,12 @@ fn malformed_files_name_the_place_and_the_fix() {
 
 #[test]
 fn other_separators_and_quotes() {
-    let source = FeederSource::Separated { path: "x.txt".to_owned(), separator: '#', quote: '\'' };
+    let source = FeederSource::Separated {
+        path: "x.txt".to_owned(),
+        separator: '#',
+        quote: '\'',
+        headers: Vec::new(),
+    };
     let spec = FeederSpec { source, strategy: Strategy::Queue, unzip: false, transform: None };
     let files = Memory([("x.txt", b"a#b\n'1#'#\"2\"\n".to_vec())].into());
     let feeder = Feeder::load(&spec, &files).unwrap();

@@ -128,6 +128,8 @@ pub struct Tracker {
     part: Part,
     /// The next whole second.
     tick: u64,
+    /// Of the whole, at the last tick.
+    whole: u64,
     target: u64,
     alive: u64,
     /// Ever handed out.
@@ -145,30 +147,42 @@ struct Part {
 }
 
 impl Part {
+    /// The number, in the whole, of this one's own item `own` (from 0).
+    fn nth(&self, own: u64) -> u64 {
+        let of_shard = own * self.threads + self.thread;
+        self.segments.nth(of_shard).unwrap_or(of_shard)
+    }
+
     fn of(&self, count: u64) -> u64 {
         let shard = self.segments.closed_share(count);
         (shard + self.threads - 1 - self.thread) / self.threads
     }
 }
 
-/// Starts spread evenly over one second.
+/// The places that this one fills within one second. All threads and shards count places alike, so
+/// that their starts together are spread evenly over the second.
 #[derive(Clone, Copy, Debug, Default)]
 struct Spread {
     begin: Micros,
-    count: u64,
-    taken: u64,
+    /// This one's own numbers of the places: `next..end`.
+    next: u64,
+    end: u64,
+    /// The first place of the whole that is filled in this second, and how many are.
+    base: u64,
+    total: u64,
 }
 
 impl Spread {
-    fn next_at(&self) -> Option<Micros> {
+    fn next_at(&self, part: &Part) -> Option<Micros> {
+        let place = (self.next < self.end).then(|| part.nth(self.next))?;
         // Gatling plans in whole milliseconds.
-        let ms = (self.taken < self.count).then(|| self.taken * 1_000 / self.count)?;
+        let ms = place.saturating_sub(self.base) * 1_000 / self.total.max(1);
         Some(self.begin + ms * MICROS_PER_MILLI)
     }
 
-    fn take(&mut self, now: Micros) -> Option<Micros> {
-        let at = self.next_at().filter(|at| *at <= now)?;
-        self.taken += 1;
+    fn take(&mut self, now: Micros, part: &Part) -> Option<Micros> {
+        let at = self.next_at(part).filter(|at| *at <= now)?;
+        self.next += 1;
         Some(at)
     }
 }
@@ -181,6 +195,7 @@ impl Tracker {
             profile: Profile::new(steps),
             part: Part { segments, thread, threads: threads.max(1) },
             tick: 0,
+            whole: 0,
             target: 0,
             alive: 0,
             started: 0,
@@ -196,27 +211,37 @@ impl Tracker {
     /// When to ask again; none when the profile starts nobody any more.
     #[must_use]
     pub fn next_at(&self) -> Option<Micros> {
-        self.planned.next_at().or_else(|| self.tick_at())
+        self.planned.next_at(&self.part).or_else(|| self.tick_at())
     }
 
     /// One user that is due by `now`, if any. Who asks late gets the users of the ticks gone by.
     pub fn due(&mut self, now: Micros) -> Option<Arrival> {
         loop {
-            if let Some(at_us) = self.planned.take(now) {
+            if let Some(at_us) = self.planned.take(now, &self.part) {
                 return Some(self.start_one(at_us));
             }
             let begin = self.tick_at().filter(|at| *at <= now)?;
-            self.target = self.part.of(self.profile.target(self.tick).unwrap_or(0));
+            let whole = self.profile.target(self.tick).unwrap_or(0);
+            let before = std::mem::replace(&mut self.whole, whole);
+            self.target = self.part.of(whole);
             self.tick += 1;
-            let count = self.target.saturating_sub(self.alive);
-            self.planned = Spread { begin, count, taken: 0 };
+            self.planned = self.places(begin, before);
         }
+    }
+
+    /// The places that are not taken, the highest: with nobody gone, those that the whole has gained
+    /// since `before`.
+    fn places(&self, begin: Micros, before: u64) -> Spread {
+        let next = self.alive.min(self.target);
+        let base = if self.part.nth(next) >= before { before } else { 0 };
+        let total = self.whole.saturating_sub(base);
+        Spread { begin, next, end: self.target, base, total }
     }
 
     /// A user has ended at `now`: who replaces it at once, if anybody does.
     pub fn user_ended(&mut self, now: Micros) -> Option<Arrival> {
         self.alive = self.alive.saturating_sub(1);
-        let planned = self.planned.count - self.planned.taken;
+        let planned = self.planned.end - self.planned.next;
         let wanted = self.alive + planned < self.target && now < self.profile.duration_us();
         wanted.then(|| self.start_one(now))
     }
@@ -229,10 +254,10 @@ impl Tracker {
     /// Users of a closed model are numbered by the segments that own them, in order, round the
     /// threads: no two give the same number.
     fn start_one(&mut self, at_us: Micros) -> Arrival {
-        let own = self.started * self.part.threads + self.part.thread;
+        let k = self.part.nth(self.started);
         self.started += 1;
         self.alive += 1;
-        Arrival { k: self.part.segments.nth(own).unwrap_or(own), at_us }
+        Arrival { k, at_us }
     }
 
     /// This thread's part of the current target.

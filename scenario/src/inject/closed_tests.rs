@@ -33,6 +33,27 @@ fn the_target_of_a_tick_is_the_value_one_second_later() {
 }
 
 #[test]
+fn threads_and_shards_together_start_as_one_would() {
+    let starts = |nodes: usize, threads: u64| {
+        let mut all = Vec::new();
+        for owned in split(&vec![1; nodes]) {
+            let segments = Segments::new(SEGMENTS, &owned).unwrap();
+            for thread in 0..threads {
+                let mut tracker = Tracker::new(&[ramp(5, 7, 2)], segments.clone(), thread, threads);
+                all.extend(std::iter::from_fn(|| tracker.due(2 * S)).map(|arrival| arrival.at_us));
+            }
+        }
+        all.sort_unstable();
+        all
+    };
+    // Six in the first second, and the one that the next one asks for.
+    let one = [0, 166_000, 333_000, 500_000, 666_000, 833_000, 1_000_000];
+    for (nodes, threads) in [(1, 1), (1, 2), (1, 5), (3, 1), (2, 3)] {
+        assert_eq!(starts(nodes, threads), one, "{nodes} nodes of {threads} threads");
+    }
+}
+
+#[test]
 fn increments() {
     let increment = |ramp_us, start| {
         let (increment, times, level_us) = (2, 2, 2 * S);

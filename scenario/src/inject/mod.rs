@@ -7,6 +7,7 @@
 mod at_once;
 pub mod closed;
 mod constant_rate;
+pub mod curve;
 pub mod division;
 mod erf;
 mod increment_rate;

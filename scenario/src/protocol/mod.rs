@@ -7,10 +7,13 @@ use std::any::Any;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures::future::LocalBoxFuture;
 use serde_json::value::RawValue;
 
+use crate::check::Checked;
 use crate::expr::{EvalCtx, Expr};
+use crate::ir::ActionSpec;
 use crate::script::Sources;
 use crate::session::Session;
 use crate::stats::record::PathId;
@@ -107,6 +110,52 @@ pub trait Host {
     fn connection(&self, event: ConnectionEvent);
     /// A line of the engine's own log.
     fn note(&self, line: &str);
+    /// Whether it wants [`Self::exchange`] and [`Self::checked`]. A load run does not: they cost.
+    fn observes(&self) -> bool {
+        false
+    }
+    /// What went over the wire, before the checks and the count.
+    fn exchange(&self, _exchange: Exchange) {}
+    /// What came of one check of the last exchange.
+    fn checked(&self, _check: Checked) {}
+}
+
+/// One request and what came back, for people to read.
+#[derive(Clone, Debug)]
+pub struct Exchange {
+    /// As it is counted.
+    pub name: String,
+    pub sent: Message,
+    /// Or why there is none.
+    pub received: Result<Message, String>,
+    pub time: Micros,
+}
+
+/// A message in its protocol's own words.
+#[derive(Clone, Debug, Default)]
+pub struct Message {
+    /// `GET http://shop.test/ HTTP/1.1`
+    pub head: String,
+    pub headers: Vec<(String, String)>,
+    /// Content-decoded.
+    pub body: Bytes,
+}
+
+/// What an action is, for `onrush check`: in a line, and the files it names outright.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Description {
+    /// `GET /products`
+    pub text: String,
+    pub files: Vec<String>,
+}
+
+/// A protocol that does not know its own spec has been refused before.
+#[must_use]
+pub fn describe(action: &ActionSpec) -> Description {
+    match action.protocol.as_str() {
+        "http" => http::describe(&action.spec),
+        other => Description { text: other.to_owned(), files: Vec::new() },
+    }
 }
 
 /// The protocols of one engine thread.

@@ -1,14 +1,15 @@
 // "@gatling.io/core": the names of the package, and nothing else.
 
-import { native, fail, show, unsupported, unsupportedTree } from "onrush:base";
+import { fail, isFunction, name, native, show } from "onrush:base";
+import { filter } from "onrush:filters";
 
 export { isDuration } from "onrush:base";
 export {
-  ChainBuilder, asLongAs, asLongAsDuring, crashLoadGenerator, crashLoadGeneratorIf, doIf,
+  ChainBuilder, asLongAs, asLongAsDuring, counter, crashLoadGenerator, crashLoadGeneratorIf, doIf,
   doIfEquals, doIfEqualsOrElse, doIfOrElse, doSwitch, doSwitchOrElse, doWhile, doWhileDuring, dummy,
   during, exec, exitBlockOnFail, exitHere, exitHereIf, exitHereIfFailed, feed, foreach, forever,
   group, onCase, pace, pause, percent, randomSwitch, randomSwitchOrElse, rendezVous, repeat,
-  roundRobinSwitch, setInSession, stopLoadGenerator, stopLoadGeneratorIf, tryMax,
+  roundRobinSwitch, setInSession, sharedQueue, stopLoadGenerator, stopLoadGeneratorIf, tryMax,
   uniformRandomSwitch,
 } from "onrush:structure";
 export {
@@ -27,6 +28,7 @@ export {
   rampUsers, rampUsersPerSec, reachRps, stressPeakUsers,
 } from "onrush:profiles";
 export { scenario, simulation } from "onrush:simulation";
+export * from "onrush:jvm";
 
 const lookup = (label, find) => (key, otherwise) => {
   if (typeof key !== "string") fail(`${label} takes a name, found ${show(key)}`);
@@ -53,12 +55,24 @@ export const asByteArrayFunction = (f) => f;
 export const asByteArrayMap = (map) => map;
 
 /** `AllowList(...)`, `DenyList(...)`: patterns for inferred resources. */
-export const AllowList = unsupported("AllowList");
-export const DenyList = unsupported("DenyList");
-export const GlobalStore = unsupportedTree("GlobalStore");
-export const counter = unsupported("counter");
-export const sharedQueue = unsupported("sharedQueue");
-// The package's own glue to the JVM; nothing a simulation calls.
-export const structureBuilderImpl = unsupported("structureBuilderImpl");
-export const wrapActionBuilder = unsupported("wrapActionBuilder");
-export const wrapSession = unsupported("wrapSession");
+export const AllowList = (...patterns) => filter("allow", patterns);
+export const DenyList = (...patterns) => filter("deny", patterns);
+
+const storeKey = (key) => name(key, "a key of GlobalStore");
+const put = (key, value) => {
+  if (value === undefined || value === null) fail(`GlobalStore.put takes a value, found ${show(value)}`);
+  return native.storePut(storeKey(key), value);
+};
+/** Shared by all users of one shard process: in a cluster, one per node. */
+export const GlobalStore = {
+  put,
+  get: (key) => native.storeGet(storeKey(key)),
+  getOrDefault: (key, otherwise) => native.storeGet(storeKey(key)) ?? otherwise,
+  containsKey: (key) => native.storeGet(storeKey(key)) !== undefined,
+  remove: (key) => native.storePut(storeKey(key), null),
+  update: (key, f) => {
+    if (!isFunction(f)) fail(`GlobalStore.update takes a function, found ${show(f)}`);
+    return native.storeUpdate(storeKey(key), f);
+  },
+  clear: () => native.storeClear(),
+};

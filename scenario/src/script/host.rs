@@ -21,6 +21,7 @@ use super::modules::{Graph, GraphLoader, GraphResolver, SharedGraph};
 use super::natives::{self, Shared};
 use super::problem::{self, Thrown};
 use super::session::JsSession;
+use super::store::GlobalStore;
 use super::typescript::Place;
 use super::values::{HostPrototypes, from_js, to_js};
 use super::{Console, Limits, LoadOptions, Loaded, Sources};
@@ -107,6 +108,14 @@ impl ScriptHost {
     pub fn reseed(&mut self, seed: u64) {
         if let Some(engine) = &self.engine {
             engine.shared.reseed(seed);
+        }
+    }
+
+    /// From now on the script shares that store; what it has put while loading moves there.
+    pub fn set_store(&mut self, store: Arc<GlobalStore>) {
+        if let Some(engine) = &self.engine {
+            let own = engine.shared.store.replace(Arc::clone(&store));
+            store.adopt(&own);
         }
     }
 

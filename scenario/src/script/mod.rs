@@ -11,6 +11,7 @@ mod natives;
 mod problem;
 mod session;
 pub mod sources;
+pub mod store;
 mod typescript;
 mod values;
 
@@ -21,6 +22,7 @@ use std::time::Duration;
 
 pub use host::ScriptHost;
 pub use sources::{DirSources, MemorySources, Sources};
+pub use store::GlobalStore;
 
 use crate::ir;
 use crate::shard::{OutputStream, Problem};

@@ -25,6 +25,8 @@ const CORE_MODULES: &[(&str, &str)] = &[
     ("onrush:checks", include_str!("sdk/checks.js")),
     ("onrush:bodies", include_str!("sdk/bodies.js")),
     ("onrush:feeders", include_str!("sdk/feeders.js")),
+    ("onrush:jvm", include_str!("sdk/jvm.js")),
+    ("onrush:filters", include_str!("sdk/filters.js")),
     ("onrush:profiles", include_str!("sdk/profiles.js")),
     ("onrush:simulation", include_str!("sdk/simulation.js")),
 ];

@@ -2,7 +2,7 @@
 //! console, seeded randomness. Handed to `sdk/base.js` as one object and then taken off the global
 //! scope, so a simulation cannot reach it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,12 +13,16 @@ use rquickjs::function::{Function, Opt};
 use rquickjs::{Array, Class, Ctx, Exception, Object, Result, Value as JsValue};
 
 use super::session::JsSession;
-use super::values::{HostPrototypes, to_js};
+use super::store::{self, GlobalStore};
+use super::values::{HostPrototypes, from_js, to_js};
 use super::{Console, LoadOptions, Sources, sources};
 use crate::check::{CheckSpec, CompiledChecks};
 use crate::el::Template;
 use crate::expr::{EvalCtx, NoHooks};
+use crate::feed::{Feeder, FeederSpec, Files};
+use crate::pebble;
 use crate::shard::OutputStream;
+use crate::value::Value;
 
 /// Parsed templates kept for bodies used as functions; beyond this many, the cache starts over.
 const TEMPLATES_MAX: usize = 256;
@@ -32,6 +36,10 @@ pub(super) struct Shared {
     /// Filled once `sdk/base.js` has run.
     pub(super) host: Rc<HostPrototypes>,
     templates: RefCell<HashMap<String, Template>>,
+    pebbles: RefCell<HashMap<String, pebble::Template>>,
+    pub(super) store: RefCell<Arc<GlobalStore>>,
+    /// Inside `GlobalStore.update`, whose function must leave the store alone.
+    updating: Cell<bool>,
 }
 
 impl Shared {
@@ -47,6 +55,9 @@ impl Shared {
             rng: RefCell::new(SmallRng::seed_from_u64(options.seed)),
             host: Rc::default(),
             templates: RefCell::default(),
+            pebbles: RefCell::default(),
+            store: RefCell::default(),
+            updating: Cell::new(false),
         }
     }
 
@@ -59,6 +70,19 @@ impl Shared {
         for line in text.split('\n') {
             console.line(stream, line);
         }
+    }
+
+    fn pebble(&self, text: &str) -> std::result::Result<pebble::Template, String> {
+        if let Some(found) = self.pebbles.borrow().get(text) {
+            return Ok(found.clone());
+        }
+        let parsed = pebble::Template::parse(text)?;
+        let mut pebbles = self.pebbles.borrow_mut();
+        if pebbles.len() >= TEMPLATES_MAX {
+            pebbles.clear();
+        }
+        pebbles.insert(text.to_owned(), parsed.clone());
+        Ok(parsed)
     }
 
     fn template(&self, text: &str) -> std::result::Result<Template, String> {
@@ -81,6 +105,8 @@ pub(super) fn object<'js>(ctx: &Ctx<'js>, shared: &Rc<Shared>) -> Result<Object<
     environment(ctx, &native, shared)?;
     resources(ctx, &native, shared)?;
     expressions(ctx, &native, shared)?;
+    global_store(ctx, &native, shared)?;
+    feeders(ctx, &native, shared)?;
     let random = {
         let shared = Rc::clone(shared);
         move || shared.rng.borrow_mut().random::<f64>()
@@ -135,7 +161,7 @@ fn resources<'js>(ctx: &Ctx<'js>, native: &Object<'js>, shared: &Rc<Shared>) -> 
         move |ctx: Ctx<'js>, path: String| {
             let array = Array::new(ctx.clone())?;
             for (index, byte) in read(&ctx, &shared, &path)?.iter().enumerate() {
-                array.set(index, i32::from(*byte))?;
+                array.set(index, i32::from(byte.cast_signed()))?;
             }
             Ok::<_, rquickjs::Error>(array)
         }
@@ -160,6 +186,14 @@ fn expressions<'js>(ctx: &Ctx<'js>, native: &Object<'js>, shared: &Rc<Shared>) -
         "elProblem",
         Function::new(ctx.clone(), |text: String| Template::parse(&text).err())?,
     )?;
+    // What is wrong with a regular expression, or nothing.
+    let regex = |pattern: String| {
+        let error = regex::Regex::new(&pattern).err()?;
+        let text = error.to_string();
+        let reason = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
+        Some(format!("Failed to parse regex {pattern}: {reason}"))
+    };
+    native.set("regexProblem", Function::new(ctx.clone(), regex)?)?;
     // What is wrong with a check's patterns, or nothing.
     native.set("checkProblem", Function::new(ctx.clone(), |spec: String| check_problem(&spec))?)?;
     let evaluate = {
@@ -169,6 +203,135 @@ fn expressions<'js>(ctx: &Ctx<'js>, native: &Object<'js>, shared: &Rc<Shared>) -
         }
     };
     native.set("elValue", Function::new(ctx.clone(), evaluate)?)
+}
+
+type Store = HashMap<String, Value>;
+
+/// One native for all of the store: `(key, value, function)`, of which the last two may be missing.
+/// `f` sees the locked map.
+fn with_store<'js, T>(
+    ctx: &Ctx<'js>,
+    shared: &Shared,
+    f: impl FnOnce(&mut Store) -> std::result::Result<T, String>,
+) -> Result<T> {
+    if shared.updating.get() {
+        let text = "the function of GlobalStore.update must not use the GlobalStore";
+        return Err(Exception::throw_message(ctx, text));
+    }
+    let store = Arc::clone(&shared.store.borrow());
+    let outcome = f(&mut store.lock());
+    outcome.map_err(|error| Exception::throw_message(ctx, &error))
+}
+
+fn global_store<'js>(ctx: &Ctx<'js>, native: &Object<'js>, shared: &Rc<Shared>) -> Result<()> {
+    let get = {
+        let shared = Rc::clone(shared);
+        move |ctx: Ctx<'js>, key: String| {
+            let found = with_store(&ctx, &shared, |map| Ok(map.get(&key).cloned()))?;
+            given(&ctx, &shared, found)
+        }
+    };
+    native.set("storeGet", Function::new(ctx.clone(), get)?)?;
+    let put = {
+        let shared = Rc::clone(shared);
+        move |ctx: Ctx<'js>, key: String, value: JsValue<'js>| {
+            let value = from_js(&ctx, &value)?;
+            let before = with_store(&ctx, &shared, |map| store::set(map, key, value))?;
+            given(&ctx, &shared, before)
+        }
+    };
+    native.set("storePut", Function::new(ctx.clone(), put)?)?;
+    let update = {
+        let shared = Rc::clone(shared);
+        move |ctx: Ctx<'js>, key: String, f: Function<'js>| update(&ctx, &shared, key, &f)
+    };
+    native.set("storeUpdate", Function::new(ctx.clone(), update)?)?;
+    let clear = {
+        let shared = Rc::clone(shared);
+        move |ctx: Ctx<'js>| {
+            with_store(&ctx, &shared, |map| {
+                map.clear();
+                Ok(())
+            })
+        }
+    };
+    native.set("storeClear", Function::new(ctx.clone(), clear)?)
+}
+
+/// A missing value is `undefined`.
+fn given<'js>(ctx: &Ctx<'js>, shared: &Shared, value: Option<Value>) -> Result<JsValue<'js>> {
+    value.map_or_else(
+        || Ok(JsValue::new_undefined(ctx.clone())),
+        |value| to_js(ctx, &value, &shared.host),
+    )
+}
+
+/// Other threads wait meanwhile.
+fn update<'js>(
+    ctx: &Ctx<'js>,
+    shared: &Shared,
+    key: String,
+    f: &Function<'js>,
+) -> Result<JsValue<'js>> {
+    let mut outcome = Ok(JsValue::new_undefined(ctx.clone()));
+    with_store(ctx, shared, |map| {
+        shared.updating.set(true);
+        let made = given(ctx, shared, map.get(&key).cloned())
+            .and_then(|old| f.call::<_, JsValue<'js>>((old,)))
+            .and_then(|new| from_js(ctx, &new));
+        shared.updating.set(false);
+        match made {
+            Ok(value) => {
+                outcome = given(ctx, shared, Some(value.clone()).filter(|it| !it.is_null()));
+                store::set(map, key, value).map(|_| ())
+            }
+            Err(error) => {
+                outcome = Err(error);
+                Ok(())
+            }
+        }
+    })?;
+    outcome
+}
+
+fn feeders<'js>(ctx: &Ctx<'js>, native: &Object<'js>, shared: &Rc<Shared>) -> Result<()> {
+    let count = {
+        let shared = Rc::clone(shared);
+        move |ctx: Ctx<'js>, spec: String| {
+            records_of(&shared, &spec).map_err(|error| Exception::throw_message(&ctx, &error))
+        }
+    };
+    native.set("recordsCount", Function::new(ctx.clone(), count)?)?;
+    // What is wrong with a Pebble template, or nothing.
+    let problem = |text: String| pebble::Template::parse(&text).err();
+    native.set("pebbleProblem", Function::new(ctx.clone(), problem)?)?;
+    let pebble = {
+        let shared = Rc::clone(shared);
+        move |ctx: Ctx<'js>, text: String, session: Class<'js, JsSession>| {
+            let rendered = shared.pebble(&text).and_then(|it| it.render(&session.borrow().session));
+            rendered.map_err(|error| Exception::throw_message(&ctx, &error))
+        }
+    };
+    native.set("pebbleValue", Function::new(ctx.clone(), pebble)?)
+}
+
+fn records_of(shared: &Shared, spec: &str) -> std::result::Result<f64, String> {
+    let spec: FeederSpec = serde_json::from_str(spec).map_err(|error| error.to_string())?;
+    let files = SourceFiles(Arc::clone(&shared.sources));
+    let feeder = Feeder::load(&spec, &files).map_err(|problem| problem.message)?;
+    #[expect(clippy::cast_precision_loss, reason = "a feeder has at most 2^32 records")]
+    let count = feeder.records() as f64;
+    Ok(count)
+}
+
+/// A simulation's data files, while it is loaded.
+struct SourceFiles(Arc<dyn Sources>);
+
+impl Files for SourceFiles {
+    fn open(&self, path: &str) -> std::io::Result<Option<Box<dyn std::io::Read>>> {
+        let content = self.0.read(path).map_err(std::io::Error::other)?;
+        Ok(content.map(|bytes| Box::new(std::io::Cursor::new(bytes)) as Box<_>))
+    }
 }
 
 fn check_problem(spec: &str) -> Option<String> {

@@ -25,8 +25,11 @@ pub(super) struct Thrown {
 impl Thrown {
     pub(super) fn new<'js>(ctx: &Ctx<'js>, value: &JsValue<'js>) -> Self {
         let Some(error) = value.as_object().filter(|_| value.is_error()) else {
-            let text = to_text(ctx, value);
-            return Self { text: format!("uncaught {text}"), stack: String::new(), kind: None };
+            let mut text = to_text(ctx, value);
+            if value.is_undefined() || value.is_null() {
+                text.insert_str(0, "uncaught ");
+            }
+            return Self { text, stack: String::new(), kind: None };
         };
         let field = |name: &str| error.get::<_, String>(name).unwrap_or_default();
         let (name, message) = (field("name"), field("message"));

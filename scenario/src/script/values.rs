@@ -63,7 +63,8 @@ pub(super) fn to_js<'js>(
         Value::Bytes(bytes) => {
             let array = Array::new(ctx.clone())?;
             for (index, byte) in bytes.iter().enumerate() {
-                array.set(index, i32::from(*byte))?;
+                // Java's bytes are signed.
+                array.set(index, i32::from(byte.cast_signed()))?;
             }
             with_prototype(array.into_object(), host.list(ctx)?.as_ref())?
         }

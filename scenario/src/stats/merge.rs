@@ -309,6 +309,33 @@ mod tests {
         })
     }
 
+    fn unhex(text: &str) -> Vec<u8> {
+        let byte = |at: usize| u8::from_str_radix(&text[at..at + 2], 16).unwrap();
+        (0..text.len()).step_by(2).map(byte).collect()
+    }
+
+    /// The layout in the ledger and in sealed segments: whoever changes it must raise
+    /// `TICK_VERSION`. The packing is pinned by what it must unpack, not by what it makes.
+    #[test]
+    fn golden_bytes() {
+        let tick = merge([frame(0, 7, 41, &[1_501, 20_008]), frame(1, 3, 42, &[90_000])]);
+        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let packed = hex(&tick.encode());
+        assert_eq!(hex(&postcard::to_stdvec(&tick).unwrap()), GOLDEN, "packed: {packed}");
+        assert_eq!(Tick::decode(&tick.encode()).unwrap(), tick);
+        assert_eq!(Tick::decode(&unhex(PACKED)).unwrap(), tick, "packed: {packed}");
+    }
+    const GOLDEN: &str = "020229020101610201a89c01c0ccf1be01a89c01a89c0101a09c010101dd0bc9c18901dd\
+        0bdd0b01dd0b0101c8010100000101620101dd0bc9c18901dd0bdd0b01dd0b0100000000000001c80101000000\
+        010001650100000000010001010702010100000101730100070800000000000000000000000000000000000000\
+        002a02010161010190bf0580e2b0961e90bf0590bf050180bf050100000000000001c801010000010162000000\
+        000000000000000000000000000001000165000000000001010101030100000000010173010003040000000000\
+        000000000000000000000000000000";
+    const PACKED: &str = "28b52ffd20e71d040012871620b027ad0164ea4906a1b6eba80cec2604aba83b653f0c55\
+        0088f641705bb2930c80e43a27dfbcccaa15aaf6a8f6080e094841b5e7e5440828d749cab779ef98ef6ebca22b\
+        5a5103c3b1a233c40ccaa08ac8639141d3721aa4140f00a041ce66a4121df3a21c839836183e908185c9b54daa\
+        69ab50cf6c251402aebdc4c88402";
+
     proptest! {
         #[test]
         fn merging_is_commutative_associative_and_exact(a in frames(), b in frames(), c in frames()) {

@@ -76,7 +76,8 @@ impl DummyOp {
     }
 }
 
-/// The time has passed: counts the request and lets the script update the session.
+/// The time has passed: lets the script update the session and counts the request. An update that
+/// throws is an error of the errors table instead.
 pub(crate) fn finish(
     name: &str,
     time: Micros,
@@ -85,18 +86,23 @@ pub(crate) fn finish(
     vu: &mut Vu,
     ctx: &mut Ctx<'_>,
 ) {
+    if let Some(function) = update {
+        let updated = match ctx.eval.hooks.call(function, &vu.session, HookArgs::Session) {
+            Ok(HookOutcome::Session(session)) => Ok(session),
+            Ok(HookOutcome::Value(_)) => Err("a session must be returned".to_owned()),
+            Err(message) => Err(message),
+        };
+        match updated {
+            Ok(session) => vu.adopt(session),
+            Err(message) => {
+                ctx.world.unbuilt(&vu.session.groups, name, &message);
+                return vu.fail(ctx);
+            }
+        }
+    }
     let failure = (!ok).then_some("Dummy error");
     ctx.world.response(&vu.session.groups, name, time, failure);
     vu.add_response_time(time);
-    if let Some(function) = update {
-        match ctx.eval.hooks.call(function, &vu.session, HookArgs::Session) {
-            Ok(HookOutcome::Session(session)) => vu.adopt(session),
-            Ok(HookOutcome::Value(_)) => {
-                vu.fail_with(ctx, "withSessionUpdate", "a session must be returned");
-            }
-            Err(message) => vu.fail_with(ctx, "withSessionUpdate", &message),
-        }
-    }
     if !ok {
         vu.fail(ctx);
     }

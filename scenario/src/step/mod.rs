@@ -10,6 +10,7 @@ use crate::vu::{Ctx, Flow, Vu};
 
 mod action;
 pub(crate) mod cast;
+mod counter;
 mod do_if;
 mod dummy;
 mod exit;
@@ -24,10 +25,12 @@ mod random_switch;
 mod rendez_vous;
 mod repeat;
 mod set_in_session;
+mod shared_queue;
 mod stop;
 mod switch;
 mod try_max;
 
+pub use counter::Counter;
 pub use do_if::{DoIf, DoIfEquals};
 pub use dummy::Dummy;
 pub use exit::ExitHereIf;
@@ -42,6 +45,7 @@ pub use random_switch::{RandomSwitch, RoundRobinSwitch, UniformRandomSwitch, Wei
 pub use rendez_vous::RendezVous;
 pub use repeat::Repeat;
 pub use set_in_session::SetInSession;
+pub use shared_queue::{QueueAction, SharedQueue};
 pub use stop::{CrashLoadGenerator, StopLoadGenerator};
 pub use switch::{DoSwitch, SwitchCase};
 pub use try_max::TryMax;
@@ -79,6 +83,8 @@ pub enum Step {
     CrashLoadGenerator(CrashLoadGenerator),
     SetInSession(SetInSession),
     Dummy(Dummy),
+    Counter(Counter),
+    SharedQueue(SharedQueue),
 }
 
 impl Step {
@@ -108,6 +114,8 @@ impl Step {
             Self::CrashLoadGenerator(step) => step.compile(compiler),
             Self::SetInSession(step) => step.compile(compiler),
             Self::Dummy(step) => step.compile(compiler),
+            Self::Counter(step) => step.compile(compiler),
+            Self::SharedQueue(step) => step.compile(compiler),
         }
     }
 }
@@ -136,6 +144,8 @@ pub(crate) enum Op {
     Stop(stop::StopOp),
     Set(set_in_session::SetOp),
     Dummy(dummy::DummyOp),
+    Counter(counter::CounterOp),
+    Queue(shared_queue::QueueOp),
     End,
 }
 
@@ -163,6 +173,8 @@ impl Op {
             Self::Stop(op) => op.run(vu, ctx),
             Self::Set(op) => op.run(vu, ctx),
             Self::Dummy(op) => op.run(vu, ctx),
+            Self::Counter(op) => op.run(vu, ctx),
+            Self::Queue(op) => op.run(vu, ctx),
             Self::End => Flow::End,
         }
     }
@@ -174,6 +186,7 @@ impl Op {
             self,
             Self::Hook(_)
                 | Self::Set(_)
+                | Self::Counter(_)
                 | Self::Jump(_)
                 | Self::GroupExit
                 | Self::TryExit

@@ -70,8 +70,14 @@ impl StopOp {
                 return Flow::Next;
             }
         }
-        let message = cast::eval_text(&self.message, &vu.session, &mut ctx.eval)
-            .unwrap_or_else(|failure| failure);
+        let message = match cast::eval_text(&self.message, &vu.session, &mut ctx.eval) {
+            Ok(message) => message,
+            // A text that does not resolve ends nothing.
+            Err(failure) => {
+                vu.fail_with(ctx, name, &failure);
+                return Flow::Next;
+            }
+        };
         if self.crash {
             let text = format!("Run crashed from code using crashLoadGenerator: {message}");
             return Flow::Out(Output::Crash(text));

@@ -4,6 +4,7 @@
 mod loops;
 mod steps;
 
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -94,6 +95,8 @@ impl Hooks for Script {
 struct Shared {
     log: Vec<String>,
     turns: u64,
+    counters: BTreeMap<u32, u64>,
+    queue: VecDeque<Value>,
 }
 
 impl World for Shared {
@@ -112,6 +115,25 @@ impl World for Shared {
     fn round_robin(&mut self, _slot: u32) -> u64 {
         self.turns += 1;
         self.turns - 1
+    }
+
+    fn counter(&mut self, slot: u32) -> u64 {
+        let had = self.counters.entry(slot).or_default();
+        *had += 1;
+        *had - 1
+    }
+
+    fn queue_put(&mut self, _slot: u32, value: Value) -> Result<(), String> {
+        self.queue.push_back(value);
+        Ok(())
+    }
+
+    fn queue_poll(&mut self, _slot: u32) -> Option<Value> {
+        self.queue.pop_front()
+    }
+
+    fn queue_size(&mut self, _slot: u32) -> usize {
+        self.queue.len()
     }
 
     fn group_left(&mut self, path: &[Arc<str>], ok: bool, duration: Micros, cumulated: Micros) {
@@ -217,6 +239,10 @@ fn walk(steps: serde_json::Value, attributes: &[(&str, Value)]) -> Run {
                 let failed = name.starts_with("ko");
                 let session = vu.session.clone();
                 input = Input::Done(ActionDone { session, failed, response_time: 10 });
+            }
+            Output::Queue { slot, until } => {
+                run.log.push(format!("queue {slot} until {until}"));
+                run.now = until;
             }
             Output::RendezVous(slot) => run.log.push(format!("rendez-vous {slot}")),
             other => {

@@ -222,3 +222,57 @@ fn functions_that_throw_or_return_nothing_fail_the_session() {
     );
     assert_eq!(run.session.get("y"), Some(&"v!".into()));
 }
+
+#[test]
+fn counters_count_for_all_or_for_each_and_crash_at_their_end() {
+    let shared = json!({ "step": "counter", "counter": 0, "key": "x", "start": { "lit": 3 },
+        "increment": { "lit": 2 }, "up_to": { "lit": 7 } });
+    let mut own = shared.clone();
+    own["counter"] = json!(1);
+    own["per_user"] = json!(true);
+    own["wrap_around"] = json!(true);
+    let exhausted = "Counter 'x' has exhausted its 2 values, either widen its range with upTo or \
+        make it wrapAround";
+    check(
+        json!([own, hook(6), own, hook(6), own, hook(6), shared, hook(6), shared, hook(6), shared]),
+        &["3", "5", "3", "3", "5", &format!("Crash({exhausted:?})")],
+    );
+    let mut open = shared;
+    open["start"] = json!({ "el": "#{x}" });
+    let refused = compile(&json!([open])).err().unwrap();
+    assert!(refused.contains("expressions need perUser()"), "{refused}");
+}
+
+#[test]
+fn queues_hand_over_in_order_and_taking_from_an_empty_one_waits() {
+    let queue = |action: serde_json::Value| json!({ "step": "shared_queue", "queue": 0, "name": "q", "action": action });
+    check(
+        json!([
+            queue(json!({ "put": { "lit": "a" } })),
+            queue(json!({ "put": { "lit": "b" } })),
+            queue(json!({ "size": { "key": "x" } })),
+            hook(6),
+            queue(json!({ "take": { "key": "x" } })),
+            hook(6),
+            queue(json!({ "poll": { "key": "x" } })),
+            hook(6),
+            queue(json!({ "poll": { "key": "x" } })),
+            hook(6),
+            hook(9),
+            hook(1),
+            queue(json!({ "take": { "key": "x", "timeout_us": 50 } })),
+            hook(9),
+        ]),
+        &[
+            "note s: sharedQueue.poll failed: queue q is empty",
+            "2",
+            "a",
+            "b",
+            "b",
+            "failed=true",
+            "queue 0 until 50",
+            "note s: sharedQueue.take failed: queue q is empty",
+            "failed=true",
+        ],
+    );
+}

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::dto::{Division, Job, OnNodeLoss};
+use crate::backend::MemberView;
 use crate::error::{FieldError, Kind, Problem, ProblemBody};
 use crate::extract::{By, Json as Body, OptionalJson, Path};
 use crate::routes::dto;
@@ -250,7 +251,9 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
 /// A job that asks for more nodes than are free waits; one that asks for more than there are would
 /// wait for ever, and is refused.
 fn check_capacity(state: &ApiState, nodes: u32) -> Result<(), Problem> {
-    let alive = state.backend.members().iter().filter(|member| member.health != "dead").count();
+    // Nodes that are only seen, such as those of another cluster, take no shard.
+    let there = |member: &&MemberView| member.raft_id.is_some() && member.health != "dead";
+    let alive = state.backend.members().iter().filter(there).count();
     if usize::try_from(nodes).is_ok_and(|asked| asked <= alive.max(1)) {
         return Ok(());
     }

@@ -374,7 +374,10 @@ fn a_cluster_opens_or_dissolves_never_both() {
     assert_eq!(member(join), Ok(Outcome::Allocated(id)));
     member(MemberCommand::Bound { raft_id: id }).unwrap();
     assert_eq!(conflict(member(MemberCommand::Open)), "1 of 3 voters are there");
-    assert_eq!(conflict(member(MemberCommand::Remove { raft_id: 1 })), "member 1 is a voter");
+    assert_eq!(
+        conflict(member(MemberCommand::Remove { raft_id: 1 })),
+        "member 1 votes: a standby must take its seat first"
+    );
     assert_eq!(log.run(create.clone()), Err(Rejection::Forming));
     let mut other = Log { ledger: log.ledger.clone(), index: log.index, at: 0 };
 

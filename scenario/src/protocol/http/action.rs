@@ -62,41 +62,46 @@ impl Action for HttpAction {
 
 impl HttpAction {
     async fn carry_out(&self, mut user: User, host: Rc<dyn Host>) -> Done {
-        let state: Rc<RefCell<UserState>> = user
-            .state
-            .take()
-            .and_then(|state| state.downcast().ok())
-            .map_or_else(Rc::default, |state| *state);
+        // Boxed once a user, not once a request.
+        let state: Box<Rc<RefCell<UserState>>> =
+            user.state.take().and_then(|state| state.downcast().ok()).unwrap_or_default();
         let scope = Scope {
             config: &self.config,
             client: &self.client,
             state: &state,
             host: &host,
             scenario: user.scenario,
+            source: self.config.source_of(user.session.user_id),
         };
         let main = scope.transact(&self.request, user.session, false).await;
         let (mut session, mut failed) = (main.session, main.end.fails());
         let mut response_time = main.response_time;
         if !failed && main.end != End::SilentKo && !self.resources.is_empty() {
             let began = host.now();
-            let parallel = self.config.connections_max;
-            let each = self
-                .resources
-                .iter()
-                .map(|resource| scope.transact(resource, session.clone(), true));
-            let outcomes: Vec<Outcome> =
-                futures::stream::iter(each).buffered(parallel).collect().await;
-            let base = session.clone();
-            for outcome in outcomes {
-                // One that cannot be built is an error line and fails nobody.
-                failed |= outcome.end == End::Ko;
-                adopt_saves(&mut session, &base, &outcome.session);
-            }
+            // Boxed: what few requests need shall not make every request's future larger.
+            failed |= Box::pin(self.fetch_resources(&scope, &mut session)).await;
             response_time += host.now().saturating_sub(began);
         }
         user.session = session;
-        user.state = Some(Box::new(state));
+        user.state = Some(state);
         Done { user, failed, response_time, slot: self.slot }
+    }
+}
+
+impl HttpAction {
+    /// True when one of them failed.
+    async fn fetch_resources(&self, scope: &Scope<'_>, session: &mut Session) -> bool {
+        let base = session.clone();
+        let each = self.resources.iter().map(|it| scope.transact(it, base.clone(), true));
+        let parallel = self.config.connections_max;
+        let outcomes: Vec<Outcome> = futures::stream::iter(each).buffered(parallel).collect().await;
+        let mut failed = false;
+        for outcome in outcomes {
+            // One that cannot be built is an error line and fails nobody.
+            failed |= outcome.end == End::Ko;
+            adopt_saves(session, &base, &outcome.session);
+        }
+        failed
     }
 }
 

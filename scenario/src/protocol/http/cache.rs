@@ -38,7 +38,27 @@ pub struct Cache {
     redirects: IndexMap<String, String>,
 }
 
+impl Caching<'_> {
+    /// Nothing that the cache would remember.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        let Self { cache_control, expires, pragma: _, etag, last_modified } = self;
+        [cache_control, expires, etag, last_modified].into_iter().all(Option::is_none)
+    }
+}
+
 impl Cache {
+    /// Nothing to look up but redirects.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.fresh_until_ms.is_empty() && self.validators.is_empty()
+    }
+
+    #[must_use]
+    pub fn knows_redirects(&self) -> bool {
+        !self.redirects.is_empty()
+    }
+
     /// True where the request is to be skipped.
     pub fn is_fresh(&mut self, key: &Key, now_ms: i64) -> bool {
         match self.fresh_until_ms.get(key) {

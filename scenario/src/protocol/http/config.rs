@@ -1,5 +1,7 @@
 //! The protocol's configuration, ready to be used by its requests.
 
+use std::net::IpAddr;
+
 use regex::Regex;
 
 use super::spec::HttpProtocolSpec;
@@ -17,6 +19,7 @@ pub(super) struct Config {
     pub connect_timeout: Micros,
     pub redirects_max: u32,
     pub connections_max: usize,
+    sources: Vec<IpAddr>,
 }
 
 impl Config {
@@ -41,14 +44,53 @@ impl Config {
             connect_timeout: spec.connect_timeout_us.unwrap_or(CONNECT_TIMEOUT),
             redirects_max: spec.max_redirects.unwrap_or(REDIRECTS_MAX),
             connections_max: connections.max(1) as usize,
+            sources: sources(&spec)?,
             spec,
         })
     }
 
-    /// Chosen per user, round robin, for the user's life.
-    pub(super) fn base_of(&self, user: u64) -> Option<&str> {
+    /// Which of the `baseUrls`: chosen per user, round robin, for the user's life.
+    pub(super) fn base_of(&self, user: u64) -> usize {
         let count = self.spec.base_urls.len();
-        let at = usize::try_from(user % (count.max(1) as u64)).unwrap_or(0);
-        self.spec.base_urls.get(at).map(String::as_str)
+        usize::try_from(user % (count.max(1) as u64)).unwrap_or(0)
+    }
+
+    /// The address that the user's connections come from, where the simulation says so.
+    pub(super) fn source_of(&self, user: u64) -> Option<IpAddr> {
+        let count = self.sources.len() as u64;
+        let at = user.checked_rem(count)?;
+        self.sources.get(usize::try_from(at).ok()?).copied()
+    }
+}
+
+fn sources(spec: &HttpProtocolSpec) -> Result<Vec<IpAddr>, String> {
+    if !spec.use_all_local_addresses {
+        return Ok(spec.local_addresses.clone());
+    }
+    let all = if_addrs::get_if_addrs().map_err(|error| format!("useAllLocalAddresses: {error}"))?;
+    let all: Vec<IpAddr> = all
+        .iter()
+        .filter(|it| !it.is_loopback() && !it.is_link_local())
+        .map(|it| it.ip())
+        .collect();
+    if all.is_empty() {
+        return Err("useAllLocalAddresses: this machine has none but loopback's".to_owned());
+    }
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn source_addresses_go_round_the_users() {
+        let local_addresses = vec![[127, 0, 0, 2].into(), [127, 0, 0, 3].into()];
+        let spec = HttpProtocolSpec { local_addresses, ..HttpProtocolSpec::default() };
+        let config = Config::new(spec).unwrap();
+        let last = |user| config.source_of(user).map(|it| it.to_string());
+        assert_eq!(last(6).as_deref(), Some("127.0.0.2"));
+        assert_eq!(last(7).as_deref(), Some("127.0.0.3"));
+        assert_eq!(Config::new(HttpProtocolSpec::default()).unwrap().source_of(1), None);
     }
 }

@@ -1,24 +1,25 @@
-//! Connections: name resolution, TCP, TLS and HTTP/1.1 by hyper. The only file that names hyper, so
-//! that another codec can take its place. ✖ IO.
+//! Connections: name resolution, TCP, TLS, and what speaks HTTP over them. ✖ IO.
+//!
+//! [`Connection`] is all that the requests see: another codec takes its place behind
+//! [`Connection::exchange`].
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
-use std::rc::Rc;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, StatusCode};
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::Incoming;
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
+use http::{HeaderMap, StatusCode};
 use rustls_pki_types::ServerName;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 
+use super::h1::{self, H1, Io, Outgoing, Scratch};
+use super::local;
+use super::reader::Reader;
 use super::tls;
 use super::url::Url;
 use crate::protocol::{ConnectionEvent, Host};
@@ -26,8 +27,6 @@ use crate::time::Micros;
 
 /// Idle connections are closed after this.
 const IDLE_MAX: Micros = 60_000_000;
-/// A response body that is kept; one beyond it is a KO.
-const BODY_BYTES_MAX: u64 = 64 << 20;
 /// Names a thread remembers.
 const NAMES_MAX: usize = 1_000;
 /// How long a resolved name is believed.
@@ -60,84 +59,40 @@ pub(super) struct Answer {
     pub bytes_received: u64,
 }
 
-/// One HTTP/1.1 connection; one request at a time.
+/// One connection; one request at a time. Dropping it closes it.
 pub(super) struct Connection {
-    sender: SendRequest<Full<Bytes>>,
+    codec: H1,
     pub address: SocketAddr,
     pub used: bool,
     idle_since: Micros,
+    /// Told of the end, if it is still there.
+    host: Weak<dyn Host>,
 }
 
 impl Connection {
-    /// Sends and reads to the last byte. `keep` says whether the body is wanted.
+    /// Sends, and reads to the last byte.
+    ///
+    /// # Errors
+    /// Why no answer came.
     pub(super) async fn exchange(
         &mut self,
-        request: Request<Full<Bytes>>,
-        keep: bool,
-    ) -> Result<Answer, Failure> {
-        self.sender.ready().await.map_err(|error| failure_of(&error))?;
-        let response =
-            self.sender.send_request(request).await.map_err(|error| failure_of(&error))?;
-        let (head, body) = response.into_parts();
-        let head_bytes: usize =
-            head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
-        let (body, length) = read_body(body, keep).await?;
-        Ok(Answer {
-            status: head.status,
-            headers: head.headers,
-            body,
-            bytes_received: head_bytes as u64 + 19 + length,
-        })
+        request: &Outgoing,
+        reader: &mut Reader,
+    ) -> Result<(), Failure> {
+        self.codec.exchange(request, reader).await
     }
 
-    pub(super) fn is_open(&self) -> bool {
-        !self.sender.is_closed()
+    pub(super) fn is_open(&mut self) -> bool {
+        self.codec.is_open()
     }
 }
 
-async fn read_body(mut body: Incoming, keep: bool) -> Result<(Bytes, u64), Failure> {
-    let mut first = Bytes::new();
-    let mut rest: Vec<u8> = Vec::new();
-    let mut length = 0;
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| failure_of(&error))?;
-        let Ok(data) = frame.into_data() else { continue };
-        length += data.len() as u64;
-        if !keep {
-            continue;
-        }
-        if length > BODY_BYTES_MAX {
-            let text = format!("the response is larger than {} MiB", BODY_BYTES_MAX >> 20);
-            return Err(Failure::Text(text));
-        }
-        if first.is_empty() && rest.is_empty() {
-            first = data;
-        } else {
-            if rest.is_empty() {
-                rest.extend_from_slice(&first);
-            }
-            rest.extend_from_slice(&data);
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if let Some(host) = self.host.upgrade() {
+            host.connection(ConnectionEvent::Closed);
         }
     }
-    Ok((if rest.is_empty() { first } else { rest.into() }, length))
-}
-
-fn failure_of(error: &hyper::Error) -> Failure {
-    let closed = error.is_incomplete_message() || error.is_canceled() || error.is_closed();
-    let mut source = std::error::Error::source(error);
-    while let Some(inner) = source {
-        if let Some(inner) = inner.downcast_ref::<io::Error>() {
-            return match inner.kind() {
-                io::ErrorKind::ConnectionReset
-                | io::ErrorKind::BrokenPipe
-                | io::ErrorKind::UnexpectedEof
-                | io::ErrorKind::ConnectionAborted => Failure::PrematureClose,
-                _ => Failure::Text(inner.to_string()),
-            };
-        }
-        source = inner.source();
-    }
-    if closed { Failure::PrematureClose } else { Failure::Text(error.to_string()) }
 }
 
 /// Without the brackets of IPv6.
@@ -148,13 +103,13 @@ fn bare_host(url: &Url) -> &str {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Remote {
     https: bool,
-    host: String,
+    host: Arc<str>,
     port: u16,
 }
 
 impl Remote {
     fn of(url: &Url) -> Self {
-        Self { https: url.secure, host: url.host.clone(), port: url.port }
+        Self { https: url.secure, host: Arc::clone(&url.host), port: url.port }
     }
 }
 
@@ -167,7 +122,8 @@ pub(super) struct Pool {
 impl Pool {
     /// The oldest idle connection to there that still lives.
     pub(super) fn take(&mut self, url: &Url, now: Micros) -> Option<Connection> {
-        self.idle.retain(|(_, it)| it.is_open() && now.saturating_sub(it.idle_since) < IDLE_MAX);
+        self.idle
+            .retain_mut(|(_, it)| it.is_open() && now.saturating_sub(it.idle_since) < IDLE_MAX);
         let at = self.idle.iter().position(|(remote, _)| {
             remote.port == url.port && remote.host == url.host && remote.https == url.secure
         })?;
@@ -175,7 +131,7 @@ impl Pool {
     }
 
     pub(super) fn put(&mut self, url: &Url, mut connection: Connection, now: Micros) {
-        if connection.is_open() {
+        if connection.codec.is_idle() {
             connection.used = true;
             connection.idle_since = now;
             self.idle.push((Remote::of(url), connection));
@@ -186,10 +142,18 @@ impl Pool {
 /// Addresses, and until when they are believed.
 type Resolved = (Micros, Vec<SocketAddr>);
 
+/// How a user connects.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Dial {
+    pub source: Option<IpAddr>,
+    pub timeout: Micros,
+}
+
 /// What opens connections on one thread.
 pub(super) struct Dialer {
     tls: TlsConnector,
-    names: RefCell<HashMap<(String, u16), Resolved>>,
+    names: RefCell<HashMap<(Arc<str>, u16), Resolved>>,
+    scratch: Scratch,
 }
 
 impl Dialer {
@@ -197,7 +161,7 @@ impl Dialer {
     /// When TLS cannot be set up.
     pub(super) fn new() -> Result<Self, String> {
         let tls = TlsConnector::from(Arc::new(tls::trusting_config()?));
-        Ok(Self { tls, names: RefCell::default() })
+        Ok(Self { tls, names: RefCell::default(), scratch: h1::scratch() })
     }
 
     /// # Errors
@@ -205,13 +169,15 @@ impl Dialer {
     pub(super) async fn connect(
         &self,
         url: &Url,
-        timeout: Micros,
+        dial: Dial,
         host: &Rc<dyn Host>,
     ) -> Result<Connection, Failure> {
-        let outcome = self.open(url, timeout, host).await;
+        let outcome = self.open(url, dial, host).await;
         host.connection(match &outcome {
             Ok(_) => ConnectionEvent::Opened,
-            Err(Failure::Text(text)) if text.starts_with("local: ") => ConnectionEvent::LocalFault,
+            Err(Failure::Text(text)) if text.starts_with(local::MARK) => {
+                ConnectionEvent::LocalFault
+            }
             Err(_) => ConnectionEvent::Failed,
         });
         outcome
@@ -220,22 +186,22 @@ impl Dialer {
     async fn open(
         &self,
         url: &Url,
-        timeout: Micros,
+        dial: Dial,
         host: &Rc<dyn Host>,
     ) -> Result<Connection, Failure> {
         let addresses = self.resolve(url, host.now()).await?;
-        let limit = Duration::from_micros(timeout);
+        let limit = Duration::from_micros(dial.timeout);
         let mut last = Failure::Text(format!("{}: no address", url.host));
         for address in addresses {
-            let connecting = TcpStream::connect(address);
+            let connecting = connect(dial.source, address);
             let stream = match tokio::time::timeout(limit, connecting).await {
                 Ok(Ok(stream)) => stream,
                 Ok(Err(error)) => {
-                    last = Failure::Text(connect_text(&error));
+                    last = Failure::Text(connect_text(&error, address));
                     continue;
                 }
                 Err(_) => {
-                    let (name, millis) = (&url.host, timeout / 1_000);
+                    let (name, millis) = (&url.host, dial.timeout / 1_000);
                     let text = format!("connection timed out after {millis} ms: {name}/{address}");
                     last = Failure::Text(text);
                     continue;
@@ -256,7 +222,7 @@ impl Dialer {
         limit: Duration,
         host: &Rc<dyn Host>,
     ) -> Result<Connection, Failure> {
-        let sender = if url.secure {
+        let io: Box<dyn Io> = if url.secure {
             let name = ServerName::try_from(bare_host(url).to_owned())
                 .map_err(|error| Failure::Text(format!("{}: {error}", url.host)))?;
             let handshake = tokio::time::timeout(limit, self.tls.connect(name, stream));
@@ -267,11 +233,12 @@ impl Dialer {
                     Failure::Text(format!("handshake timed out after {millis}ms"))
                 })?
                 .map_err(|error| Failure::Text(format!("TLS handshake failed: {error}")))?;
-            handshake_http(TokioIo::new(stream), host).await?
+            Box::new(stream)
         } else {
-            handshake_http(TokioIo::new(stream), host).await?
+            Box::new(stream)
         };
-        Ok(Connection { sender, address, used: false, idle_since: 0 })
+        let codec = H1::new(io, Rc::clone(&self.scratch));
+        Ok(Connection { codec, address, used: false, idle_since: 0, host: Rc::downgrade(host) })
     }
 
     /// Off this thread, by the system's resolver; remembered for a while.
@@ -279,13 +246,13 @@ impl Dialer {
         if let Ok(ip) = bare_host(url).parse() {
             return Ok(vec![SocketAddr::new(ip, url.port)]);
         }
-        let key = (url.host.clone(), url.port);
+        let key = (Arc::clone(&url.host), url.port);
         if let Some((until, known)) = self.names.borrow().get(&key)
             && now < *until
         {
             return Ok(known.clone());
         }
-        let found = tokio::net::lookup_host((url.host.as_str(), url.port)).await;
+        let found = tokio::net::lookup_host((&*url.host, url.port)).await;
         let mut addresses: Vec<SocketAddr> = match found {
             Ok(addresses) => addresses.collect(),
             Err(_) => Vec::new(),
@@ -304,38 +271,22 @@ impl Dialer {
     }
 }
 
-async fn handshake_http<S>(
-    io: TokioIo<S>,
-    host: &Rc<dyn Host>,
-) -> Result<SendRequest<Full<Bytes>>, Failure>
-where
-    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + 'static,
-{
-    let (sender, connection) = http1::Builder::new()
-        .writev(false)
-        .handshake(io)
-        .await
-        .map_err(|error| failure_of(&error))?;
-    let host = Rc::clone(host);
-    tokio::task::spawn_local(async move {
-        // How it ended is told to the request in flight.
-        let _ = connection.await;
-        host.connection(ConnectionEvent::Closed);
-    });
-    Ok(sender)
+/// A source of the other family does not apply.
+async fn connect(source: Option<IpAddr>, to: SocketAddr) -> io::Result<TcpStream> {
+    let Some(source) = source.filter(|it| it.is_ipv4() == to.is_ipv4()) else {
+        return TcpStream::connect(to).await;
+    };
+    let socket = if to.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.bind(SocketAddr::new(source, 0))?;
+    socket.connect(to).await
 }
 
 /// What the target refused, and what this machine could not do.
-fn connect_text(error: &io::Error) -> String {
-    const ENFILE: i32 = 23;
-    const EMFILE: i32 = 24;
-    const EADDRNOTAVAIL: i32 = 99;
-    const ENOBUFS: i32 = 105;
-    let code = error.raw_os_error().unwrap_or(0);
-    let text = error.to_string();
-    let text = text.split(" (os error").next().unwrap_or_default();
-    match code {
-        ENFILE | EMFILE | EADDRNOTAVAIL | ENOBUFS => format!("local: {text}"),
-        _ => format!("finishConnect(..) failed with error(-{code}): {text}"),
-    }
+fn connect_text(error: &io::Error, to: SocketAddr) -> String {
+    local::fault(error, to).unwrap_or_else(|| {
+        let code = error.raw_os_error().unwrap_or(0);
+        let text = error.to_string();
+        let text = text.split(" (os error").next().unwrap_or_default();
+        format!("finishConnect(..) failed with error(-{code}): {text}")
+    })
 }

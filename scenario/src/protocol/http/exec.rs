@@ -1,28 +1,34 @@
 //! Carrying a request out: cookies, cache, redirects, checks, and what is counted. Hot path.
 
 use std::borrow::Cow;
-use std::cell::{Cell, RefCell};
-use std::net::SocketAddr;
+use std::cell::{Cell, OnceCell, RefCell};
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
-use http::header::{self, HeaderMap};
+use http::header;
 
 use super::action::{Client, Named, UserState};
 use super::body::text_of;
 use super::cache::{Caching, Key};
 use super::config::Config;
-use super::connection::{Answer, Connection, Failure, Pool};
+use super::connection::{Answer, Connection, Dial, Failure, Pool};
 use super::cookies::Origin;
 use super::decode;
-use super::outgoing::{closes, follow, headers, is_ajax, is_page, sent_bytes, to_request};
+use super::h1::Outgoing;
+use super::outgoing::{OfUser, follow, is_ajax, is_page, outgoing};
+use super::reader::Reader;
 use super::redirect::{is_permanent, is_redirect};
 use super::request::{Built, Template};
 use super::response::{View, header as value_of};
+use super::seen;
 use super::url::Url;
-use crate::protocol::{Host, Response};
+use crate::expr::{Compiled, EvalCtx};
+use crate::protocol::{Exchange, Host, Response};
 use crate::session::Session;
+use crate::stats::record::PathId;
 use crate::time::{Micros, to_millis};
+use crate::value::Value;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
@@ -56,6 +62,8 @@ pub(super) struct Scope<'a> {
     pub state: &'a Rc<RefCell<UserState>>,
     pub host: &'a Rc<dyn Host>,
     pub scenario: u32,
+    /// Where the user's connections come from; none: the system chooses.
+    pub source: Option<IpAddr>,
 }
 
 /// One request of a redirect chain, on its way.
@@ -83,7 +91,7 @@ impl Scope<'_> {
         let template = &named.template;
         let (mut name, mut built) = (Err(String::new()), Err(String::new()));
         self.host.with_eval(&mut |eval| {
-            name = text_of(&named.name, &session, eval);
+            name = name_of(&named.name, &session, eval);
             if name.is_ok() {
                 built = template.build(self.config, &self.client.files, &session, eval);
             }
@@ -106,7 +114,7 @@ impl Scope<'_> {
         self.take_known_redirects(&mut built, &mut hop);
         let mut response_time = 0;
         loop {
-            match self.hop(&hop, built, &mut session, &mut response_time).await {
+            match self.hop(&hop, &built, &mut session, &mut response_time).await {
                 Step::Next(next) => {
                     built = *next;
                     hop.number += 1;
@@ -136,7 +144,8 @@ impl Scope<'_> {
             return;
         }
         let state = self.state.borrow();
-        while hop.number < self.config.redirects_max
+        while state.cache.knows_redirects()
+            && hop.number < self.config.redirects_max
             && let Some(to) = state.cache.redirect(&built.url.to_string())
             && let Ok(to) = Url::parse(to, true)
         {
@@ -148,87 +157,96 @@ impl Scope<'_> {
     async fn hop(
         &self,
         hop: &Hop<'_>,
-        built: Built,
+        built: &Built,
         session: &mut Session,
         total: &mut Micros,
     ) -> Step {
         if hop.number >= self.config.redirects_max.max(1) {
             let text = format!("Too many redirects, max is {}", self.config.redirects_max);
-            return Step::End(self.count(hop, session, Some(&text), Counted::default()));
+            let id = self.id(hop, session);
+            return Step::End(self.count(id, Some(&text), Counted::default()));
         }
         let now_ms = self.host.unix_ms();
-        let (cookies, key, validators) = {
+        let mut cookies = String::new();
+        let (referer, validators) = {
             let mut state = self.state.borrow_mut();
-            let mut cookies = String::new();
             state.jar.header_into(&mut cookies, origin_of(&built.url), now_ms);
-            let key = (!self.config.spec.disable_caching).then(|| Key {
-                method: built.method.to_string(),
-                url: built.url.to_string(),
-                cookies: cookies.clone(),
-            });
+            let asks = !self.config.spec.disable_caching && !state.cache.is_empty();
+            let key = asks.then(|| key_of(built, &cookies));
             if key.as_ref().is_some_and(|key| state.cache.is_fresh(key, now_ms)) {
                 return Step::End(End::Ok);
             }
             let validators = key.as_ref().and_then(|key| state.cache.validators(key).cloned());
-            (cookies, key, validators.unwrap_or_default())
+            (state.referer.clone(), validators.unwrap_or_default())
         };
-        let referer = self.state.borrow().referer.clone();
-        let spec = &self.config.spec;
-        let headers = headers(spec, referer.as_ref(), &built, &cookies, &validators);
-        let bytes_sent = sent_bytes(&built, &headers);
-        if !hop.silent {
-            let id = self.host.request(&session.groups, &display_name(hop));
+        let of_user =
+            OfUser { referer: referer.as_ref(), cookies: &cookies, validators: &validators };
+        let request = outgoing(&self.config.spec, built, &of_user);
+        let bytes_sent = request.as_ref().map_or(0, |it| it.length() as u64);
+        let id = self.id(hop, session);
+        if let Some(id) = id {
             self.host.sent(id);
         }
+        let observed =
+            self.host.observes().then(|| Box::new(seen::sent(built, request.as_ref().ok())));
         let began = self.host.now();
-        let outcome = self.exchange(hop, &built, headers).await;
-        let time = self.host.now().saturating_sub(began);
+        let outcome = match request {
+            Ok(request) => self.exchange(hop, built, &request, began).await,
+            Err(failure) => Err(failure),
+        };
+        let ended = self.host.now();
+        let time = ended.saturating_sub(began);
         *total += time;
+        if let Some(sent) = observed {
+            let received = seen::received(&outcome);
+            let name = display_name(hop).into_owned();
+            self.host.exchange(Exchange { name, sent: *sent, received, time });
+        }
         match outcome {
             Err(failure) => {
                 let counted = Counted { time, bytes_sent, ..Counted::default() };
-                Step::End(self.count(hop, session, Some(&failure.text()), counted))
+                Step::End(self.count(id, Some(&failure.text()), counted))
             }
-            Ok(answer) => {
+            Ok((answer, connection)) => {
+                self.with_pool(|pool| pool.put(&built.url, connection, ended));
                 let counted = Counted {
                     time,
                     bytes_sent,
                     code: answer.status.as_u16(),
                     bytes_received: answer.bytes_received,
                 };
-                self.keep(&built, &answer, key, now_ms);
+                self.keep(built, &answer, &cookies, now_ms);
                 if hop.template.follow && is_redirect(answer.status.as_u16()) {
-                    return self.redirect(hop, built, &answer, session, counted);
+                    return self.redirect(id, built, &answer, counted);
                 }
-                Step::End(self.judge(hop, &built, answer, session, counted))
+                Step::End(self.judge(hop, id, built, answer, session, counted))
             }
         }
     }
 
     fn redirect(
         &self,
-        hop: &Hop<'_>,
-        built: Built,
+        id: Option<PathId>,
+        built: &Built,
         answer: &Answer,
-        session: &Session,
         counted: Counted,
     ) -> Step {
-        let to = match value_of(&answer.headers, "location") {
+        let to = match value_of(&answer.headers, header::LOCATION) {
             Some(location) => built.url.join(location),
             None => Err("Redirect status, yet no Location header".to_owned()),
         };
         match to {
             Ok(to) => {
-                self.count(hop, session, None, counted);
+                self.count(id, None, counted);
                 if is_permanent(answer.status.as_u16()) && !self.config.spec.disable_caching {
                     let mut state = self.state.borrow_mut();
                     state.cache.remember_redirect(built.url.to_string(), to.to_string());
                 }
                 let strict = self.config.spec.strict_302;
                 let status = answer.status.as_u16();
-                Step::Next(Box::new(follow(built, status, to, strict)))
+                Step::Next(Box::new(follow(built.clone(), status, to, strict)))
             }
-            Err(text) => Step::End(self.count(hop, session, Some(&text), counted)),
+            Err(text) => Step::End(self.count(id, Some(&text), counted)),
         }
     }
 
@@ -236,6 +254,7 @@ impl Scope<'_> {
     fn judge(
         &self,
         hop: &Hop<'_>,
+        id: Option<PathId>,
         built: &Built,
         answer: Answer,
         session: &mut Session,
@@ -245,36 +264,36 @@ impl Scope<'_> {
         if !hop.resource && is_page(&headers) && !is_ajax(&built.headers) {
             self.state.borrow_mut().referer = Some(built.url.clone());
         }
-        let verdict =
-            decode::decode(&body, value_of(&headers, "content-encoding").unwrap_or_default())
-                .and_then(|body| {
-                    let view = View {
-                        status: status.as_u16(),
-                        headers: &headers,
-                        url: &built.url.to_string(),
-                        body: &body,
-                        response_time_ms: to_millis(counted.time),
-                    };
-                    let mut verdict = Ok(());
-                    self.host.with_eval(&mut |eval| {
-                        verdict = hop.template.checks.run(&view, session, eval);
-                    });
-                    verdict
-                });
-        self.count(hop, session, verdict.err().as_deref(), counted)
+        let encoding = value_of(&headers, header::CONTENT_ENCODING).unwrap_or_default();
+        let verdict = decode::decode(&body, encoding).and_then(|body| {
+            let view = View {
+                status: status.as_u16(),
+                headers: &headers,
+                url: &built.url,
+                url_text: OnceCell::new(),
+                body: &body,
+                response_time_ms: to_millis(counted.time),
+            };
+            let mut verdict = Ok(());
+            let mut tell = |check| self.host.checked(check);
+            self.host.with_eval(&mut |eval| {
+                let observer = self.host.observes().then_some(&mut tell as _);
+                verdict = hop.template.checks.run_observed(&view, session, eval, observer);
+            });
+            verdict
+        });
+        self.count(id, verdict.err().as_deref(), counted)
     }
 
-    fn count(
-        &self,
-        hop: &Hop<'_>,
-        session: &Session,
-        failure: Option<&str>,
-        counted: Counted,
-    ) -> End {
-        if hop.silent {
+    /// None: silent.
+    fn id(&self, hop: &Hop<'_>, session: &Session) -> Option<PathId> {
+        (!hop.silent).then(|| self.host.request(&session.groups, &display_name(hop)))
+    }
+
+    fn count(&self, id: Option<PathId>, failure: Option<&str>, counted: Counted) -> End {
+        let Some(id) = id else {
             return if failure.is_some() { End::SilentKo } else { End::Ok };
-        }
-        let id = self.host.request(&session.groups, &display_name(hop));
+        };
         let Counted { time, code, bytes_sent, bytes_received } = counted;
         let response = Response { failure, time, code, bytes_sent, bytes_received };
         self.host.response(id, response);
@@ -282,25 +301,25 @@ impl Scope<'_> {
     }
 
     /// Cookies and cache of an answer.
-    fn keep(&self, built: &Built, answer: &Answer, key: Option<Key>, now_ms: i64) {
+    fn keep(&self, built: &Built, answer: &Answer, cookies: &str, now_ms: i64) {
         let mut state = self.state.borrow_mut();
         for cookie in answer.headers.get_all(header::SET_COOKIE) {
             let cookie = String::from_utf8_lossy(cookie.as_bytes());
             state.jar.store(&cookie, origin_of(&built.url), now_ms);
         }
-        if is_redirect(answer.status.as_u16()) {
+        if is_redirect(answer.status.as_u16()) || self.config.spec.disable_caching {
             return;
         }
-        if let Some(key) = key {
-            let said = |name| value_of(&answer.headers, name);
-            let caching = Caching {
-                cache_control: said("cache-control"),
-                pragma: said("pragma"),
-                expires: said("expires"),
-                etag: said("etag"),
-                last_modified: said("last-modified"),
-            };
-            state.cache.store(&key, &caching, now_ms);
+        let said = |name| value_of(&answer.headers, name);
+        let caching = Caching {
+            cache_control: said(header::CACHE_CONTROL),
+            pragma: said(header::PRAGMA),
+            expires: said(header::EXPIRES),
+            etag: said(header::ETAG),
+            last_modified: said(header::LAST_MODIFIED),
+        };
+        if !caching.is_silent() {
+            state.cache.store(&key_of(built, cookies), &caching, now_ms);
         }
     }
 
@@ -309,11 +328,12 @@ impl Scope<'_> {
         &self,
         hop: &Hop<'_>,
         built: &Built,
-        headers: HeaderMap,
-    ) -> Result<Answer, Failure> {
+        request: &Outgoing,
+        now: Micros,
+    ) -> Result<(Answer, Connection), Failure> {
         let timeout = hop.template.timeout;
         let address = Cell::new(None);
-        let work = self.attempt(hop, built, headers, &address);
+        let work = self.attempt(hop, built, request, now, &address);
         match tokio::time::timeout(Duration::from_micros(timeout), work).await {
             Ok(outcome) => outcome,
             Err(_) => {
@@ -333,35 +353,33 @@ impl Scope<'_> {
         &self,
         hop: &Hop<'_>,
         built: &Built,
-        headers: HeaderMap,
+        request: &Outgoing,
+        now: Micros,
         address: &Cell<Option<SocketAddr>>,
-    ) -> Result<Answer, Failure> {
-        let keep = hop.template.checks.needs_body();
-        let pooled = self.with_pool(|pool| pool.take(&built.url, self.host.now()));
+    ) -> Result<(Answer, Connection), Failure> {
+        let keep = hop.template.checks.needs_body() || self.host.observes();
+        let mut reader = Reader::new(&built.method, keep);
+        let pooled = self.with_pool(|pool| pool.take(&built.url, now));
         let mut connection = match pooled {
             Some(connection) => connection,
             None => self.connect(built).await?,
         };
         address.set(Some(connection.address));
-        let retry = connection.used.then(|| headers.clone());
-        let mut outcome = connection.exchange(to_request(built, headers)?, keep).await;
-        if outcome.as_ref().err() == Some(&Failure::PrematureClose)
-            && let Some(headers) = retry
-        {
+        let mut outcome = connection.exchange(request, &mut reader).await;
+        if connection.used && outcome.as_ref().err() == Some(&Failure::PrematureClose) {
             connection = self.connect(built).await?;
             address.set(Some(connection.address));
-            outcome = connection.exchange(to_request(built, headers)?, keep).await;
+            reader = Reader::new(&built.method, keep);
+            outcome = connection.exchange(request, &mut reader).await;
         }
-        let answer = outcome?;
-        if !closes(&answer.headers) {
-            self.with_pool(|pool| pool.put(&built.url, connection, self.host.now()));
-        }
-        Ok(answer)
+        outcome?;
+        Ok((reader.into_answer(), connection))
     }
 
+    /// Boxed: what is seldom needed shall not make every request's future larger.
     async fn connect(&self, built: &Built) -> Result<Connection, Failure> {
-        let timeout = self.config.connect_timeout;
-        self.client.dialer.connect(&built.url, timeout, self.host).await
+        let dial = Dial { source: self.source, timeout: self.config.connect_timeout };
+        Box::pin(self.client.dialer.connect(&built.url, dial, self.host)).await
     }
 
     fn with_pool<T>(&self, work: impl FnOnce(&mut Pool) -> T) -> T {
@@ -384,6 +402,25 @@ struct Counted {
 
 fn origin_of(url: &Url) -> Origin<'_> {
     Origin { host: &url.host, path: url.path(), secure: url.secure }
+}
+
+fn key_of(built: &Built, cookies: &str) -> Key {
+    Key {
+        method: built.method.to_string(),
+        url: built.url.to_string(),
+        cookies: cookies.to_owned(),
+    }
+}
+
+fn name_of<'n>(
+    name: &'n Compiled,
+    session: &Session,
+    eval: &mut EvalCtx<'_>,
+) -> Result<Cow<'n, str>, String> {
+    match name {
+        Compiled::Lit(Value::Str(text)) => Ok(Cow::Borrowed(text)),
+        name => text_of(name, session, eval).map(Cow::Owned),
+    }
 }
 
 fn display_name<'n>(hop: &Hop<'n>) -> Cow<'n, str> {

@@ -19,11 +19,15 @@ mod connection;
 pub mod cookies;
 pub mod decode;
 mod exec;
+mod h1;
+mod local;
 pub mod multipart;
 mod outgoing;
+mod reader;
 pub mod redirect;
 mod request;
 mod response;
+mod seen;
 pub mod spec;
 mod tls;
 pub mod url;
@@ -39,6 +43,7 @@ use config::Config;
 use connection::Dialer;
 
 use request::Template;
+pub(super) use seen::describe;
 use spec::{HttpProtocolSpec, RequestSpec};
 
 /// The protocol on one engine thread.

@@ -1,69 +1,138 @@
 //! What goes over the wire: the headers of a request in Gatling's order, the request after a
 //! redirect, and what headers of an answer mean. Pure.
 
+use std::io::Write as _;
+
 use bytes::Bytes;
-use http::header::{self, HeaderMap, HeaderValue};
-use http::{Method, Request};
-use http_body_util::Full;
+use http::Method;
+use http::header::{self, HeaderMap};
 
 use super::cache::Validators;
 use super::connection::Failure;
+use super::h1::Outgoing;
 use super::redirect::{drops_header, next_hop};
 use super::request::Built;
 use super::response::header as value_of;
 use super::spec::HttpProtocolSpec;
 use super::url::Url;
 
+/// Larger bodies are not copied behind the head.
+const BODY_JOINS_MAX: usize = 16 << 10;
+/// Of a head without surprises.
+const HEAD_BYTES: usize = 256;
+
+/// What a request takes from its user.
+pub(super) struct OfUser<'a> {
+    pub referer: Option<&'a Url>,
+    pub cookies: &'a str,
+    pub validators: &'a Validators,
+}
+
 /// In Gatling's order: own, referer, accept, authorization, cookie, origin, host, content type
-/// of a form, content length.
-pub(super) fn headers(
+/// of a form, validators, content length. What this writes takes the place of an own header.
+///
+/// # Errors
+/// When the path cannot be sent.
+pub(super) fn outgoing(
     spec: &HttpProtocolSpec,
-    referer: Option<&Url>,
     built: &Built,
-    cookies: &str,
-    valid: &Validators,
-) -> HeaderMap {
-    let mut headers = built.headers.clone();
-    if let Some(referer) = referer
-        && !spec.disable_auto_referer
-        && !headers.contains_key(header::REFERER)
-    {
-        put(&mut headers, header::REFERER, &referer.to_string());
+    user: &OfUser<'_>,
+) -> Result<Outgoing, Failure> {
+    let target = &built.url.path_and_query;
+    if target.bytes().any(|byte| byte <= b' ' || byte == 0x7f) {
+        let text = format!("{} is not a valid url: it has a character no url has", built.url);
+        return Err(Failure::Text(text));
     }
-    if !headers.contains_key(header::ACCEPT) {
-        headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
+    let body = built.body.as_ref().map_or(&[][..], |body| body);
+    let joins = if body.len() <= BODY_JOINS_MAX { body.len() } else { 0 };
+    let mut head = Vec::with_capacity(HEAD_BYTES + target.len() + joins);
+    head.extend_from_slice(built.method.as_str().as_bytes());
+    head.push(b' ');
+    head.extend_from_slice(target.as_bytes());
+    head.extend_from_slice(b" HTTP/1.1\r\n");
+    push_headers(&mut head, spec, built, user);
+    head.extend_from_slice(b"\r\n");
+    head.extend_from_slice(&body[..joins]);
+    let body = built.body.clone().filter(|_| joins == 0).unwrap_or_default();
+    Ok(Outgoing { head, body })
+}
+
+fn push_headers(head: &mut Vec<u8>, spec: &HttpProtocolSpec, built: &Built, user: &OfUser<'_>) {
+    let own = &built.headers;
+    let needs_length = matches!(built.method, Method::POST | Method::PUT | Method::PATCH);
+    let length = built.body.as_ref().map(Bytes::len).or_else(|| needs_length.then_some(0));
+    let Validators { etag, last_modified } = user.validators;
+    for (name, value) in own {
+        let replaced = match *name {
+            header::COOKIE => !user.cookies.is_empty(),
+            header::CONTENT_TYPE => built.content_type.is_some(),
+            header::CONTENT_LENGTH => length.is_some(),
+            header::IF_NONE_MATCH => etag.is_some(),
+            header::IF_MODIFIED_SINCE => last_modified.is_some(),
+            _ => false,
+        };
+        if !replaced {
+            push(head, built.spelt(name), value.as_bytes());
+        }
+    }
+    if let Some(referer) = user.referer.filter(|_| !spec.disable_auto_referer)
+        && !own.contains_key(header::REFERER)
+    {
+        push(head, header::REFERER.as_str(), referer.to_string().as_bytes());
+    }
+    if !own.contains_key(header::ACCEPT) {
+        push(head, header::ACCEPT.as_str(), b"*/*");
     }
     if let Some(value) = &built.authorization {
-        headers.insert(header::AUTHORIZATION, value.clone());
+        push(head, header::AUTHORIZATION.as_str(), value.as_bytes());
     }
-    if !cookies.is_empty() {
-        put(&mut headers, header::COOKIE, cookies);
+    if !user.cookies.is_empty() {
+        push(head, header::COOKIE.as_str(), user.cookies.as_bytes());
     }
-    if let Some(referer) = referer
-        && !spec.disable_auto_origin
+    if let Some(referer) = user.referer.filter(|_| !spec.disable_auto_origin)
         && !matches!(built.method, Method::GET | Method::HEAD)
-        && !headers.contains_key(header::ORIGIN)
+        && !own.contains_key(header::ORIGIN)
     {
-        put(&mut headers, header::ORIGIN, &referer.origin());
+        push(head, header::ORIGIN.as_str(), referer.origin().as_bytes());
     }
-    if !headers.contains_key(header::HOST) {
-        put(&mut headers, header::HOST, &built.url.authority());
+    if !own.contains_key(header::HOST) {
+        push_host(head, &built.url);
     }
-    if let Some(kind) = &built.content_type {
-        headers.insert(header::CONTENT_TYPE, kind.clone());
+    let optional = [
+        (header::CONTENT_TYPE, built.content_type.as_ref().map(|it| it.as_bytes())),
+        (header::IF_NONE_MATCH, etag.as_ref().map(String::as_bytes)),
+        (header::IF_MODIFIED_SINCE, last_modified.as_ref().map(String::as_bytes)),
+    ];
+    for (name, value) in optional {
+        if let Some(value) = value {
+            push(head, name.as_str(), value);
+        }
     }
-    if let Some(etag) = &valid.etag {
-        put(&mut headers, header::IF_NONE_MATCH, etag);
+    if let Some(length) = length {
+        // Writing to a Vec cannot fail.
+        let _ = write!(head, "content-length: {length}\r\n");
     }
-    if let Some(date) = &valid.last_modified {
-        put(&mut headers, header::IF_MODIFIED_SINCE, date);
+}
+
+fn push(head: &mut Vec<u8>, name: &str, value: &[u8]) {
+    // What cannot be sent in a header is left out: it came from the target.
+    if value.iter().any(|byte| (*byte < b' ' && *byte != b'\t') || *byte == 0x7f) {
+        return;
     }
-    let needs_length = matches!(built.method, Method::POST | Method::PUT | Method::PATCH);
-    let length = built.body.as_ref().map(Bytes::len);
-    if let Some(length) = length.or_else(|| needs_length.then_some(0)) {
-        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    head.extend_from_slice(name.as_bytes());
+    head.extend_from_slice(b": ");
+    head.extend_from_slice(value);
+    head.extend_from_slice(b"\r\n");
+}
+
+fn push_host(head: &mut Vec<u8>, url: &Url) {
+    head.extend_from_slice(b"host: ");
+    head.extend_from_slice(url.host.as_bytes());
+    if !url.is_default_port() {
+        // Writing to a Vec cannot fail.
+        let _ = write!(head, ":{}", url.port);
     }
-    headers
+    head.extend_from_slice(b"\r\n");
 }
 
 /// The request after a redirect. Credentials stay with their origin.
@@ -91,42 +160,8 @@ pub(super) fn follow(mut request: Built, status: u16, to: Url, strict_302: bool)
     request
 }
 
-fn put(headers: &mut HeaderMap, name: header::HeaderName, value: &str) {
-    // What cannot be sent in a header is left out: it came from the target.
-    if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
-        headers.insert(name, value);
-    }
-}
-
-pub(super) fn to_request(
-    built: &Built,
-    headers: HeaderMap,
-) -> Result<Request<Full<Bytes>>, Failure> {
-    let body = Full::new(built.body.clone().unwrap_or_default());
-    let mut request = Request::new(body);
-    *request.method_mut() = built.method.clone();
-    *request.uri_mut() = built
-        .url
-        .path_and_query
-        .parse()
-        .map_err(|error| Failure::Text(format!("{} is not a valid url: {error}", built.url)))?;
-    *request.headers_mut() = headers;
-    Ok(request)
-}
-
-pub(super) fn sent_bytes(built: &Built, headers: &HeaderMap) -> u64 {
-    let line = built.method.as_str().len() + built.url.path_and_query.len() + 12;
-    let head: usize =
-        headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
-    (line + head + 2 + built.body.as_ref().map_or(0, Bytes::len)) as u64
-}
-
-pub(super) fn closes(headers: &HeaderMap) -> bool {
-    value_of(headers, "connection").is_some_and(|it| it.eq_ignore_ascii_case("close"))
-}
-
 pub(super) fn is_page(headers: &HeaderMap) -> bool {
-    value_of(headers, "content-type")
+    value_of(headers, header::CONTENT_TYPE)
         .is_some_and(|it| it.starts_with("text/html") || it.starts_with("application/xhtml+xml"))
 }
 

@@ -1,5 +1,7 @@
 //! From a request's JSON to a template, and from a template and a session to what is sent. Hot path.
 
+use std::rc::Rc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -18,13 +20,17 @@ use crate::session::Session;
 use crate::time::Micros;
 use crate::value::Value;
 
+/// Names of own headers that are not written in lower case, as the user wrote them.
+type Spelling = Rc<Vec<(HeaderName, Box<str>)>>;
+
 /// A request, compiled against its protocol's configuration.
 pub(super) struct Template {
     method: Method,
     url: UrlTemplate,
     query: Vec<ParamValue>,
     /// The protocol's and the request's own, one per name.
-    headers: Vec<(HeaderName, Compiled)>,
+    headers: Vec<(HeaderName, HeaderTemplate)>,
+    spelling: Spelling,
     auth: Option<(Compiled, Compiled)>,
     body: Option<BodyValue>,
     form: Vec<ParamValue>,
@@ -37,10 +43,16 @@ pub(super) struct Template {
     pub timeout: Micros,
 }
 
+enum HeaderTemplate {
+    Fixed(HeaderValue),
+    Computed(Compiled),
+}
+
 enum UrlTemplate {
     /// Absolute and without parameters of its own: parsed once.
     Fixed(Box<Url>),
-    Relative(String),
+    /// With each base.
+    Relative(Vec<Url>),
     Computed(Compiled),
 }
 
@@ -51,11 +63,20 @@ pub(super) struct Built {
     pub url: Url,
     /// Own headers only, in their order.
     pub headers: HeaderMap,
+    spelling: Spelling,
     /// Of basic authentication; an own `Authorization` header wins.
     pub authorization: Option<HeaderValue>,
     pub body: Option<Bytes>,
     /// Of a form or multipart body that has no own content type.
     pub content_type: Option<HeaderValue>,
+}
+
+impl Built {
+    /// An own header's name as it is sent: targets may not care, but people who compare do.
+    pub(super) fn spelt<'a>(&'a self, name: &'a HeaderName) -> &'a str {
+        let own = self.spelling.iter().find(|(known, _)| known == name);
+        own.map_or(name.as_str(), |(_, spelt)| spelt)
+    }
 }
 
 impl Template {
@@ -65,18 +86,26 @@ impl Template {
         let method = Method::from_bytes(spec.method.as_bytes())
             .map_err(|_| format!("{} is not an HTTP method", spec.method))?;
         let encode = !(spec.disable_url_encoding || config.spec.disable_url_encoding);
-        let mut headers: Vec<(HeaderName, Compiled)> = Vec::new();
+        let mut headers: Vec<(HeaderName, HeaderTemplate)> = Vec::new();
+        let mut spelling = Vec::new();
         let inherited: &[super::spec::Header] =
             if spec.ignore_protocol_headers { &[] } else { &config.spec.headers };
         for entry in inherited.iter().chain(&spec.headers) {
             let name = HeaderName::from_bytes(entry.name.trim().as_bytes())
                 .map_err(|_| format!("{:?} is not a header name", entry.name))?;
-            let value = Compiled::new(&entry.value)?;
+            let value = HeaderTemplate::new(Compiled::new(&entry.value)?);
             match headers.iter_mut().find(|(held, _)| *held == name) {
                 Some((_, held)) => *held = value,
-                None => headers.push((name, value)),
+                None => {
+                    // The last value wins and keeps the first spelling, as in Gatling.
+                    if name.as_str() != entry.name.trim() {
+                        spelling.push((name.clone(), entry.name.trim().into()));
+                    }
+                    headers.push((name, value));
+                }
             }
         }
+        add_default_type(&mut headers, spec);
         let inherited: &[crate::check::CheckSpec] =
             if spec.ignore_protocol_checks { &[] } else { &config.spec.checks };
         let auth = spec.basic_auth.as_ref().or(config.spec.basic_auth.as_ref());
@@ -88,6 +117,7 @@ impl Template {
             url: UrlTemplate::compile(Compiled::new(&spec.url)?, config, encode)?,
             query: all(&spec.query)?,
             headers,
+            spelling: spelling.into(),
             auth: auth
                 .map(|it| Ok::<_, String>((Compiled::new(&it.user)?, Compiled::new(&it.password)?)))
                 .transpose()?,
@@ -127,10 +157,13 @@ impl Template {
             }
             target.push_str(&text);
         }
-        let mut headers = HeaderMap::with_capacity(self.headers.len() + 8);
+        let mut headers = HeaderMap::with_capacity(self.headers.len());
         for (name, value) in &self.headers {
-            let text = text_of_header(name, value, session, eval)?;
-            headers.insert(name.clone(), text);
+            let value = match value {
+                HeaderTemplate::Fixed(value) => value.clone(),
+                HeaderTemplate::Computed(expr) => text_of_header(name, expr, session, eval)?,
+            };
+            headers.insert(name, value);
         }
         let mut authorization = None;
         if let Some((user, password)) = &self.auth
@@ -143,7 +176,8 @@ impl Template {
         }
         let (body, content_type) = self.build_body(&headers, files, session, eval)?;
         let method = self.method.clone();
-        Ok(Built { method, url, headers, authorization, body, content_type })
+        let spelling = Rc::clone(&self.spelling);
+        Ok(Built { method, url, headers, spelling, authorization, body, content_type })
     }
 
     fn build_body(
@@ -181,6 +215,30 @@ impl Template {
     }
 }
 
+/// `asJson()`, `asXml()`: where neither the request nor the protocol says otherwise; the type of the
+/// content only where there is some.
+fn add_default_type(headers: &mut Vec<(HeaderName, HeaderTemplate)>, spec: &RequestSpec) {
+    let Some(kind) = &spec.default_type else { return };
+    let content = spec.body.is_some().then_some(header::CONTENT_TYPE);
+    for name in [Some(header::ACCEPT), content].into_iter().flatten() {
+        if !headers.iter().any(|(held, _)| *held == name) {
+            let value = HeaderTemplate::new(Compiled::Lit(kind.as_str().into()));
+            headers.push((name, value));
+        }
+    }
+}
+
+impl HeaderTemplate {
+    /// One that cannot be sent is an error of each request, as in Gatling.
+    fn new(value: Compiled) -> Self {
+        let fixed = match &value {
+            Compiled::Lit(literal) => to_value(&literal.to_string()).ok(),
+            _ => None,
+        };
+        fixed.map_or(Self::Computed(value), Self::Fixed)
+    }
+}
+
 impl UrlTemplate {
     fn compile(url: Compiled, config: &Config, encode: bool) -> Result<Self, String> {
         let Compiled::Lit(value) = url else { return Ok(Self::Computed(url)) };
@@ -191,10 +249,8 @@ impl UrlTemplate {
         if config.spec.base_urls.is_empty() {
             return Err(no_base(&text));
         }
-        for base in &config.spec.base_urls {
-            Url::parse(&format!("{base}{text}"), encode)?;
-        }
-        Ok(Self::Relative(text))
+        let joined = |base: &String| Url::parse(&format!("{base}{text}"), encode);
+        Ok(Self::Relative(config.spec.base_urls.iter().map(joined).collect::<Result<_, _>>()?))
     }
 
     fn build(
@@ -204,15 +260,21 @@ impl UrlTemplate {
         session: &Session,
         eval: &mut EvalCtx<'_>,
     ) -> Result<Url, String> {
-        let absolute = |text: &str| match config.base_of(session.user_id) {
-            _ if text.starts_with("http") => Url::parse(text, encode),
-            Some(base) => Url::parse(&format!("{base}{text}"), encode),
-            None => Err(no_base(text)),
-        };
+        let base = config.base_of(session.user_id);
         match self {
             Self::Fixed(url) => Ok((**url).clone()),
-            Self::Relative(text) => absolute(text),
-            Self::Computed(expr) => absolute(&text_of(expr, session, eval)?),
+            Self::Relative(urls) => {
+                let url = urls.get(base).ok_or("No baseUrl defined")?;
+                Ok(url.clone())
+            }
+            Self::Computed(expr) => {
+                let text = text_of(expr, session, eval)?;
+                match config.spec.base_urls.get(base) {
+                    _ if text.starts_with("http") => Url::parse(&text, encode),
+                    Some(base) => Url::parse(&format!("{base}{text}"), encode),
+                    None => Err(no_base(&text)),
+                }
+            }
         }
     }
 }

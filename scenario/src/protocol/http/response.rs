@@ -1,17 +1,21 @@
 //! A response as checks see it.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 
 use http::HeaderMap;
-use http::header::CONTENT_TYPE;
+use http::header::{AsHeaderName, CONTENT_TYPE};
 
 use super::decode;
+use super::url::Url;
 use crate::check::{HeaderValues, ResponseView};
 
 pub(super) struct View<'a> {
     pub status: u16,
     pub headers: &'a HeaderMap,
-    pub url: &'a str,
+    pub url: &'a Url,
+    /// Written when it is asked for.
+    pub url_text: OnceCell<String>,
     /// Content-decoded.
     pub body: &'a [u8],
     pub response_time_ms: u64,
@@ -31,7 +35,7 @@ impl ResponseView for View<'_> {
     }
 
     fn url(&self) -> &str {
-        self.url
+        self.url_text.get_or_init(|| self.url.to_string())
     }
 
     fn body(&self) -> &[u8] {
@@ -39,7 +43,7 @@ impl ResponseView for View<'_> {
     }
 
     fn text(&self) -> Cow<'_, str> {
-        decode::text(self.body, header(self.headers, CONTENT_TYPE.as_str()).unwrap_or_default())
+        decode::text(self.body, header(self.headers, CONTENT_TYPE).unwrap_or_default())
     }
 
     fn response_time_ms(&self) -> u64 {
@@ -48,6 +52,6 @@ impl ResponseView for View<'_> {
 }
 
 /// The first value of a header, where it is text.
-pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+pub(super) fn header(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }

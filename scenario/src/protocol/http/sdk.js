@@ -4,7 +4,7 @@ import {
   Immutable, any, count, fail, isFunction, list, literal, micros, name, number, plain, show, text,
   unsupported, unsupportedTree,
 } from "onrush:base";
-import { bodyOf } from "onrush:bodies";
+import { bodyOf, pebbleFile, pebbleText } from "onrush:bodies";
 import {
   captureGroupCheck, checkSpecs, conditional, findCheck, multipleFindCheck,
 } from "onrush:checks";
@@ -191,8 +191,7 @@ export const httpConcurrentRequests = unsupported("httpConcurrentRequests");
 class HttpProtocolBuilder extends ProtocolBuilder {
   static label = "the http protocol";
   static refused = [
-    "warmUp", "localAddress", "localAddresses", "useAllLocalAddresses",
-    "useAllLocalAddressesMatching", "digestAuth", "signWithOAuth1", "enableHttp2",
+    "warmUp", "useAllLocalAddressesMatching", "digestAuth", "signWithOAuth1", "enableHttp2",
     "http2PriorKnowledge", "inferHtmlResources", "nameInferredHtmlResourcesAfterUrlTail",
     "nameInferredHtmlResourcesAfterAbsoluteUrl", "nameInferredHtmlResourcesAfterRelativeUrl",
     "nameInferredHtmlResourcesAfterPath", "nameInferredHtmlResourcesAfterLastPathElement",
@@ -226,6 +225,17 @@ class HttpProtocolBuilder extends ProtocolBuilder {
   }
   shareConnections() {
     return this.change({ share_connections: true });
+  }
+  localAddress(address) {
+    return this.localAddresses(address);
+  }
+  localAddresses(...addresses) {
+    if (addresses.length === 0) fail("localAddresses(...) needs at least one address");
+    const list = addresses.flat().map((address) => name(address, "an address of localAddresses"));
+    return this.change({ local_addresses: list, use_all_local_addresses: false });
+  }
+  useAllLocalAddresses() {
+    return this.change({ use_all_local_addresses: true });
   }
   maxConnectionsPerHost(max) {
     return this.change({ max_connections_per_host: count(max, "maxConnectionsPerHost", 1) });
@@ -369,8 +379,8 @@ export const StringBodyPart = part("StringBodyPart", "text", text);
 export const ElFileBodyPart = part("ElFileBodyPart", "el_file", text);
 export const RawFileBodyPart = part("RawFileBodyPart", "raw_file", text);
 export const ByteArrayBodyPart = part("ByteArrayBodyPart", "bytes", bytes);
-export const PebbleStringBodyPart = unsupported("PebbleStringBodyPart");
-export const PebbleFileBodyPart = unsupported("PebbleFileBodyPart");
+export const PebbleStringBodyPart = part("PebbleStringBodyPart", "text", pebbleText);
+export const PebbleFileBodyPart = part("PebbleFileBodyPart", "text", pebbleFile);
 
 // ---- not yet -----------------------------------------------------------------------------------
 

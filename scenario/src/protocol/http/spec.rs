@@ -1,6 +1,8 @@
 //! The JSON of HTTP in the IR: what `http("…").get("…")` and `http.baseUrl("…")` compile to.
 //! Sources of the semantics: <https://docs.gatling.io/reference/script/protocols/http/>.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
 use crate::check::CheckSpec;
@@ -153,4 +155,8 @@ pub struct HttpProtocolSpec {
     pub max_connections_per_host: Option<u32>,
     pub connect_timeout_us: Option<Micros>,
     pub request_timeout_us: Option<Micros>,
+    /// Source addresses: one is chosen per user, round robin, for the user's life.
+    pub local_addresses: Vec<IpAddr>,
+    /// All addresses of this machine's interfaces but loopback's, instead.
+    pub use_all_local_addresses: bool,
 }

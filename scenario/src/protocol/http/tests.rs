@@ -37,7 +37,7 @@ impl Host for TestHost {
     }
 
     fn unix_ms(&self) -> i64 {
-        self.clock.unix_ms()
+        self.clock.unix_ms_at(self.clock.now())
     }
 
     fn with_eval(&self, evaluate: &mut dyn FnMut(&mut EvalCtx<'_>)) {
@@ -76,6 +76,17 @@ impl Host for TestHost {
     fn note(&self, _line: &str) {}
 }
 
+fn test_host() -> Rc<TestHost> {
+    Rc::new(TestHost {
+        clock: Clock::starting_at(unix_us()),
+        recorder: RefCell::new(Recorder::new(&[])),
+        names: RefCell::default(),
+        log: RefCell::default(),
+        events: RefCell::default(),
+        times: RefCell::default(),
+    })
+}
+
 /// What one user's actions came to.
 struct Ran {
     log: Vec<String>,
@@ -95,14 +106,7 @@ fn run_with(config: serde_json::Value, requests: &[serde_json::Value], session: 
         .with("resources/raw.txt", "raw #{id}")
         .shared();
     let bound = bind(&sources, config);
-    let host = Rc::new(TestHost {
-        clock: Clock::starting_at(unix_us()),
-        recorder: RefCell::new(Recorder::new(&[])),
-        names: RefCell::default(),
-        log: RefCell::default(),
-        events: RefCell::default(),
-        times: RefCell::default(),
-    });
+    let host = test_host();
     let user = User { session, scenario: 0, state: None };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (user, failed) = tokio::task::LocalSet::new().block_on(&runtime, async {
@@ -368,4 +372,16 @@ fn resources_follow_their_page_in_parallel() {
     let mut broken = page;
     broken["url"] = json!({ "lit": "/bad" });
     assert_eq!(run(base(&server), &[broken]).log.len(), 1);
+}
+
+/// It is allocated, and moved, for every request.
+#[test]
+fn the_future_of_a_request_is_small() {
+    let bound = bind(&MemorySources::default().shared(), json!({}));
+    let spec = to_raw_value(&get("http://a.test/")).unwrap();
+    let action = bound.action(&Expr::El("r".to_owned()), &spec).unwrap();
+    let user = User { session: Session::new("s".into(), 0), scenario: 0, state: None };
+    let future = action.run(user, test_host());
+    let bytes = size_of_val(&*future);
+    assert!(bytes <= 2_560, "{bytes} bytes");
 }

@@ -2,13 +2,14 @@
 //! slashes resolved, what a URL may not hold encoded, what is encoded already left alone.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 /// A parsed absolute URL, ready to be sent.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Url {
     pub secure: bool,
     /// Lower case; IPv6 in brackets.
-    pub host: String,
+    pub host: Arc<str>,
     pub port: u16,
     /// Starts with `/`; without fragment.
     pub path_and_query: String,
@@ -43,7 +44,7 @@ impl Url {
         }
         Ok(Self {
             secure,
-            host: host.to_ascii_lowercase(),
+            host: host.to_ascii_lowercase().into(),
             port: port.unwrap_or(if secure { 443 } else { 80 }),
             path_and_query: normalise(target, encode),
         })
@@ -84,12 +85,16 @@ impl Url {
     /// Host, and the port where it is not the scheme's own: the `Host` header.
     #[must_use]
     pub fn authority(&self) -> String {
-        let default = if self.secure { 443 } else { 80 };
-        if self.port == default {
-            self.host.clone()
+        if self.is_default_port() {
+            self.host.to_string()
         } else {
             format!("{}:{}", self.host, self.port)
         }
+    }
+
+    #[must_use]
+    pub fn is_default_port(&self) -> bool {
+        self.port == if self.secure { 443 } else { 80 }
     }
 
     /// `scheme://host[:port]`, for `Origin` and for comparing origins.
@@ -246,7 +251,7 @@ mod tests {
     #[test]
     fn authorities() {
         let url = Url::parse("https://User:pw@Shop.Test:8443/x", true).unwrap();
-        assert_eq!((url.host.as_str(), url.port, url.secure), ("shop.test", 8443, true));
+        assert_eq!((&*url.host, url.port, url.secure), ("shop.test", 8443, true));
         assert_eq!(url.to_string(), "https://shop.test:8443/x");
         assert_eq!(Url::parse("http://[::1]:80/", true).unwrap().authority(), "[::1]");
         assert_eq!(Url::parse("http://[::1]:81", true).unwrap().authority(), "[::1]:81");

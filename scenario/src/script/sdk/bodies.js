@@ -1,6 +1,6 @@
 // Request bodies. Each is also a function of the session, and used as one: `bodyString().is(body)`.
 
-import { fail, isFunction, literal, native, show, text, unsupported } from "onrush:base";
+import { fail, fn, isFunction, literal, native, show, text } from "onrush:base";
 
 const bodies = new WeakMap();
 
@@ -38,5 +38,33 @@ export const ByteArrayBody = (bytes) => {
     isBytes ? Array.from(bytes) : resolve(bytes, session));
 };
 
-export const PebbleStringBody = unsupported("PebbleStringBody");
-export const PebbleFileBody = unsupported("PebbleFileBody");
+const template = (source, kind) => {
+  const problem = native.pebbleProblem(source);
+  if (problem != null) fail(problem, kind);
+  return { pebble: source };
+};
+
+/** What `{text: …}` of a body becomes for a template in the script. */
+export const pebbleText = (source, what) => {
+  if (typeof source !== "string") fail(`${what} takes a template, found ${show(source)}`);
+  return template(source);
+};
+
+/** The same of a template in a file; where the path depends on the user, it is read when used. */
+export const pebbleFile = (path, what) => {
+  if (typeof path === "string" && !path.includes("#{")) {
+    const problem = native.resourceProblem(path);
+    if (problem != null) fail(problem, "file_missing");
+    return template(native.resourceText(path), "file_invalid");
+  }
+  text(path, `the path of ${what}`);
+  return fn((session) => native.pebbleValue(native.resourceText(resolve(path, session)), session));
+};
+
+export const PebbleStringBody = (source) =>
+  made("PebbleStringBody(...)", { text: pebbleText(source, "PebbleStringBody") }, (session) =>
+    native.pebbleValue(source, session));
+
+export const PebbleFileBody = (path) =>
+  made("PebbleFileBody(...)", { text: pebbleFile(path, "PebbleFileBody") }, (session) =>
+    native.pebbleValue(native.resourceText(resolve(path, session)), session));

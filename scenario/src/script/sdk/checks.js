@@ -2,7 +2,7 @@
 
 import {
   Builder, Immutable, condition, count, el, fail, flag, isFunction, literal, name, native, register, show,
-  text, unsupported,
+  text,
 } from "onrush:base";
 
 /** After the validation: name and save. */
@@ -168,10 +168,21 @@ export const css = (selector, attribute) =>
     selector: text(selector, "the selector of css"),
     attribute: attribute === undefined ? undefined : name(attribute, "the attribute of css"),
   });
-export const xpath = unsupported("xpath");
-export const form = unsupported("form");
-export const jsonpJsonPath = unsupported("jsonpJsonPath");
-export const jsonpJmesPath = unsupported("jsonpJmesPath");
+export const jsonpJsonPath = (path) =>
+  make(JsonMultipleFind, { kind: "jsonp_json_path", path: text(path, "the path of jsonpJsonPath") });
+export const jsonpJmesPath = (path) =>
+  make(JsonFind, { kind: "jsonp_jmes_path", path: text(path, "the path of jsonpJmesPath") });
+export const form = (selector) =>
+  make(MultipleFind, { kind: "form", selector: text(selector, "the selector of form") });
+export const xpath = (path, namespaces = {}) => {
+  if (typeof namespaces !== "object" || namespaces === null) {
+    fail(`xpath takes an object of prefixes and namespaces, found ${show(namespaces)}`);
+  }
+  for (const [prefix, uri] of Object.entries(namespaces)) {
+    name(uri, `the namespace of the prefix ${prefix}`);
+  }
+  return make(MultipleFind, { kind: "xpath", path: text(path, "the path of xpath"), namespaces });
+};
 
 /** The specs of what `check(...)` takes; patterns are compiled here, so that errors point here. */
 export const checkSpecs = (checks, where) =>

@@ -1,7 +1,7 @@
 // Feeders. The builder object is the identity: two scenarios that feed from one object share it.
 
 import {
-  Immutable, fail, isFunction, native, plain, register, show, unsupported,
+  Immutable, fail, isFunction, name, native, plain, register, show,
 } from "onrush:base";
 
 let table = [];
@@ -16,7 +16,10 @@ export const feederTable = () => {
 
 export class FeederBuilder extends Immutable {
   static label = "a feeder";
-  static refused = ["recordsCount", "headers", "readRecords"];
+  /** The number of records of the source, which is read for it now. */
+  recordsCount() {
+    return native.recordsCount(JSON.stringify(this.spec));
+  }
   change(changes) {
     return this.with({ spec: { ...this.spec, ...changes } });
   }
@@ -52,6 +55,14 @@ class FileBasedFeederBuilder extends FeederBuilder {
   }
 }
 
+class SeparatedValuesFeederBuilder extends FileBasedFeederBuilder {
+  headers(...names) {
+    if (names.length === 0) fail("headers(...) takes the names of the columns");
+    const headers = names.map((column) => name(column, "a column of headers(...)"));
+    return this.change({ source: { separated: { ...this.spec.source.separated, headers } } });
+  }
+}
+
 const made = (Kind, source) =>
   Object.assign(new Kind(), { spec: { source, strategy: "queue", unzip: false } });
 
@@ -68,7 +79,7 @@ const character = (value, what) =>
     : fail(`${what} must be one character, found ${show(value)}`);
 
 const separated = (label, separator) => (path, quote = '"') =>
-  made(FileBasedFeederBuilder, {
+  made(SeparatedValuesFeederBuilder, {
     separated: {
       path: located(path, label),
       separator: character(separator, `the separator of ${label}`),
@@ -85,7 +96,57 @@ export const separatedValues = (path, separator, quote) =>
 export const jsonFile = (path) =>
   made(FileBasedFeederBuilder, { json: { path: located(path, "jsonFile") } });
 
-export const jsonUrl = unsupported("jsonUrl");
+export const jsonUrl = (url) => {
+  if (typeof url !== "string" || !/^https?:\/\//.test(url)) {
+    fail(`jsonUrl takes an http or https url, found ${show(url)}`);
+  }
+  return made(FeederBuilder, { json_url: { url } });
+};
+
+class IteratorFeederBuilder extends FeederBuilder {
+  static label = "a feeder of an iterator";
+  static refused = ["recordsCount", "random", "shuffle", "circular"];
+}
+for (const method of IteratorFeederBuilder.refused) {
+  IteratorFeederBuilder.prototype[method] = () =>
+    fail(`${method}() needs all records at hand: an iterator gives them one by one`);
+}
+
+/**
+ * Records that the script makes one by one. Every engine thread has an iterator of its own; record n
+ * goes to one of them only, and the others pass over it: together they hand out what one would.
+ */
+const iterated = (source) => {
+  let records;
+  let at = 0;
+  const next = (wanted) => {
+    records ??= isFunction(source) ? source() : source;
+    if (!isFunction(records?.next)) records = records?.[Symbol.iterator]?.();
+    if (!isFunction(records?.next)) fail(`a feeder's function must give an iterator, found ${show(records)}`);
+    for (;;) {
+      const { done, value } = records.next();
+      at += 1;
+      if (done) return null;
+      if (at > wanted) return value;
+    }
+  };
+  return made(IteratorFeederBuilder, { script: { function: register(next, isFunction(source) ? source : next) } });
+};
+
+const iterators = new WeakMap();
+
+/** What `feed(...)` takes: a feeder, or a generator function, an iterator or an iterable. */
+export const feederOf = (given) => {
+  if (given instanceof FeederBuilder) return given;
+  const isObject = typeof given === "object" && given !== null && !Array.isArray(given);
+  const iterable = isObject && (isFunction(given.next) || isFunction(given[Symbol.iterator]));
+  if (!iterable && !(isFunction(given) && given.label === undefined)) {
+    fail(`feed takes a feeder, a generator function or an iterator, found ${show(given)}`);
+  }
+  // One object is one feeder, however often it is fed from.
+  if (!iterators.has(given)) iterators.set(given, iterated(given));
+  return iterators.get(given);
+};
 
 export const arrayFeeder = (records) => {
   const isRecord = (record) => typeof record === "object" && record !== null && !Array.isArray(record);

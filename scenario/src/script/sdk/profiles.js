@@ -1,6 +1,6 @@
 // Injection profiles, throttling and assertions.
 
-import { Builder, count, fail, flag, micros, name, rate, show, unsupported } from "onrush:base";
+import { Builder, count, fail, flag, micros, name, rate, show } from "onrush:base";
 
 class OpenInjectionStep extends Builder {
   static label = "an open injection step";
@@ -46,10 +46,9 @@ const span = (value, label) => micros(value, `the duration of ${label}`);
 /** A rate over no time at all would be lost users. */
 const ratedSpan = (value, label, ...rates) => {
   const duration_us = span(value, label);
-  const some = rates.find((users) => users > 0);
-  if (duration_us === 0 && some !== undefined) {
-    const shown = Number.isInteger(some) ? `${some}.0` : some;
-    fail(`can't inject a non 0 rate (${shown}) for a 0 duration`);
+  if (duration_us === 0 && rates.some((users) => users > 0)) {
+    const shown = rates.map((users) => (Number.isInteger(users) ? `${users}.0` : users)).join(", ");
+    fail(`can't inject ${rates.length > 1 ? "non 0 rates" : "a non 0 rate"} (${shown}) for a 0 duration`);
   }
   return duration_us;
 };
@@ -247,4 +246,3 @@ export const forAll = () => scoped("for_all");
 export const details = (...parts) =>
   scoped(parts.length === 0 ? "global" : { details: parts.map((part) => name(part, "a part of details")) });
 
-export const heavisideUsers = unsupported("heavisideUsers");

@@ -1,7 +1,7 @@
 // Scenarios, populations, setUp, and the graph they become.
 
 import {
-  Builder, Immutable, fail, isFunction, micros, name, native, register, seconds, show, unsupported,
+  Builder, Immutable, fail, isFunction, micros, name, native, register, seconds, show,
 } from "onrush:base";
 import { feederTable } from "onrush:feeders";
 import { assertionSpecs, closedSteps, openSteps, throttleSteps } from "onrush:profiles";
@@ -69,7 +69,11 @@ class PopulationBuilder extends Immutable {
     return this.change({ throttle: throttleSteps(steps, "throttle(...)") });
   }
   andThen(...children) {
-    return this.change({ children: [...this.spec.children, ...populationSpecs(children, "andThen")] });
+    // A later call waits for all that the earlier ones brought.
+    const earlier = this.spec.children;
+    const stage = earlier.length === 0 ? undefined : (earlier.at(-1).stage ?? 0) + 1;
+    const later = populationSpecs(children, "andThen").map((spec) => ({ ...spec, stage }));
+    return this.change({ children: [...earlier, ...later] });
   }
   noShard() {
     return this.change({ no_shard: true });

@@ -4,7 +4,7 @@ import {
   Builder, Executable, any, condition, count, duration, fail, fn, isDuration, isFunction,
   javaDouble, list, micros, name, number, rate, register, seconds, show, text,
 } from "onrush:base";
-import { FeederBuilder } from "onrush:feeders";
+import { feederOf } from "onrush:feeders";
 
 /** The steps of what `exec`, `on`, `then` and `orElse` take. */
 const stepsOf = (executables, where) => {
@@ -208,7 +208,8 @@ const randomSwitch = (label, orElse) => (emit) =>
 const evenSwitch = (label, step) => (emit) =>
   awaiting(label, {
     on: (...chains) => {
-      if (chains.length < 2) fail(`${label}() requires at least 2 possibilities`);
+      const title = label === "roundRobinSwitch" ? "Round robin switch" : `${label}()`;
+      if (chains.length < 2) fail(`${title} requires at least 2 possibilities`);
       return emit([{ step, cases: chains.map((chain) => stepsOf([chain], `${label}.on(...)`)) }]);
     },
   });
@@ -216,8 +217,7 @@ const evenSwitch = (label, step) => (emit) =>
 // ---- the rest ----------------------------------------------------------------------------------
 
 const feed = (emit, feeder, records) => {
-  if (!(feeder instanceof FeederBuilder)) fail(`feed takes a feeder, found ${show(feeder)}`);
-  const step = { step: "feed", feeder };
+  const step = { step: "feed", feeder: feederOf(feeder) };
   if (records !== undefined) step.count = number(records, "the number of records of feed");
   return emit([step]);
 };
@@ -351,3 +351,92 @@ export const dummy = (title, milliseconds) => {
   step.response_time_ms = number(milliseconds, "the response time of dummy");
   return Object.assign(new DummyBuilder(), { step });
 };
+
+/** Counters and queues by number: the builder object that `make` began with is the identity. */
+const numbering = () => {
+  let made = 0;
+  return () => made++;
+};
+const nextCounter = numbering();
+const nextQueue = numbering();
+
+/** All users share one range; each of its own may work it out. */
+const ofCounter = (step, value, what, min) =>
+  step.per_user
+    ? number(value, what)
+    : { lit: count(value, `${what} (expressions need perUser())`, min) };
+
+class CounterBuilder extends ActionBuilder {
+  static label = "a counter";
+  changed(changes) {
+    // A counter with other settings is another counter.
+    return this.with({ step: { ...this.step, counter: nextCounter(), ...changes } });
+  }
+  startingAt(start) {
+    return this.changed({ start: ofCounter(this.step, start, "startingAt", 0) });
+  }
+  withIncrement(increment) {
+    return this.changed({ increment: ofCounter(this.step, increment, "withIncrement", 1) });
+  }
+  upTo(end) {
+    return this.changed({ up_to: ofCounter(this.step, end, "upTo", 1) });
+  }
+  wrapAround() {
+    return this.changed({ wrap_around: true });
+  }
+  perUser() {
+    return this.changed({ per_user: true });
+  }
+  /** A cluster always divides a counter's values among its shards. */
+  shard() {
+    return this;
+  }
+  steps() {
+    return [this.step];
+  }
+}
+
+export const counter = (key) => {
+  const step = { step: "counter", counter: nextCounter(), key: name(key, "the key of counter") };
+  return Object.assign(new CounterBuilder(), { step });
+};
+
+class QueueAction extends ActionBuilder {
+  static label = "an action of a sharedQueue";
+  steps() {
+    return [this.step];
+  }
+}
+
+class QueueTake extends QueueAction {
+  timeout(timeout) {
+    const take = { ...this.step.action.take, timeout_us: micros(timeout, "the timeout of take") };
+    return this.with({ step: { ...this.step, action: { take } } });
+  }
+}
+
+class SharedQueue extends Builder {
+  static label = "a sharedQueue without .put(...), .take(...), .poll(...) or .size(...)";
+  #step;
+  constructor(title) {
+    super();
+    this.#step = { step: "shared_queue", queue: nextQueue(), name: title };
+  }
+  #action(action, Kind = QueueAction) {
+    return Object.assign(new Kind(), { step: { ...this.#step, action } });
+  }
+  put(value) {
+    return this.#action({ put: any(value, "the value of put") });
+  }
+  take(key) {
+    return this.#action({ take: { key: name(key, "the key of take") } }, QueueTake);
+  }
+  poll(key) {
+    return this.#action({ poll: { key: name(key, "the key of poll") } });
+  }
+  size(key) {
+    return this.#action({ size: { key: name(key, "the key of size") } });
+  }
+}
+
+export const sharedQueue = (title) => new SharedQueue(name(title, "the name of sharedQueue"));

@@ -17,7 +17,7 @@ fn sessions_are_immutable_and_answer_all_of_the_api() {
         ("s.isFailed()", Value::Bool(false)),
         (
             "s.setByteArray('b', [1, 255, -1]).get('b')",
-            Value::list(vec![Value::Int(1), Value::Int(255), Value::Int(255)]),
+            Value::list(vec![Value::Int(1), Value::Int(-1), Value::Int(-1)]),
         ),
     ] {
         assert_eq!(value_of(source), expected, "{source}");
@@ -151,4 +151,40 @@ fn a_call_costs_microseconds() {
     }
     let nanos = start.elapsed().as_nanos() / calls;
     assert!(nanos < 50_000, "{nanos} ns a call");
+}
+
+#[test]
+fn the_global_store_is_one_for_all_and_copies_its_values() {
+    let source = around(
+        "core.GlobalStore.put('loaded', 1);
+         const chain = exec(s => {
+           const before = core.GlobalStore.put('list', [1]);
+           core.GlobalStore.get('list').push(9);
+           const sum = core.GlobalStore.update('sum', old => (old ?? 40) + 1);
+           return s.setAll({ before: before === undefined, list: core.GlobalStore.get('list'), sum,
+             loaded: core.GlobalStore.getOrDefault('loaded', 'no'), none: core.GlobalStore.getOrDefault('x', 'd'),
+             has: core.GlobalStore.containsKey('sum') });
+         }, s => {
+           core.GlobalStore.update('sum', () => undefined);
+           core.GlobalStore.update('sum', () => core.GlobalStore.get('list'));
+           return s;
+         }, s => { core.GlobalStore.clear(); return s.set('left', core.GlobalStore.containsKey('list')); });",
+    );
+    let load = || try_load(&[("sim.js", &source)], &LoadOptions::default()).unwrap().host;
+    let (mut one, mut other) = (load(), load());
+    let store = Arc::<GlobalStore>::default();
+    one.set_store(Arc::clone(&store));
+    other.set_store(store);
+    let text = |session: &Session, key: &str| session.get(key).map(Value::to_string);
+    let after = changed(&mut one, 0);
+    let found: Vec<_> = ["before", "list", "sum", "loaded", "none", "has"]
+        .iter()
+        .map(|key| text(&after, key).unwrap())
+        .collect();
+    assert_eq!(found, ["true", "[1]", "41", "1", "d", "true"]);
+    assert_eq!(text(&changed(&mut other, 0), "sum").as_deref(), Some("42"));
+    let error = other.call(1, &session(), HookArgs::Session).unwrap_err();
+    assert_eq!(error, "Error: the function of GlobalStore.update must not use the GlobalStore");
+    assert_eq!(text(&changed(&mut other, 2), "left").as_deref(), Some("false"));
+    assert_eq!(text(&changed(&mut one, 0), "before").as_deref(), Some("true"));
 }

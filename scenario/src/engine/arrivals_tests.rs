@@ -1,0 +1,135 @@
+//! The same simulation gives the same plan on 1, 2, 3, 5 and 8 shards of 1 to 3 threads: the users
+//! that all of them start, merged, are those of a single thread, arrival by arrival.
+
+use proptest::prelude::*;
+
+use super::{Due, Share, Source};
+use crate::inject::division::{SEGMENTS, Segments, split};
+use crate::inject::{ClosedStep, InjectionSpec, OpenStep};
+use crate::time::{MICROS_PER_SECOND, Micros};
+
+const SHARDS: [usize; 5] = [1, 2, 3, 5, 8];
+const SECOND: Micros = MICROS_PER_SECOND;
+
+/// The sources of a job on so many equal nodes.
+fn sources(spec: &InjectionSpec, shards: usize, threads: u64, seed: u64) -> Vec<Source> {
+    let mut all = Vec::new();
+    for owned in split(&vec![1; shards]) {
+        let segments = Segments::new(SEGMENTS, &owned).unwrap();
+        for thread in 0..threads {
+            let share = Share { segments: segments.clone(), thread, threads };
+            all.push(Source::new(spec, share, seed, 7 * SECOND));
+        }
+    }
+    all
+}
+
+/// Everything the sources start when they are asked at every tenth of a second, in order.
+fn started(spec: &InjectionSpec, shards: usize, threads: u64, seed: u64) -> Vec<(Micros, u64)> {
+    let mut sources = sources(spec, shards, threads, seed);
+    let end = 7 * SECOND + spec.duration_us() + SECOND;
+    let mut all = Vec::new();
+    for now in (0..=end).step_by(100_000) {
+        for source in &mut sources {
+            while let Some(Due { user, scheduled }) = source.due(now) {
+                assert!(scheduled <= now);
+                all.push((scheduled, user));
+            }
+        }
+    }
+    assert!(sources.iter_mut().all(|source| source.next_at(end).is_none()), "all is started");
+    all.sort_unstable();
+    all
+}
+
+fn is_the_same_everywhere(spec: &InjectionSpec, seed: u64) -> Vec<(Micros, u64)> {
+    let single = started(spec, 1, 1, seed);
+    assert_eq!(Some(single.len() as u64), spec.planned_users());
+    for shards in SHARDS {
+        for threads in 1..=3 {
+            let merged = started(spec, shards, threads, seed);
+            assert_eq!(merged, single, "{shards} shards of {threads} threads: {spec:?}");
+        }
+    }
+    single
+}
+
+fn steps() -> Vec<OpenStep> {
+    let duration_us = 3 * SECOND;
+    vec![
+        OpenStep::AtOnceUsers { users: 11 },
+        OpenStep::NothingFor { duration_us },
+        OpenStep::RampUsers { users: 17, duration_us },
+        OpenStep::ConstantUsersPerSec { rate: 7.5, duration_us, randomized: false },
+        OpenStep::ConstantUsersPerSec { rate: 7.5, duration_us, randomized: true },
+        OpenStep::RampUsersPerSec { from: 1.0, to: 12.0, duration_us, randomized: false },
+        OpenStep::RampUsersPerSec { from: 12.0, to: 1.0, duration_us, randomized: true },
+        OpenStep::StressPeakUsers { users: 40, duration_us },
+        OpenStep::IncrementUsersPerSec {
+            increment: 3.0,
+            times: 3,
+            level_us: SECOND,
+            ramp_us: SECOND,
+            start: 2.0,
+        },
+    ]
+}
+
+#[test]
+fn every_open_step_is_the_same_on_any_number_of_shards() {
+    for step in steps() {
+        is_the_same_everywhere(&InjectionSpec::Open(vec![step]), 42);
+    }
+    let all = is_the_same_everywhere(&InjectionSpec::Open(steps()), 42);
+    let other = started(&InjectionSpec::Open(steps()), 3, 2, 43);
+    assert_eq!(all.len(), other.len());
+    assert_ne!(all, other, "randomised steps draw by the seed");
+}
+
+#[test]
+fn every_closed_step_starts_the_same_users_in_each_second() {
+    let duration_us = 4 * SECOND;
+    let steps = [
+        ClosedStep::ConstantConcurrentUsers { users: 13, duration_us },
+        ClosedStep::RampConcurrentUsers { from: 2, to: 30, duration_us },
+        ClosedStep::IncrementConcurrentUsers {
+            increment: 5,
+            times: 3,
+            level_us: SECOND,
+            ramp_us: SECOND,
+            start: 4,
+        },
+    ];
+    // Within its second a shard spreads its own starts; which users they are, and in which second,
+    // does not depend on the division.
+    let by_second = |spec: &InjectionSpec, shards, threads| {
+        let all = started(spec, shards, threads, 1);
+        let mut all: Vec<_> = all.into_iter().map(|(at, user)| (at / SECOND, user)).collect();
+        all.sort_unstable();
+        all
+    };
+    for step in steps {
+        let spec = InjectionSpec::Closed(vec![step]);
+        let single = by_second(&spec, 1, 1);
+        let mut users: Vec<u64> = single.iter().map(|(_, user)| *user).collect();
+        users.sort_unstable();
+        assert_eq!(users, (0..users.len() as u64).collect::<Vec<_>>());
+        for shards in SHARDS {
+            for threads in 1..=3 {
+                assert_eq!(by_second(&spec, shards, threads), single, "{shards} × {threads}");
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+    #[test]
+    fn any_open_profile_is_the_same_on_any_number_of_shards(
+        chosen in prop::collection::vec(0_usize..9, 1..5), seed in any::<u64>(),
+    ) {
+        let all = steps();
+        let profile = chosen.into_iter().map(|index| all[index].clone()).collect();
+        is_the_same_everywhere(&InjectionSpec::Open(profile), seed);
+    }
+}

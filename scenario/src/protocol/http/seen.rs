@@ -1,0 +1,87 @@
+//! HTTP for people to read: a request of the graph in a line, and what went over the wire.
+
+use http::header::HeaderMap;
+use serde_json::value::RawValue;
+
+use super::connection::{Answer, Connection, Failure};
+use super::decode;
+use super::h1::Outgoing;
+use super::request::Built;
+use super::response::header as value_of;
+use super::spec::{Body, RequestSpec};
+use crate::expr::Expr;
+use crate::protocol::{Description, Message};
+use crate::value::Value;
+
+/// `POST /login · 2 checks`, and the files that its bodies name outright.
+pub(crate) fn describe(spec: &RawValue) -> Description {
+    let Ok(spec) = serde_json::from_str::<RequestSpec>(spec.get()) else {
+        return Description { text: "http".to_owned(), files: Vec::new() };
+    };
+    let mut text = format!("{} {}", spec.method, spec.url);
+    for (count, one, many) in
+        [(spec.checks.len(), "check", "checks"), (spec.resources.len(), "resource", "resources")]
+    {
+        match count {
+            0 => {}
+            1 => text.push_str(&format!(" · 1 {one}")),
+            count => text.push_str(&format!(" · {count} {many}")),
+        }
+    }
+    let mut files = Vec::new();
+    files_of(&spec, &mut files);
+    Description { text, files }
+}
+
+fn files_of(spec: &RequestSpec, files: &mut Vec<String>) {
+    let bodies = spec.body.iter().chain(spec.parts.iter().map(|part| &part.body));
+    for body in bodies {
+        if let Body::ElFile(path) | Body::RawFile(path) = body
+            && let Some(path) = literal(path)
+        {
+            files.push(path);
+        }
+    }
+    for resource in &spec.resources {
+        files_of(&resource.spec, files);
+    }
+}
+
+/// The text, where no user changes it.
+fn literal(expr: &Expr) -> Option<String> {
+    match expr {
+        Expr::Lit(Value::Str(text)) => Some(text.to_string()),
+        Expr::El(text) if !text.contains("#{") => Some(text.clone()),
+        _ => None,
+    }
+}
+
+/// `request`: what goes over the wire, where it could be written.
+pub(super) fn sent(built: &Built, request: Option<&Outgoing>) -> Message {
+    let head = request.map(|it| String::from_utf8_lossy(&it.head).into_owned()).unwrap_or_default();
+    let lines = head.split("\r\n").skip(1).take_while(|line| !line.is_empty());
+    let pair = |line: &str| {
+        let (name, value) = line.split_once(": ")?;
+        Some((name.to_owned(), value.to_owned()))
+    };
+    Message {
+        head: format!("{} {}", built.method, built.url),
+        headers: lines.filter_map(pair).collect(),
+        body: built.body.clone().unwrap_or_default(),
+    }
+}
+
+pub(super) fn received(outcome: &Result<(Answer, Connection), Failure>) -> Result<Message, String> {
+    let (answer, _) = outcome.as_ref().map_err(Failure::text)?;
+    let encoding = value_of(&answer.headers, "content-encoding").unwrap_or_default();
+    let body = match decode::decode(&answer.body, encoding) {
+        Ok(body) => body.into_owned().into(),
+        Err(_) => answer.body.clone(),
+    };
+    Ok(Message { head: answer.status.to_string(), headers: pairs(&answer.headers), body })
+}
+
+fn pairs(headers: &HeaderMap) -> Vec<(String, String)> {
+    let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect()
+}

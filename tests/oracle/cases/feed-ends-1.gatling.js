@@ -1,0 +1,5 @@
+// A feeder that cannot serve ends the run, with its name: `csv("two.csv")`.
+import { csv, arrayFeeder, jsonFile, feed, repeat } from "@gatling.io/core";
+import { one, run, say } from "./lib.js";
+
+export default run(one("a", repeat(3).on(feed(csv("two.csv")), say("#{k.exists()} #{id.exists()}"))));

@@ -1,0 +1,7 @@
+// sitemap: one record per url.
+// @pending * | not there yet: sitemap
+import { feed, repeat } from "@gatling.io/core";
+import { sitemap } from "@gatling.io/http";
+import { one, run, say } from "./lib.js";
+
+export default run(one("map", repeat(2).on(feed(sitemap("sitemap.xml")), say("#{loc} #{lastmod.exists()} #{priority.exists()}"))));

@@ -1,0 +1,5 @@
+// Offsets of: rampUsers(10).during(3)
+import { scenario, dummy, exec, atOnceUsers, nothingFor, rampUsers, constantUsersPerSec, rampUsersPerSec, stressPeakUsers, incrementUsersPerSec } from "@gatling.io/core";
+import { ms, run } from "./lib.js";
+
+export default run(scenario("a").exec(dummy("d", 1)).injectOpen(rampUsers(10).during(3)));

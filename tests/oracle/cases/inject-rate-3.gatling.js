@@ -1,0 +1,5 @@
+// Offsets of: constantUsersPerSec(3).during(ms(2500)), atOnceUsers(1)
+import { scenario, dummy, exec, atOnceUsers, nothingFor, rampUsers, constantUsersPerSec, rampUsersPerSec, stressPeakUsers, incrementUsersPerSec } from "@gatling.io/core";
+import { ms, run } from "./lib.js";
+
+export default run(scenario("a").exec(dummy("d", 1)).injectOpen(constantUsersPerSec(3).during(ms(2500)), atOnceUsers(1)));

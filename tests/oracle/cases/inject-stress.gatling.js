@@ -1,0 +1,5 @@
+// Offsets of: stressPeakUsers(20).during(4)
+import { scenario, dummy, exec, atOnceUsers, nothingFor, rampUsers, constantUsersPerSec, rampUsersPerSec, stressPeakUsers, incrementUsersPerSec } from "@gatling.io/core";
+import { ms, run } from "./lib.js";
+
+export default run(scenario("a").exec(dummy("d", 1)).injectOpen(stressPeakUsers(20).during(4)));

@@ -1,0 +1,9 @@
+// Refused before anything starts: a round robin of one
+import { scenario, atOnceUsers, constantUsersPerSec, rampUsersPerSec, rampUsers, simulation, exec, randomSwitch, percent, doSwitch, onCase, uniformRandomSwitch, roundRobinSwitch, pause, repeat, group, dummy } from "@gatling.io/core";
+import { http } from "@gatling.io/http";
+import { protocol, say, one } from "./lib.js";
+
+const user = atOnceUsers(1);
+export default simulation((setUp) => {
+  setUp(one("x", roundRobinSwitch().on(say("a"))));
+});
