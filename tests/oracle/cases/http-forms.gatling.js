@@ -1,5 +1,4 @@
 // Form bodies: encoding, lists, maps, order, beside a body.
-// @pending sent.*.headers:case | names of headers go out in lower case
 // @differs sent.forms.3.* | each value of a list is a parameter | lists and maps that came from
 // @differs sent.forms.4.* | each value of a list is a parameter | lists and maps that came from
 import { StringBody, exec } from "@gatling.io/core";

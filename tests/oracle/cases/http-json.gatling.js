@@ -1,5 +1,4 @@
 // asJson, asXml, asFormUrlEncoded, asMultipartForm: headers beside own and protocol ones.
-// @pending sent.plain.* | asJson and asXml
 import { StringBody, simulation } from "@gatling.io/core";
 import { http } from "@gatling.io/http";
 import { one, protocol } from "./lib.js";

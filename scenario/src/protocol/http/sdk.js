@@ -117,7 +117,7 @@ export class HttpRequestActionBuilder extends ActionBuilder {
     return this.change({ multipart: true });
   }
   asFormUrlEncoded() {
-    return this.header("Content-Type", "application/x-www-form-urlencoded");
+    return this.header("content-type", "application/x-www-form-urlencoded");
   }
   formParam(key, value) {
     return this.appended("form", one(key, value, "formParam"));
