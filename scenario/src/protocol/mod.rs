@@ -24,6 +24,10 @@ pub mod http;
 /// The JavaScript side of each protocol: `@gatling.io/<name>` → its module. One line per protocol.
 pub const SDKS: &[(&str, &str)] = &[("http", include_str!("http/sdk.js"))];
 
+/// Further modules of theirs, which only built-in modules may import.
+pub const SDK_PARTS: &[(&str, &str)] =
+    &[("onrush:http-actions", include_str!("http/sdk_actions.js"))];
+
 /// A protocol on one engine thread: it owns that thread's client (pools, TLS, name cache).
 pub trait Protocol {
     /// As in the IR's `protocol`.

@@ -14,7 +14,7 @@ use rquickjs::{Ctx, Error, Module, Result};
 use super::problem;
 use super::sources::{Sources, normalize};
 use super::typescript::{self, Place, PositionMap};
-use crate::protocol::SDKS;
+use crate::protocol::{SDK_PARTS, SDKS};
 use crate::shard::{Problem, ProblemKind};
 
 /// The SDK's own parts; only built-in modules may import the `onrush:` ones.
@@ -58,7 +58,8 @@ pub(super) fn is_builtin(module: &str) -> bool {
 }
 
 fn builtin(module: &str) -> Option<&'static str> {
-    let core = CORE_MODULES.iter().find(|(name, _)| *name == module).map(|(_, source)| *source);
+    let mut parts = CORE_MODULES.iter().chain(SDK_PARTS);
+    let core = parts.find(|(name, _)| *name == module).map(|(_, source)| *source);
     core.or_else(|| {
         let protocol = module.strip_prefix("@gatling.io/")?;
         SDKS.iter().find(|(name, _)| *name == protocol).map(|(_, source)| *source)

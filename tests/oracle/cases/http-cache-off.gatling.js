@@ -1,5 +1,4 @@
 // disableCaching, and flushHttpCache.
-// @pending * | not there yet: flushHttpCache
 import { simulation, exec } from "@gatling.io/core";
 import { http, flushHttpCache } from "@gatling.io/http";
 import { one, protocol } from "./lib.js";

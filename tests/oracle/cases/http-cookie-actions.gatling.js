@@ -1,5 +1,4 @@
 // addCookie, getCookieValue, flushSessionCookies, flushCookieJar.
-// @pending * | not there yet: addCookie, getCookieValue, flushes
 import { exec } from "@gatling.io/core";
 import { http, addCookie, Cookie, getCookieValue, CookieKey, flushSessionCookies, flushCookieJar } from "@gatling.io/http";
 import { one, run, say, other } from "./lib.js";

@@ -36,6 +36,26 @@ pub(super) struct UserState {
     pub referer: Option<Url>,
 }
 
+/// A user's state on its way through the engine: what an action that goes on beside the others
+/// (a poller) shares with them ends when this is dropped, and that is when the user ends.
+#[derive(Default)]
+pub(super) struct Kept(Rc<RefCell<UserState>>);
+
+impl Kept {
+    /// Takes it from its user; boxed once a user, not once a request.
+    pub(super) fn of(user: &mut User) -> Box<Self> {
+        user.state.take().and_then(|state| state.downcast().ok()).unwrap_or_default()
+    }
+}
+
+impl std::ops::Deref for Kept {
+    type Target = Rc<RefCell<UserState>>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
 /// A named request of a scenario.
 pub(super) struct Named {
     pub name: Compiled,
@@ -62,9 +82,7 @@ impl Action for HttpAction {
 
 impl HttpAction {
     async fn carry_out(&self, mut user: User, host: Rc<dyn Host>) -> Done {
-        // Boxed once a user, not once a request.
-        let state: Box<Rc<RefCell<UserState>>> =
-            user.state.take().and_then(|state| state.downcast().ok()).unwrap_or_default();
+        let state = Kept::of(&mut user);
         let scope = Scope {
             config: &self.config,
             client: &self.client,

@@ -88,6 +88,27 @@ impl CookieJar {
         self.cookies.push(cookie);
     }
 
+    /// The value of the cookie of that name that the host would get: the one of the longest path.
+    #[must_use]
+    pub fn find(
+        &self,
+        name: &str,
+        host: &str,
+        path: Option<&str>,
+        secure: Option<bool>,
+        now_ms: i64,
+    ) -> Option<&str> {
+        let fits = |cookie: &&Cookie| {
+            cookie.name == name
+                && cookie.goes_to(host)
+                && path.is_none_or(|path| cookie.path == path)
+                && secure.is_none_or(|secure| cookie.secure == secure)
+                && cookie.expires_ms.is_none_or(|expires| expires > now_ms)
+        };
+        let found = self.cookies.iter().filter(fits).rev().max_by_key(|it| it.path.len())?;
+        Some(&found.value)
+    }
+
     /// Appends the value of the `Cookie` header; nothing where no cookie matches.
     pub fn header_into(&self, out: &mut String, origin: Origin<'_>, now_ms: i64) {
         let mut matching: Vec<&Cookie> =
@@ -106,13 +127,12 @@ impl CookieJar {
 }
 
 impl Cookie {
+    fn goes_to(&self, host: &str) -> bool {
+        if self.host_only { self.domain == host } else { domain_matches(host, &self.domain) }
+    }
+
     fn matches(&self, origin: Origin<'_>, now_ms: i64) -> bool {
-        let domain = if self.host_only {
-            self.domain == origin.host
-        } else {
-            domain_matches(origin.host, &self.domain)
-        };
-        domain
+        self.goes_to(origin.host)
             && path_matches(origin.path, &self.path)
             && (!self.secure || origin.secure || is_local(origin.host))
             && self.expires_ms.is_none_or(|expires| expires > now_ms)

@@ -16,10 +16,12 @@ mod body;
 pub mod cache;
 mod config;
 mod connection;
+mod cookie_actions;
 pub mod cookies;
 pub mod decode;
 mod exec;
 mod h1;
+pub mod kinds;
 mod local;
 pub mod multipart;
 mod outgoing;
@@ -41,6 +43,8 @@ use action::{Client, HttpAction, Named};
 use body::BodyFiles;
 use config::Config;
 use connection::Dialer;
+use cookie_actions::{Change, CookieAction};
+use kinds::{ActionKind, OtherKind};
 
 use request::Template;
 pub(super) use seen::describe;
@@ -94,10 +98,8 @@ impl Configured {
     }
 }
 
-impl Bound for Configured {
-    fn action(&self, name: &Expr, spec: &RawValue) -> Result<Rc<dyn Action>, String> {
-        let spec: RequestSpec =
-            serde_json::from_str(spec.get()).map_err(|error| format!("http request: {error}"))?;
+impl Configured {
+    fn request(&self, name: &Expr, spec: &RequestSpec) -> Result<HttpAction, String> {
         if spec.resources.iter().any(|it| !it.spec.resources.is_empty()) {
             return Err("resources can't have resources themselves".to_owned());
         }
@@ -106,12 +108,32 @@ impl Bound for Configured {
             .iter()
             .map(|resource| self.named(&resource.name, &resource.spec))
             .collect::<Result<Vec<_>, _>>()?;
-        Ok(Rc::new(HttpAction {
+        Ok(HttpAction {
             slot: self.slot,
-            request: self.named(name, &spec)?,
+            request: self.named(name, spec)?,
             resources,
             config: Rc::clone(&self.config),
             client: Rc::clone(&self.client),
-        }))
+        })
+    }
+
+    /// An action that changes what the protocol keeps for the user.
+    fn change(&self, change: Change) -> Rc<dyn Action> {
+        Rc::new(CookieAction { slot: self.slot, change, config: Rc::clone(&self.config) })
+    }
+}
+
+impl Bound for Configured {
+    fn action(&self, name: &Expr, spec: &RawValue) -> Result<Rc<dyn Action>, String> {
+        Ok(match ActionKind::parse(spec.get())? {
+            ActionKind::Request(spec) => Rc::new(self.request(name, &spec)?),
+            ActionKind::Other(OtherKind::AddCookie(spec)) => {
+                self.change(Change::add(&spec, &self.config)?)
+            }
+            ActionKind::Other(OtherKind::GetCookieValue(spec)) => {
+                self.change(Change::get(&spec, &self.config)?)
+            }
+            ActionKind::Other(OtherKind::Flush(what)) => self.change(Change::Flush(what)),
+        })
     }
 }

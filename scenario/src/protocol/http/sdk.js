@@ -382,6 +382,10 @@ export const ByteArrayBodyPart = part("ByteArrayBodyPart", "bytes", bytes);
 export const PebbleStringBodyPart = part("PebbleStringBodyPart", "text", pebbleText);
 export const PebbleFileBodyPart = part("PebbleFileBodyPart", "text", pebbleFile);
 
+export {
+  Cookie, CookieKey, addCookie, flushCookieJar, flushHttpCache, flushSessionCookies, getCookieValue,
+} from "onrush:http-actions";
+
 // ---- not yet -----------------------------------------------------------------------------------
 
 export const ws = unsupportedTree("ws");
@@ -390,13 +394,6 @@ export const poll = unsupported("poll");
 export const sitemap = unsupported("sitemap");
 export const Proxy_ = unsupported("Proxy");
 export { Proxy_ as Proxy };
-export const addCookie = unsupported("addCookie");
-export const getCookieValue = unsupported("getCookieValue");
-export const Cookie = unsupported("Cookie");
-export const CookieKey = unsupported("CookieKey");
-export const flushSessionCookies = unsupported("flushSessionCookies");
-export const flushCookieJar = unsupported("flushCookieJar");
-export const flushHttpCache = unsupported("flushHttpCache");
 export const HttpResponseStatus = unsupportedTree("HttpResponseStatus");
 export const isWsInboundMessageText = unsupported("isWsInboundMessageText");
 export const isWsInboundMessageBinary = unsupported("isWsInboundMessageBinary");

@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 use super::connection::{Answer, Connection, Failure};
 use super::decode;
 use super::h1::Outgoing;
+use super::kinds::ActionKind;
 use super::request::Built;
 use super::response::header as value_of;
 use super::spec::{Body, RequestSpec};
@@ -15,8 +16,12 @@ use crate::value::Value;
 
 /// `POST /login · 2 checks`, and the files that its bodies name outright.
 pub(crate) fn describe(spec: &RawValue) -> Description {
-    let Ok(spec) = serde_json::from_str::<RequestSpec>(spec.get()) else {
-        return Description { text: "http".to_owned(), files: Vec::new() };
+    let spec = match ActionKind::parse(spec.get()) {
+        Ok(ActionKind::Request(spec)) => spec,
+        Ok(ActionKind::Other(kind)) => {
+            return Description { text: kind.describe(), files: Vec::new() };
+        }
+        Err(_) => return Description { text: "http".to_owned(), files: Vec::new() },
     };
     let mut text = format!("{} {}", spec.method, spec.url);
     for (count, one, many) in
