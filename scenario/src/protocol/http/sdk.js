@@ -4,6 +4,7 @@ import {
   Immutable, any, count, fail, isFunction, list, literal, micros, name, number, plain, show, text,
   unsupported, unsupportedTree,
 } from "onrush:base";
+import { glue } from "onrush:base";
 import { bodyOf, pebbleFile, pebbleText } from "onrush:bodies";
 import {
   captureGroupCheck, checkSpecs, conditional, findCheck, multipleFindCheck,
@@ -397,3 +398,17 @@ export { Proxy_ as Proxy };
 export const HttpResponseStatus = unsupportedTree("HttpResponseStatus");
 export const isWsInboundMessageText = unsupported("isWsInboundMessageText");
 export const isWsInboundMessageBinary = unsupported("isWsInboundMessageBinary");
+
+// ---- the packages' own glue --------------------------------------------------------------------
+
+export const [
+  fromJvmHttpResponseStatus, requestActionBuilderImpl, requestWithBodyActionBuilderImpl,
+  underlyingRequestTransform, underlyingResponseTransform, wrapBodyPart, wrapHttpHeaders,
+  wrapHttpProtocolBuilder, wrapHttpRequestActionBuilder, wrapRequest, wrapRequestBody, wrapResponse,
+  wrapResponseBody,
+] = [
+  "fromJvmHttpResponseStatus", "requestActionBuilderImpl", "requestWithBodyActionBuilderImpl",
+  "underlyingRequestTransform", "underlyingResponseTransform", "wrapBodyPart", "wrapHttpHeaders",
+  "wrapHttpProtocolBuilder", "wrapHttpRequestActionBuilder", "wrapRequest", "wrapRequestBody",
+  "wrapResponse", "wrapResponseBody",
+].map(glue);

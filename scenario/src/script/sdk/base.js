@@ -64,6 +64,12 @@ export const unsupportedTree = (name) =>
       typeof member === "symbol" ? undefined : unsupported(`${name}.${member}`),
   });
 
+/** For what the packages export for their own sake. */
+export const glue = (name) => {
+  const reason = "is the packages' own glue to the JVM, which Onrush does not have";
+  return { [name]: () => fail(`${name} ${reason}`) }[name];
+};
+
 // Asked for by the language itself, never by a simulation.
 const quiet = new Set(["then", "toJSON", "onrushPlain", "label", "refused"]);
 

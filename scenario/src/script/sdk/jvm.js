@@ -1,12 +1,7 @@
 // What the packages export for their own sake: glue between JavaScript and the JVM's builders. A
 // simulation that calls it is told so.
 
-import { fail } from "onrush:base";
-
-const REASON = "is the packages' own glue to the JVM, which Onrush does not have";
-
-const glue = (name) =>
-  ({ [name]: () => fail(`${name} ${REASON}`) })[name];
+import { glue } from "onrush:base";
 
 export const [
   asLongAsDuringImpl, asLongAsImpl, doIfEqualsImpl, doIfEqualsOrElseImpl, doIfImpl, doIfOrElseImpl,

@@ -1,6 +1,9 @@
 //! The surface of Gatling's SDK, held against the packages' typings: `tests/gatling/names.txt` has
 //! their names, `docs/gatling-parity.md` a row for each, and `tests/gatling/examples.txt` an example
-//! that uses each and what came of it. `UPDATE_GOLDEN=1` writes the outcomes anew.
+//! that uses each and what came of it; those of the http package are in `http`. `UPDATE_GOLDEN=1`
+//! writes the outcomes anew.
+
+mod http;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
@@ -56,17 +59,19 @@ struct Example {
     outcome: String,
 }
 
-fn examples() -> Vec<Example> {
-    let text = format!("\n{}", read("tests/gatling/examples.txt"));
+/// Sections `=== title: names`, code, `---`, outcome. Names are of `package`, or `other:name`.
+fn examples_of(path: &str, package: &str) -> Vec<Example> {
+    let text = format!("\n{}", read(path));
     let sections = text.split("\n=== ").skip(1);
     sections
         .map(|section| {
+            let section = format!("{section}\n");
             let (head, rest) = section.split_once('\n').unwrap();
             let (title, names) = head.split_once(": ").unwrap_or((head, ""));
             let (code, outcome) = rest.split_once(&format!("{OUTCOME}\n")).unwrap_or((rest, ""));
-            let full = |name: &str| match name.strip_prefix("http:") {
-                Some(name) => format!("http {name}"),
-                None => format!("core {name}"),
+            let full = |name: &str| {
+                let (package, name) = name.split_once(':').unwrap_or((package, name));
+                format!("{package} {name}")
             };
             Example {
                 title: title.to_owned(),
@@ -76,6 +81,39 @@ fn examples() -> Vec<Example> {
             }
         })
         .collect()
+}
+
+fn examples() -> Vec<Example> {
+    examples_of("tests/gatling/examples.txt", "core")
+}
+
+/// Runs the examples of a file and compares what came of them, or writes it there.
+fn hold(path: &str, package: &str, outcome_of: impl Fn(&str, &str) -> String) {
+    let update = std::env::var_os("UPDATE_GOLDEN").is_some();
+    let mut written = String::new();
+    for example in examples_of(path, package) {
+        let found = outcome_of(&example.title, &example.code);
+        let Example { title, code, outcome, .. } = &example;
+        if update {
+            let own = format!("{package} ");
+            let short = |name: &String| match name.strip_prefix(&own) {
+                Some(name) => name.to_owned(),
+                None => name.replacen(' ', ":", 1),
+            };
+            let names: Vec<String> = example.names.iter().map(short).collect();
+            let list =
+                if names.is_empty() { String::new() } else { format!(": {}", names.join(" ")) };
+            written.push_str(&format!("=== {title}{list}\n{code}{OUTCOME}\n{found}"));
+        } else {
+            assert!(
+                found == *outcome,
+                "{path}: {title}\n{code}\nfound:\n{found}\nexpected:\n{outcome}"
+            );
+        }
+    }
+    if update {
+        std::fs::write(repository().join(path), written).unwrap();
+    }
 }
 
 #[test]
@@ -96,11 +134,16 @@ fn every_name_of_the_typings_has_a_row_and_every_row_is_a_name() {
 
 #[test]
 fn every_row_of_core_that_is_not_refused_has_an_example() {
-    let shown: BTreeSet<String> = examples().into_iter().flat_map(|it| it.names).collect();
+    let shown = examples().into_iter().flat_map(|it| it.names).collect();
+    every_row_is_shown("core", &shown);
+}
+
+fn every_row_is_shown(package: &str, shown: &BTreeSet<String>) {
     let rows = rows();
+    let package = format!("{package} ");
     let without: Vec<_> = rows
         .iter()
-        .filter(|(name, (status, _))| name.starts_with("core ") && status != "refused")
+        .filter(|(name, (status, _))| name.starts_with(&package) && status != "refused")
         .map(|(name, _)| name)
         .filter(|name| !shown.contains(*name))
         .collect();
@@ -122,33 +165,7 @@ fn refused_names_of_core_fail_when_loaded_with_their_reason_and_place() {
 
 #[test]
 fn every_example_does_what_it_did() {
-    let update = std::env::var_os("UPDATE_GOLDEN").is_some();
-    let mut written = String::new();
-    for example in examples() {
-        let found = outcome_of(&example.code);
-        if update {
-            let names: Vec<String> = example
-                .names
-                .iter()
-                .map(|it| it.replacen("core ", "", 1).replacen("http ", "http:", 1))
-                .collect();
-            let list =
-                if names.is_empty() { String::new() } else { format!(": {}", names.join(" ")) };
-            let (title, code) = (&example.title, &example.code);
-            written.push_str(&format!("=== {title}{list}\n{code}{OUTCOME}\n{found}"));
-            continue;
-        }
-        assert!(
-            found == example.outcome,
-            "{}\n{}\nfound:\n{found}\nexpected:\n{}",
-            example.title,
-            example.code,
-            example.outcome
-        );
-    }
-    if update {
-        std::fs::write(repository().join("tests/gatling/examples.txt"), written).unwrap();
-    }
+    hold("tests/gatling/examples.txt", "core", |_, code| outcome_of(code));
 }
 
 /// `out` logs a text with expressions or what a function gives; `get` is a plain request.
@@ -224,7 +241,10 @@ fn folder() -> tempfile::TempDir {
 
 /// What a simulation logs, how it ends, what it counts and which assertions hold, as lines.
 fn outcome_of(code: &str) -> String {
-    let server = Server::start(answer);
+    outcome_at(&Server::start(answer), code).concat()
+}
+
+fn outcome_at(server: &Server, code: &str) -> Vec<String> {
     let folder = folder();
     let root = folder.path();
     std::fs::write(root.join("sim.js"), script(code, &server.base())).unwrap();
