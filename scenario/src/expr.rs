@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::el::{Template, cast};
 use crate::pebble;
 use crate::session::Session;
+use crate::shard::Problem;
 use crate::time::Micros;
 use crate::value::Value;
 
@@ -77,6 +78,26 @@ pub trait Hooks {
         session: &Session,
         args: HookArgs<'_>,
     ) -> Result<HookOutcome, String>;
+
+    /// Whether the script has something to do at a [`Moment`].
+    fn has_moments(&self) -> bool {
+        false
+    }
+
+    /// # Errors
+    /// What the script's function threw, with its place.
+    fn moment(&mut self, _moment: Moment) -> Result<(), Problem> {
+        Ok(())
+    }
+}
+
+/// Of a run, when a script has its say outside of its users.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// All is loaded and nothing is started.
+    Before,
+    /// The last user has ended.
+    After,
 }
 
 /// For programs without functions: calling one is a bug of the compiler.

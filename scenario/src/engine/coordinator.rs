@@ -25,6 +25,7 @@ use super::shared::{NEVER, Parts, PopulationState, Shared, Stop, problem};
 use super::thread::{FromThread, Second, Setting, Worker};
 use super::watchdog::{HUNG, Watchdog};
 use super::{Control, Event, LATE_START_MAX_US};
+use crate::expr::{Hooks, Moment};
 use crate::inject::ThrottleStep;
 use crate::inject::division::Segments;
 use crate::inject::throttle::Limits;
@@ -57,12 +58,10 @@ pub(super) fn run(
     let unix_ms = spec.unix_ms.unwrap_or_else(present);
     let lines: Rc<Lines> = Rc::default();
     let consoles =
-        Consoles { loading: Rc::clone(&lines) as Rc<_>, running: Rc::new(SilentConsole) };
+        Consoles { loading: Rc::clone(&lines) as Rc<_>, running: Rc::clone(&lines) as Rc<_> };
     let store: Arc<GlobalStore> = Arc::default();
     let loaded = load::load(spec, unix_ms, spec.seed, consoles, &store);
-    for (stream, line) in lines.lines.take() {
-        on_event(Event::Output { stream, line });
-    }
+    lines.tell(on_event);
     let loaded = loaded?;
     let feeders = load::feeders(spec, &loaded.simulation, &segments)?;
     let plan = load::plan(spec, &loaded, &feeders, &segments)?;
@@ -83,21 +82,37 @@ pub(super) fn run(
         lease_unix_us: None,
         health: Health::default(),
         health_now: GeneratorHealth::default(),
+        script: None,
+        lines,
         on_event,
     };
-    drop(loaded);
+    // A script without these functions is not kept: the engine threads have their own.
+    let Loaded { hooks, simulation, program } = loaded;
+    run.script = Some(hooks).filter(|hooks| hooks.has_moments());
+    drop((simulation, program));
     let outcome = run.through(control, local);
     run.dismiss();
+    if outcome.is_ok() {
+        run.after();
+    }
     outcome
 }
 
-/// What the script says while it is loaded.
+/// What the script says on this thread: while it is loaded, before and after the run.
 #[derive(Default)]
 struct Lines {
     lines: RefCell<Vec<(OutputStream, String)>>,
 }
 
-/// Lines of the script that are kept while it is loaded.
+impl Lines {
+    fn tell(&self, on_event: &mut dyn FnMut(Event)) {
+        for (stream, line) in self.lines.take() {
+            on_event(Event::Output { stream, line });
+        }
+    }
+}
+
+/// Lines of the script that are kept until they are told.
 const LINES_MAX: usize = 1_000;
 
 impl Console for Lines {
@@ -279,19 +294,27 @@ struct Run<'a> {
     lease_unix_us: Option<u64>,
     health: Health,
     health_now: GeneratorHealth,
+    /// Until its last function has run.
+    script: Option<Box<dyn Hooks>>,
+    lines: Rc<Lines>,
     on_event: &'a mut dyn FnMut(Event),
 }
 
 impl Run<'_> {
     fn through(&mut self, control: &Receiver<Control>, local: bool) -> Result<EndReason, Problem> {
         self.await_loaded()?;
+        // Before this shard is ready: no shard of the job starts until all have done this.
+        self.moment(Moment::Before)?;
         (self.on_event)(Event::Ready(self.plan.clone()));
         let start_unix_us = if local {
             clock::unix_us()
         } else {
             match self.await_start(control) {
                 Ok(at) => at,
-                Err(end) => return Ok(end),
+                Err(end) => {
+                    self.script = None;
+                    return Ok(end);
+                }
             }
         };
         let clock = Clock::starting_at(start_unix_us);
@@ -304,6 +327,23 @@ impl Run<'_> {
             let _ = hand.go.send(go);
         }
         self.drive(clock, go.first_second, control, local)
+    }
+
+    fn moment(&mut self, moment: Moment) -> Result<(), Problem> {
+        let Some(script) = &mut self.script else { return Ok(()) };
+        let outcome = script.moment(moment);
+        self.lines.tell(self.on_event);
+        outcome
+    }
+
+    /// The results stand, whatever becomes of it.
+    fn after(&mut self) {
+        if let Err(problem) = self.moment(Moment::After) {
+            let place = problem.file.as_ref().zip(problem.line);
+            let place = place.map(|(file, line)| format!(" ({file}:{line})")).unwrap_or_default();
+            let line = format!("{}{place}", problem.message);
+            (self.on_event)(Event::Output { stream: OutputStream::Stderr, line });
+        }
     }
 
     fn await_loaded(&mut self) -> Result<(), Problem> {

@@ -16,7 +16,7 @@ use super::load::{self, Consoles, Loaded};
 use super::queues::Queues;
 use super::shared::problem;
 use crate::check::Checked;
-use crate::expr::{EvalCtx, Hooks};
+use crate::expr::{EvalCtx, Hooks, Moment};
 use crate::feed::Feeder;
 use crate::inject::division::Segments;
 use crate::program::Program;
@@ -143,9 +143,10 @@ pub fn debug(
     let loaded = load::load(spec, spec.unix_ms.unwrap_or(unix_ms), spec.seed, consoles, &store)?;
     let segments = Segments::all();
     let feeders = load::feeders(spec, &loaded.simulation, &segments)?;
-    let Loaded { program, hooks, .. } = loaded;
+    let Loaded { program, mut hooks, .. } = loaded;
     let names: Vec<Arc<str>> = program.scenarios.iter().map(|it| Arc::clone(&it.name)).collect();
     let chosen = choose(&names, options.scenario.as_deref())?;
+    hooks.moment(Moment::Before)?;
     let host = Rc::new(Stage {
         clock: Clock::starting_at(start),
         leapt: Cell::new(0),
@@ -167,6 +168,7 @@ pub fn debug(
         for index in chosen {
             host.play(&program, index, options).await?;
         }
+        host.hooks.borrow_mut().moment(Moment::After)?;
         Ok(host.totals.get())
     };
     tokio::task::LocalSet::new().block_on(&runtime, all)

@@ -25,7 +25,7 @@ use super::store::GlobalStore;
 use super::typescript::Place;
 use super::values::{HostPrototypes, from_js, to_js};
 use super::{Console, Limits, LoadOptions, Loaded, Sources};
-use crate::expr::{FnId, HookArgs, HookOutcome, Hooks};
+use crate::expr::{FnId, HookArgs, HookOutcome, Hooks, Moment};
 use crate::ir::{self, Simulation};
 use crate::session::Session;
 use crate::shard::{Problem, ProblemKind};
@@ -79,8 +79,12 @@ pub struct ScriptHost {
     functions: Vec<Persistent<Function<'static>>>,
     /// Where each function is written, for the text of a time-out.
     places: Vec<String>,
+    /// The simulation's exports of these names, where they are functions.
+    before: Option<Persistent<Function<'static>>>,
+    after: Option<Persistent<Function<'static>>>,
     engine: Option<Engine>,
     limits: Limits,
+    entry: String,
 }
 
 struct Engine {
@@ -101,7 +105,15 @@ impl fmt::Debug for ScriptHost {
 impl ScriptHost {
     /// For exported IR, which has no functions.
     fn empty() -> Self {
-        Self { functions: Vec::new(), places: Vec::new(), engine: None, limits: Limits::default() }
+        Self {
+            functions: Vec::new(),
+            places: Vec::new(),
+            before: None,
+            after: None,
+            engine: None,
+            limits: Limits::default(),
+            entry: String::new(),
+        }
     }
 
     /// Seeds `Math.random` for the calls to come: different per engine thread.
@@ -197,6 +209,38 @@ impl Hooks for ScriptHost {
             })
         })
     }
+
+    fn has_moments(&self) -> bool {
+        self.before.is_some() || self.after.is_some()
+    }
+
+    fn moment(&mut self, moment: Moment) -> Result<(), Problem> {
+        let (name, function) = match moment {
+            Moment::Before => ("before", self.before.take()),
+            Moment::After => ("after", self.after.take()),
+        };
+        let (Some(engine), Some(function)) = (&self.engine, function) else { return Ok(()) };
+        engine.watch.arm(self.limits.load);
+        engine.context.with(|ctx| {
+            let result = function.restore(&ctx).and_then(|function| {
+                let result: JsValue<'_> = function.call(())?;
+                run_jobs(&ctx);
+                match result.as_promise() {
+                    Some(promise) => promise.finish::<JsValue<'_>>().map(drop),
+                    None => Ok(()),
+                }
+            });
+            let Err(error) = result else { return Ok(()) };
+            let mut thrown = caught(&ctx, error);
+            if engine.watch.tripped.get() {
+                let limit = self.limits.load.as_secs_f64();
+                let message = format!("{name}() ran longer than {limit} s and was stopped");
+                return Err(problem::plain(ProblemKind::ScriptLimit, message, &self.entry));
+            }
+            thrown.text = format!("{name}(): {}", thrown.text);
+            Err(thrown.into_problem(&engine.graph.borrow(), &self.entry))
+        })
+    }
 }
 
 /// Runs what promises have queued, up to a bound.
@@ -250,8 +294,11 @@ pub(super) fn load(
     let host = ScriptHost {
         functions: parts.functions,
         places: parts.places,
+        before: parts.before,
+        after: parts.after,
         engine: Some(engine),
         limits: options.limits,
+        entry: entry.to_owned(),
     };
     Ok(Loaded { simulation: parts.simulation, host })
 }
@@ -269,6 +316,8 @@ struct Parts {
     simulation: Simulation,
     functions: Vec<Persistent<Function<'static>>>,
     places: Vec<String>,
+    before: Option<Persistent<Function<'static>>>,
+    after: Option<Persistent<Function<'static>>>,
 }
 
 impl Engine {
@@ -315,6 +364,11 @@ impl Engine {
         let exports = self.run_module(ctx, entry, &text).map_err(fail)?;
         run_jobs(ctx);
         self.unhandled(entry)?;
+        let moment = |name: &str| {
+            let found: JsValue<'_> = exports.get(name)?;
+            Ok(found.as_function().map(|it| Persistent::save(ctx, it.clone())))
+        };
+        let (before, after) = (moment("before").map_err(fail)?, moment("after").map_err(fail)?);
         let build: Function<'_> = native.get("build").map_err(fail)?;
         let graph: String = build.call((exports, entry)).map_err(fail)?;
         run_jobs(ctx);
@@ -325,7 +379,7 @@ impl Engine {
             .and_then(|thaw| thaw.call::<_, ()>(()))
             .map_err(fail)?;
         let (functions, places) = self.functions(ctx, &native).map_err(fail)?;
-        Ok(Parts { simulation, functions, places })
+        Ok(Parts { simulation, functions, places, before, after })
     }
 
     fn run_module<'js>(
