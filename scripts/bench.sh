@@ -40,10 +40,12 @@ if [ ! -f "$gatling/classpath" ] && command -v mvn >/dev/null 2>&1; then
 X
   (cd "$gatling" && mvn -q -B dependency:build-classpath -Dmdep.outputFile=classpath >/dev/null) || absent gatling
 fi
-if [ -f "$gatling/classpath" ]; then
+if [ -f "$gatling/classpath" ] && java_home=$(find_java 17 "${BENCH_JAVA:-}"); then
   mkdir -p "$gatling/classes"
-  jars=$(cat "$gatling/classpath")
-  if "${BENCH_JAVA:+$(dirname "$BENCH_JAVA")/}javac" -proc:none -nowarn -cp "$jars" -d "$gatling/classes" tests/bench/Bench.java; then
+  export BENCH_JAVA=$java_home/bin/java
+  # Class paths hold jars; a POM-only artifact of theirs does not belong there.
+  jars=$(tr : '\n' <"$gatling/classpath" | grep '\.jar$' | paste -sd:)
+  if "$java_home/bin/javac" -proc:none -nowarn -cp "$jars" -d "$gatling/classes" tests/bench/Bench.java; then
     export BENCH_GATLING_CLASSPATH="$gatling/classes:$root/tests/bench/resources:$jars"
   else
     absent gatling

@@ -37,3 +37,14 @@ need_rust() {
   command -v cargo >/dev/null 2>&1 ||
     die "Rust is missing: install rustup (https://rustup.rs), then run this again"
 }
+
+# The home of the newest JDK that is at least of release $1; $2 names one that is to be taken.
+find_java() {
+  local home best= newest=0 release
+  for home in ${2:-"$(dirname "$(dirname "$(readlink -f "$(command -v javac || true)")")")" /usr/lib/jvm/*}; do
+    [ -x "$home/bin/javac" ] || continue
+    release=$("$home/bin/javac" -version 2>&1 | sed 's/[^0-9]*\([0-9]*\).*/\1/')
+    if [ "$release" -gt "$newest" ]; then best=$home newest=$release; fi
+  done
+  [ "$newest" -ge "$1" ] && printf '%s\n' "$best"
+}

@@ -9,21 +9,6 @@ set -euo pipefail
 cd "$root"
 runner=$root/tests/oracle/gatling
 
-major() { "$1/bin/javac" -version 2>&1 | sed 's/[^0-9]*\([0-9]*\).*/\1/'; }
-
-find_java() {
-  local home best=
-  if [ -z "${ORACLE_JAVA:-}" ]; then
-    command -v javac >/dev/null || die "no JDK: name the home of one in ORACLE_JAVA"
-    for home in "$(dirname "$(dirname "$(readlink -f "$(command -v javac)")")")" /usr/lib/jvm/*; do
-      [ -x "$home/bin/javac" ] || continue
-      if [ -z "$best" ] || [ "$(major "$home")" -gt "$(major "$best")" ]; then best=$home; fi
-    done
-    ORACLE_JAVA=$best
-  fi
-  [ "$(major "$ORACLE_JAVA")" -ge 24 ] || die "$ORACLE_JAVA is older than 24: the recorder patches classes with java.lang.classfile"
-}
-
 # Installs Gatling and compiles the recorder, unless that has been done for these files.
 install() {
   home=${ORACLE_HOME:-${XDG_CACHE_HOME:-$HOME/.cache}/onrush/gatling}
@@ -40,20 +25,21 @@ install() {
     # Class paths hold jars; a POM-only artifact of theirs does not belong there.
     tr : '\n' <class-path | grep '\.jar$' | paste -sd: >jars
     npm install --silent --no-audit --no-fund
-    "$ORACLE_JAVA/bin/java" -cp "$(cat jars)" "$runner/Patch.java" patched
-    "$ORACLE_JAVA/bin/javac" -proc:none -nowarn -cp "$(cat jars)" -d classes "$runner/Recorder.java"
+    "$java_home/bin/java" -cp "$(cat jars)" "$runner/Patch.java" patched
+    "$java_home/bin/javac" -proc:none -nowarn -cp "$(cat jars)" -d classes "$runner/Recorder.java"
   )
   printf '%s' "$state" >"$home/state"
 }
 
 record() {
-  find_java
+  java_home=$(find_java 24 "${ORACLE_JAVA:-}") ||
+    die "needs a JDK of 24 or later (the recorder patches classes with java.lang.classfile): name its home in ORACLE_JAVA"
   install
   local work cases=()
   work=$(mktemp -d); trap "rm -rf '$work'" EXIT
   for name in "${@:-}"; do cases+=(tests/oracle/cases/*"$name"*.gatling.js); done
   node "$home/bundle.mjs" "$work" "${cases[@]}"
-  "$bin_dir/onrush-oracle" record "$work" "$@" -- nice "$ORACLE_JAVA/bin/java" -Xmx2G \
+  "$bin_dir/onrush-oracle" record "$work" "$@" -- nice "$java_home/bin/java" -Xmx2G \
     --add-opens=java.base/java.lang=ALL-UNNAMED --enable-native-access=ALL-UNNAMED \
     --sun-misc-unsafe-memory-access=allow -Dio.netty.eventLoopThreads=1 -Dgatling.http.warmUpUrl= -Dgatling.data.enableAnalytics=false \
     -Dpolyglot.engine.WarnInterpreterOnly=false -Dpolyglot.engine.WarnVirtualThreadSupport=false \

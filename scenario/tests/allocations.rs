@@ -100,6 +100,7 @@ fn spec(root: &Path) -> ShardSpec {
         record_arrivals: None,
         max_duration_us: None,
         leased: false,
+        ..ShardSpec::default()
     }
 }
 

@@ -6,6 +6,7 @@ mod bad_input;
 mod cluster;
 mod dsl;
 mod oracle;
+mod processes;
 mod promises;
 mod quickstart;
 mod run_local;

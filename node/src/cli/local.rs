@@ -85,10 +85,7 @@ impl Simulation {
             root,
             parameters: self.parameters.iter().cloned().collect(),
             environment,
-            unix_ms: None,
-            record_arrivals: None,
-            max_duration_us: None,
-            leased: false,
+            ..ShardSpec::default()
         })
     }
 }

@@ -40,6 +40,9 @@ pub struct Args {
     /// Engine threads; 0: one per core
     #[arg(long, default_value_t = 0, value_name = "N")]
     threads: u32,
+    /// Processes; 0: as many as the users need descriptors for
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    processes: u32,
     /// Ends the run after this long: 90s, 5m, 1h30m; a bare number is seconds
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     max_duration: Option<Duration>,
@@ -120,7 +123,8 @@ pub fn run(global: &Global, args: Args) -> anyhow::Result<ExitCode> {
 fn shard_spec(args: &Args) -> anyhow::Result<ShardSpec> {
     let max_duration_us =
         args.max_duration.map(|limit| u64::try_from(limit.as_micros()).unwrap_or(u64::MAX));
-    Ok(ShardSpec { threads: args.threads, max_duration_us, ..args.simulation.spec()? })
+    let Args { threads, processes, .. } = *args;
+    Ok(ShardSpec { threads, processes, max_duration_us, ..args.simulation.spec()? })
 }
 
 /// A run and what is known of it so far.

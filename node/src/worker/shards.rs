@@ -70,6 +70,7 @@ impl Actor {
             record_arrivals: order.record_arrivals.then(|| folder.clone()),
             max_duration_us: order.max_duration_ms.map(|ms| ms.saturating_mul(1_000)),
             leased: true,
+            ..ShardSpec::default()
         };
         Ok((order.files, Run::new(folder, outbox, Some(logs), Some(Box::new(spec)))))
     }

@@ -10,7 +10,7 @@ use std::sync::mpsc;
 use crate::engine::{self, Event};
 use crate::inject::division::SEGMENTS;
 use crate::ir::Simulation;
-use crate::shard::ShardSpec;
+use crate::shard::{SHARD_COMMAND, ShardSpec};
 use crate::stats::aggregate::Aggregate;
 use crate::stats::summarize::Context;
 use crate::stats::summary::{RowKind, RunInfo, Summary, VerdictValue};
@@ -45,6 +45,10 @@ impl Parameters {
 /// The whole of a simulation's `main`: reads the arguments, builds the simulation, and runs or
 /// exports it.
 pub fn main(simulation: impl FnOnce(&Parameters) -> Result<Simulation, String>) -> ExitCode {
+    // A run that divides itself into processes starts this program again.
+    if std::env::args().nth(1).as_deref() == Some(SHARD_COMMAND) {
+        return crate::shard::main();
+    }
     match command(std::env::args().skip(1), simulation) {
         Ok(code) => ExitCode::from(code),
         Err((code, message)) => {
@@ -115,16 +119,10 @@ fn run(graph: &Simulation) -> Result<u8, Failure> {
         epoch: 1,
         segments_total: SEGMENTS,
         segments: (0..SEGMENTS).collect(),
-        threads: 0,
         seed: engine::clock::unix_us(),
         root,
         simulation: name,
-        parameters: BTreeMap::new(),
-        environment: BTreeMap::new(),
-        unix_ms: None,
-        record_arrivals: None,
-        max_duration_us: None,
-        leased: false,
+        ..ShardSpec::default()
     };
     // Nobody asks for a stop: the sender only has to live.
     let (_control, orders) = mpsc::channel();

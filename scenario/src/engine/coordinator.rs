@@ -22,6 +22,7 @@ use super::host::ThreadHost;
 use super::load::{self, Consoles, Loaded};
 use super::pacing::Gate;
 use super::shared::{NEVER, Parts, PopulationState, Shared, Stop, problem};
+use super::split;
 use super::thread::{FromThread, Second, Setting, Worker};
 use super::watchdog::{HUNG, Watchdog};
 use super::{Control, Event, LATE_START_MAX_US};
@@ -66,6 +67,12 @@ pub(super) fn run(
     let feeders = load::feeders(spec, &loaded.simulation, &segments)?;
     let plan = load::plan(spec, &loaded, &feeders, &segments)?;
     let threads = thread_count(spec);
+    let processes = split::processes(spec, &loaded.simulation, &segments);
+    if processes > 1 {
+        // Each of them loads it for itself.
+        drop((loaded, feeders));
+        return split::run(spec, &segments, (processes, threads), control, on_event, local);
+    }
     let shared = Shared::new(parts(&loaded, store, feeders, segments, threads));
     let (events, from_threads) = mpsc::sync_channel(EVENTS_MAX);
     let crew = spawn(spec, unix_ms, &shared, &events)?;
@@ -217,8 +224,7 @@ fn engine_thread(
     events: &SyncSender<FromThread>,
     wait: &Receiver<Go>,
 ) {
-    let own = format!("{}/{}/{}/{number}", spec.seed, spec.shard, spec.epoch);
-    let seed = super::arrivals::scenario_seed(spec.seed, &own.into());
+    let seed = split::thread_seed(spec, number);
     let consoles = Consoles {
         loading: Rc::new(SilentConsole),
         running: Rc::new(ThreadConsole(events.clone())),

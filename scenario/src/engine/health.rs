@@ -70,6 +70,12 @@ pub(super) fn raise_open_files() {
     let _ = setrlimit(Resource::Nofile, limit);
 }
 
+/// How many a process may have at most.
+pub(super) fn open_files_max() -> u64 {
+    use rustix::process::{Resource, getrlimit};
+    getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX)
+}
+
 /// utime + stime, fields 14 and 15; the name in field 2 may hold spaces.
 fn own_ticks() -> Option<u64> {
     let stat = fs::read_to_string("/proc/self/stat").ok()?;

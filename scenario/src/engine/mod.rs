@@ -20,6 +20,7 @@ mod pacer;
 mod pacing;
 mod queues;
 mod shared;
+mod split;
 mod thread;
 mod watchdog;
 

@@ -63,9 +63,17 @@ pub(super) struct Shared {
     end: Mutex<Option<Result<EndReason, Problem>>>,
     /// Load may be generated until then, in run time; [`NEVER`] without leases.
     pub lease_until: AtomicU64,
-    wakers: Vec<Notify>,
-    /// Changed by each thread with every user's turn, for the watchdog.
-    beats: Vec<AtomicU64>,
+    of_threads: Vec<OfThread>,
+}
+
+/// What one thread writes all the time, on cache lines of its own: side by side, the threads would
+/// take them from one another with every turn.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct OfThread {
+    waker: Notify,
+    /// Changed with every user's turn, for the watchdog.
+    beats: AtomicU64,
 }
 
 /// What [`Shared`] is made of.
@@ -104,8 +112,7 @@ impl Shared {
             stop: AtomicU8::new(RUNNING),
             end: Mutex::new(None),
             lease_until: AtomicU64::new(NEVER),
-            wakers: (0..parts.threads).map(|_| Notify::new()).collect(),
-            beats: (0..parts.threads).map(|_| AtomicU64::new(0)).collect(),
+            of_threads: (0..parts.threads).map(|_| OfThread::default()).collect(),
         })
     }
 
@@ -133,19 +140,21 @@ impl Shared {
     }
 
     pub(super) fn wake_all(&self) {
-        self.wakers.iter().for_each(Notify::notify_one);
+        self.of_threads.iter().for_each(|it| it.waker.notify_one());
     }
 
     pub(super) fn waker(&self, thread: usize) -> &Notify {
-        &self.wakers[thread]
+        &self.of_threads[thread].waker
     }
 
+    /// Called by that thread only, so that a plain store does.
     pub(super) fn beat(&self, thread: usize) {
-        self.beats[thread].fetch_add(1, Ordering::Relaxed);
+        let beats = &self.of_threads[thread].beats;
+        beats.store(beats.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
     }
 
     pub(super) fn beats(&self) -> impl Iterator<Item = u64> {
-        self.beats.iter().map(|beat| beat.load(Ordering::Relaxed))
+        self.of_threads.iter().map(|it| it.beats.load(Ordering::Relaxed))
     }
 
     /// Number r of the whole job belongs to segment r mod S, as records of feeders do.

@@ -30,6 +30,7 @@ fn spec(root: &Path, simulation: &serde_json::Value) -> ShardSpec {
         record_arrivals: None,
         max_duration_us: None,
         leased: false,
+        ..ShardSpec::default()
     }
 }
 

@@ -95,6 +95,12 @@ impl Profile {
         self.duration_us
     }
 
+    /// The most users that shall be alive at once.
+    #[must_use]
+    pub fn most(&self) -> u64 {
+        self.legs.iter().map(|leg| leg.from.max(leg.to)).max().unwrap_or(0)
+    }
+
     /// The profile's value at a time of the population; none from its end on.
     #[must_use]
     pub fn concurrency_at(&self, at_us: Micros) -> Option<u64> {

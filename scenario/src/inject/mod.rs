@@ -1,8 +1,8 @@
 //! Injection profiles: pure functions from time to arrivals. One file per profile step; `division`
 //! says which segment owns which arrival. Nothing here starts a user or reads a clock.
 //!
-//! Formulas: Gatling's source, each named in its file; offsets are whole milliseconds as there,
-//! except those of randomised steps.
+//! Formulas: Gatling's source, each named in its file; to the millisecond the offsets are those
+//! there. Users that share a millisecond are spread inside it (`spread`).
 
 mod at_once;
 pub mod closed;

@@ -2,8 +2,6 @@
 //! `ceil(T/B * (b+1))`, T after the last: the first bucket is never empty. In doubles, as there, so
 //! that the same bucket gets the same count.
 
-use std::iter::repeat_n;
-
 use crate::time::{MICROS_PER_MILLI, MICROS_PER_SECOND, Micros};
 
 const MILLIS_PER_SECOND: u64 = 1_000;
@@ -26,11 +24,19 @@ pub(super) fn counts(total: u64, buckets: u64) -> impl Iterator<Item = u64> + Se
     })
 }
 
-/// Offsets of `users` over `millis` one-millisecond buckets.
+/// Offsets of `users` over `millis` one-millisecond buckets. Who shares a millisecond is spread
+/// inside it: to the millisecond these are Gatling's offsets, and 5,000 users a second are not
+/// 1,000 clumps of five.
 pub(super) fn over_millis(users: u64, millis: u64) -> impl Iterator<Item = Micros> + Send {
     counts(users, millis)
-        .zip(0..)
-        .flat_map(|(count, ms)| repeat_n(ms * MICROS_PER_MILLI, saturate(count)))
+        .zip(0_u64..)
+        .flat_map(|(count, ms)| (0..count).map(move |k| ms * MICROS_PER_MILLI + inside(k, count)))
+}
+
+/// The k-th of `count` offsets inside a millisecond; k < count, and counts are below `USERS_MAX`,
+/// so the product fits.
+fn inside(k: u64, count: u64) -> Micros {
+    k * MICROS_PER_MILLI / count
 }
 
 /// Offsets of the users of each second (given as counts by second), spread inside it.
@@ -40,10 +46,6 @@ pub(super) fn by_second(
     seconds.zip(0_u64..).filter(|&(users, _)| users > 0).flat_map(|(users, second)| {
         over_millis(users, MILLIS_PER_SECOND).map(move |at| second * MICROS_PER_SECOND + at)
     })
-}
-
-fn saturate(count: u64) -> usize {
-    usize::try_from(count).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]
@@ -72,7 +74,29 @@ mod tests {
         assert_eq!(at, [0, 333_000, 666_000, 2_000_000]);
     }
 
+    #[test]
+    fn users_of_a_millisecond_are_spread_inside_it() {
+        let at: Vec<_> = by_second([5_000].into_iter()).collect();
+        assert_eq!(at, (0..5_000).map(|k| k * 200).collect::<Vec<_>>());
+        // 7 in 3 ms are 3, 2 and 2.
+        let at: Vec<_> = over_millis(7, 3).collect();
+        assert_eq!(at, [0, 333, 666, 1_000, 1_500, 2_000, 2_500]);
+    }
+
     proptest! {
+        /// To the millisecond the offsets are those of Gatling's buckets, in order.
+        #[test]
+        fn the_milliseconds_are_the_buckets(users in 0_u64..20_000, millis in 1_u64..2_000) {
+            let at: Vec<_> = over_millis(users, millis).collect();
+            let buckets: Vec<u64> = counts(users, millis)
+                .zip(0_u64..)
+                .flat_map(|(count, ms)| (0..count).map(move |_| ms))
+                .collect();
+            prop_assert!(at.is_sorted());
+            let floors: Vec<u64> = at.iter().map(|at| at / MICROS_PER_MILLI).collect();
+            prop_assert_eq!(floors, buckets);
+        }
+
         #[test]
         fn nobody_is_lost(total in 0_u64..1_000_000, buckets in 1_u64..5_000) {
             prop_assert_eq!(counts(total, buckets).sum::<u64>(), total);

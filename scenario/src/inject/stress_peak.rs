@@ -1,6 +1,6 @@
 //! `stressPeakUsers(n).during(D)`: a smooth step, user i = 1..n at
-//! `k * (erfinv(2i/(n+2) - 1) + t0)` ms, truncated, with `t0 = |erfinv(2/(n+2) - 1)|` and
-//! `k = D / (2 t0)`. D = 0 is `atOnceUsers(n)`.
+//! `k * (erfinv(2i/(n+2) - 1) + t0)` ms with `t0 = |erfinv(2/(n+2) - 1)|` and `k = D / (2 t0)`.
+//! Gatling truncates that to the millisecond, this to the microsecond. D = 0 is `atOnceUsers(n)`.
 
 use super::open::StepPlan;
 use super::{at_once, erf};
@@ -19,10 +19,10 @@ pub(super) fn plan(users: u64, duration_us: Micros) -> StepPlan {
         let k = millis as f64 / (2.0 * t0);
         let mut last = 0;
         Box::new((1..=users).map(move |i| {
-            let ms = (k * (at(i as f64) + t0)).max(0.0) as u64;
+            let at_us = (k * (at(i as f64) + t0) * MICROS_PER_MILLI as f64).max(0.0) as u64;
             // Rounding of the last digit must not reorder arrivals.
-            last = ms.clamp(last, millis);
-            last * MICROS_PER_MILLI
+            last = at_us.clamp(last, millis * MICROS_PER_MILLI);
+            last
         }))
     })
 }

@@ -15,8 +15,11 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+/// The hidden subcommand of every program that can run a shard: [`main`].
+pub const SHARD_COMMAND: &str = "shard";
+
 /// All a shard needs to know, sent first.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ShardSpec {
     pub job: String,
@@ -27,8 +30,14 @@ pub struct ShardSpec {
     pub segments_total: u32,
     /// The segments this shard owns in this epoch.
     pub segments: Vec<u32>,
-    /// Engine threads; 0: one per core.
+    /// Engine threads, of all its processes together; 0: one per core.
     pub threads: u32,
+    /// Processes that the shard divides itself into; 0: as many as its users need descriptors for.
+    #[serde(default)]
+    pub processes: u32,
+    /// Which of them this one is; absent: the shard itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<u32>,
     /// Seed of the job: randomised profiles, random feeders and switches derive from it.
     pub seed: u64,
     /// Folder with the simulation and its data files; nothing outside it is read.

@@ -32,6 +32,7 @@ fn spec(root: &std::path::Path) -> ShardSpec {
         record_arrivals: None,
         max_duration_us: None,
         leased: true,
+        ..ShardSpec::default()
     }
 }
 

@@ -244,6 +244,16 @@ impl ShardDelta {
     }
 }
 
+/// Of two processes that run one shard together: what each uses adds up, of the rest the worst.
+pub(crate) fn beside(a: &GeneratorHealth, b: &GeneratorHealth) -> GeneratorHealth {
+    GeneratorHealth {
+        cpu_percent: a.cpu_percent + b.cpu_percent,
+        open_files: a.open_files.saturating_add(b.open_files),
+        rss_bytes: a.rss_bytes.saturating_add(b.rss_bytes),
+        ..worst(a, b)
+    }
+}
+
 /// The worst of each figure; what was dropped or failed adds up.
 pub(super) fn worst(a: &GeneratorHealth, b: &GeneratorHealth) -> GeneratorHealth {
     GeneratorHealth {

@@ -42,6 +42,15 @@ pub struct Sample {
     pub run: Run,
 }
 
+/// A run of which there is no sample.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Failure {
+    pub case: String,
+    pub tool: String,
+    pub round: u32,
+    pub why: String,
+}
+
 /// A figure that is not held against another tool.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Figure {
@@ -57,13 +66,16 @@ pub struct Results {
     /// By tool; a tool that is not there says so.
     pub versions: Vec<(String, String)>,
     pub samples: Vec<Sample>,
+    /// Runs that failed, and why; the others went on.
+    #[serde(default)]
+    pub failures: Vec<Failure>,
     pub figures: Vec<Figure>,
 }
 
-/// Measures, and adds to `results`.
+/// Measures, and adds to `results`. A tool that fails is noted there, and the next has its turn.
 ///
 /// # Errors
-/// When the target does not answer, or a tool that is there cannot be run.
+/// When the machine cannot be described, or the figures cannot be had.
 pub fn run(bench: &Bench, order: &Order, results: &mut Results) -> anyhow::Result<()> {
     results.machine = measure::machine()?;
     let mut present = Vec::new();
@@ -81,11 +93,21 @@ pub fn run(bench: &Bench, order: &Order, results: &mut Results) -> anyhow::Resul
     for round in first..first + order.rounds {
         for case in &order.cases {
             for tool in present.iter().filter(|tool| case.tools.contains(&tool.name)) {
-                let run = tool.run(bench, case, order.seconds)?;
-                let (name, us) = (tool.name, run.cpu_us_per_request());
-                say(&format!("round {round} {:9} {name:14} {us:8.2} µs/request", case.id));
+                let name = tool.name;
+                let outcome = tool.run(bench, case, order.seconds);
                 let (case, tool) = (case.id.to_owned(), name.to_owned());
-                results.samples.push(Sample { case, tool, round, run });
+                match outcome {
+                    Ok(run) => {
+                        let us = run.cpu_us_per_request();
+                        say(&format!("round {round} {case:9} {name:14} {us:8.2} µs/request"));
+                        results.samples.push(Sample { case, tool, round, run });
+                    }
+                    Err(error) => {
+                        let why = format!("{error:#}");
+                        say(&format!("round {round} {case:9} {name:14} failed: {why}"));
+                        results.failures.push(Failure { case, tool, round, why });
+                    }
+                }
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::cases::{CASES, Case};
-use super::{Results, Sample};
+use super::{Failure, Results, Sample};
 
 /// Markdown, for people and for `docs/performance.md`.
 #[must_use]
@@ -17,6 +17,14 @@ pub fn markdown(results: &Results) -> String {
     }
     for case in CASES {
         push_case(&mut page, case, results);
+    }
+    if !results.failures.is_empty() {
+        page.push_str("\n## Failed\n\n");
+    }
+    for failure in &results.failures {
+        let Failure { case, tool, round, why } = failure;
+        let why = why.lines().next().unwrap_or_default();
+        let _ = writeln!(page, "- {case}, {tool}, round {round}: {why}");
     }
     if !results.figures.is_empty() {
         page.push_str("\n## Onrush alone\n\n| figure | |\n|---|---|\n");
@@ -112,6 +120,20 @@ mod tests {
         let page = markdown(&Results { samples, ..Results::default() });
         assert!(page.contains("| onrush | 3 | 13.0 | 1.20 | 100 | 0.00 | 0.00 |"), "{page}");
         assert!(page.contains("| k6 | 0 | not measured |"), "{page}");
+    }
+
+    #[test]
+    fn a_failed_run_is_told_and_leaves_no_figure() {
+        let failures = vec![Failure {
+            case: "trivial".to_owned(),
+            tool: "ab".to_owned(),
+            round: 1,
+            why: "exit 22\nmore".to_owned(),
+        }];
+        let samples = vec![sample("wrk", 1, 1_000)];
+        let page = markdown(&Results { samples, failures, ..Results::default() });
+        assert!(page.contains("## Failed\n\n- trivial, ab, round 1: exit 22\n"), "{page}");
+        assert!(page.contains("| ab | 0 | not measured |"), "{page}");
     }
 
     #[test]

@@ -265,6 +265,7 @@ fn outcome_at(server: &Server, code: &str) -> Vec<String> {
         record_arrivals: None,
         max_duration_us: None,
         leased: false,
+        ..ShardSpec::default()
     };
     let (_control, orders) = mpsc::channel();
     let (mut lines, mut frames, mut plan) = (Vec::<String>::new(), Vec::<Frame>::new(), None);
