@@ -62,7 +62,12 @@ pub(super) fn run(
         Consoles { loading: Rc::clone(&lines) as Rc<_>, running: Rc::clone(&lines) as Rc<_> };
     let store: Arc<GlobalStore> = Arc::default();
     let loaded = load::load(spec, unix_ms, spec.seed, consoles, &store);
-    lines.tell(on_event);
+    if spec.part.is_none() {
+        lines.tell(on_event);
+    } else {
+        // The shard has said it when it loaded the script, before it divided itself.
+        lines.lines.take();
+    }
     let loaded = loaded?;
     let feeders = load::feeders(spec, &loaded.simulation, &segments)?;
     let plan = load::plan(spec, &loaded, &feeders, &segments)?;
