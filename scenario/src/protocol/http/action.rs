@@ -11,6 +11,7 @@ use super::cache::Cache;
 use super::config::Config;
 use super::connection::{Dialer, Pool};
 use super::cookies::CookieJar;
+use super::digest::Challenges;
 use super::exec::{End, Outcome, Scope};
 use super::request::Template;
 use super::url::Url;
@@ -34,6 +35,7 @@ pub(super) struct UserState {
     pub cache: Cache,
     /// The last HTML page.
     pub referer: Option<Url>,
+    pub challenges: Challenges,
 }
 
 /// A user's state on its way through the engine: what an action that goes on beside the others

@@ -6,15 +6,17 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
-use http::header;
+use http::{StatusCode, header};
 
 use super::action::{Client, Named, UserState};
+use super::auth::Identity;
 use super::body::text_of;
 use super::cache::{Caching, Key};
 use super::config::Config;
 use super::connection::{Answer, Connection, Dial, Failure, Pool};
 use super::cookies::Origin;
 use super::decode;
+use super::digest::Challenge;
 use super::h1::Outgoing;
 use super::outgoing::{OfUser, follow, is_ajax, is_page, outgoing};
 use super::reader::Reader;
@@ -73,11 +75,15 @@ struct Hop<'a> {
     number: u32,
     silent: bool,
     resource: bool,
+    /// It has answered a challenge of its target.
+    answered: bool,
 }
 
 /// What became of a hop.
 enum Step {
     Next(Box<Built>),
+    /// The target wants to know who asks: the same request again, with an answer.
+    Again,
     End(End),
 }
 
@@ -110,7 +116,7 @@ impl Scope<'_> {
             turn.await;
         }
         let silent = self.is_silent(template, &built.url, resource);
-        let mut hop = Hop { template, name: &name, number: 0, silent, resource };
+        let mut hop = Hop { template, name: &name, number: 0, silent, resource, answered: false };
         self.take_known_redirects(&mut built, &mut hop);
         let mut response_time = 0;
         loop {
@@ -118,14 +124,16 @@ impl Scope<'_> {
                 Step::Next(next) => {
                     built = *next;
                     hop.number += 1;
-                    if let Some(turn) = self.host.permit(self.scenario) {
-                        turn.await;
-                    }
+                    hop.answered = false;
                 }
+                Step::Again => hop.answered = true,
                 Step::End(end) => {
                     let response_time = if silent { 0 } else { response_time };
                     return Outcome { session, end, response_time };
                 }
+            }
+            if let Some(turn) = self.host.permit(self.scenario) {
+                turn.await;
             }
         }
     }
@@ -181,7 +189,12 @@ impl Scope<'_> {
         };
         let of_user =
             OfUser { referer: referer.as_ref(), cookies: &cookies, validators: &validators };
-        let request = outgoing(&self.config.spec, built, &of_user);
+        let request = match &built.identity {
+            None => outgoing(&self.config.spec, built, &of_user),
+            Some(identity) => self
+                .signed(identity, built)
+                .and_then(|signed| outgoing(&self.config.spec, &signed, &of_user)),
+        };
         let bytes_sent = request.as_ref().map_or(0, |it| it.length() as u64);
         let id = self.id(hop, session);
         if let Some(id) = id {
@@ -216,12 +229,37 @@ impl Scope<'_> {
                     bytes_received: answer.bytes_received,
                 };
                 self.keep(built, &answer, &cookies, now_ms);
+                if answer.status == StatusCode::UNAUTHORIZED && self.challenged(hop, built, &answer)
+                {
+                    self.count(id, None, counted);
+                    return Step::Again;
+                }
                 if hop.template.follow && is_redirect(answer.status.as_u16()) {
                     return self.redirect(id, built, &answer, counted);
                 }
                 Step::End(self.judge(hop, id, built, answer, session, counted))
             }
         }
+    }
+
+    fn signed(&self, identity: &Identity, built: &Built) -> Result<Box<Built>, Failure> {
+        let mut signed = Err(String::new());
+        let mut state = self.state.borrow_mut();
+        self.host.with_eval(&mut |eval| {
+            signed = identity.sign(built, &mut state.challenges, eval);
+        });
+        signed.map(Box::new).map_err(Failure::Text)
+    }
+
+    /// Whether the request is to be sent again with an answer to the challenge. Once for each
+    /// request: a target that calls every nonce stale would keep the user for ever.
+    fn challenged(&self, hop: &Hop<'_>, built: &Built, answer: &Answer) -> bool {
+        let login = built.identity.as_ref().and_then(|it| it.digest.as_ref());
+        let Some(challenge) = login.and_then(|_| Challenge::of(&answer.headers)) else {
+            return false;
+        };
+        let challenges = &mut self.state.borrow_mut().challenges;
+        challenges.meet(&built.url, challenge) && !hop.answered
     }
 
     fn redirect(

@@ -12,6 +12,7 @@ use crate::protocol::{Action, Bound, Protocol};
 use crate::script::Sources;
 
 mod action;
+mod auth;
 mod body;
 pub mod cache;
 mod config;
@@ -19,11 +20,13 @@ mod connection;
 mod cookie_actions;
 pub mod cookies;
 pub mod decode;
+mod digest;
 mod exec;
 mod h1;
 pub mod kinds;
 mod local;
 pub mod multipart;
+mod oauth1;
 mod outgoing;
 mod reader;
 pub mod redirect;
@@ -36,6 +39,8 @@ pub mod url;
 
 #[cfg(test)]
 pub(crate) mod test_server;
+#[cfg(test)]
+mod auth_tests;
 #[cfg(test)]
 mod tests;
 

@@ -156,6 +156,7 @@ pub(super) fn follow(mut request: Built, status: u16, to: Url, strict_302: bool)
     if !same_origin {
         request.authorization = None;
     }
+    request.identity = request.identity.and_then(|it| it.after_redirect(same_origin));
     request.url = to;
     request
 }

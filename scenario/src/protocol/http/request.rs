@@ -2,12 +2,11 @@
 
 use std::rc::Rc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::Method;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
+use super::auth::{AuthTemplate, Identity};
 use super::body::{
     BodyFiles, BodyValue, ParamValue, PartValue, boundary, form_text, multipart, text_of,
 };
@@ -31,7 +30,7 @@ pub(super) struct Template {
     /// The protocol's and the request's own, one per name.
     headers: Vec<(HeaderName, HeaderTemplate)>,
     spelling: Spelling,
-    auth: Option<(Compiled, Compiled)>,
+    auth: Option<Box<AuthTemplate>>,
     body: Option<BodyValue>,
     form: Vec<ParamValue>,
     parts: Vec<PartValue>,
@@ -66,6 +65,8 @@ pub(super) struct Built {
     spelling: Spelling,
     /// Of basic authentication; an own `Authorization` header wins.
     pub authorization: Option<HeaderValue>,
+    /// Signs each hop.
+    pub identity: Option<Box<Identity>>,
     pub body: Option<Bytes>,
     /// Of a form or multipart body that has no own content type.
     pub content_type: Option<HeaderValue>,
@@ -108,7 +109,6 @@ impl Template {
         add_default_type(&mut headers, spec);
         let inherited: &[crate::check::CheckSpec] =
             if spec.ignore_protocol_checks { &[] } else { &config.spec.checks };
-        let auth = spec.basic_auth.as_ref().or(config.spec.basic_auth.as_ref());
         let all = |params: &[super::spec::Param]| {
             params.iter().map(ParamValue::compile).collect::<Result<Vec<_>, _>>()
         };
@@ -118,9 +118,7 @@ impl Template {
             query: all(&spec.query)?,
             headers,
             spelling: spelling.into(),
-            auth: auth
-                .map(|it| Ok::<_, String>((Compiled::new(&it.user)?, Compiled::new(&it.password)?)))
-                .transpose()?,
+            auth: AuthTemplate::compile(spec, &config.spec)?,
             body: spec.body.as_ref().map(BodyValue::compile).transpose()?,
             form: all(&spec.form)?,
             parts: spec.parts.iter().map(PartValue::compile).collect::<Result<_, _>>()?,
@@ -165,19 +163,14 @@ impl Template {
             };
             headers.insert(name, value);
         }
-        let mut authorization = None;
-        if let Some((user, password)) = &self.auth
-            && !headers.contains_key(header::AUTHORIZATION)
-        {
-            let user = text_of(user, session, eval)?;
-            let pair = format!("{user}:{}", text_of(password, session, eval)?);
-            let value = format!("Basic {}", STANDARD.encode(pair));
-            authorization = Some(to_value(&value)?);
-        }
+        let (authorization, identity) = match &self.auth {
+            Some(auth) => auth.build(&headers, session, eval)?,
+            None => (None, None),
+        };
         let (body, content_type) = self.build_body(&headers, files, session, eval)?;
         let method = self.method.clone();
         let spelling = Rc::clone(&self.spelling);
-        Ok(Built { method, url, headers, spelling, authorization, body, content_type })
+        Ok(Built { method, url, headers, spelling, authorization, identity, body, content_type })
     }
 
     fn build_body(

@@ -1,7 +1,7 @@
 // "@gatling.io/http": requests, the protocol, HTTP's own checks, body parts.
 
 import {
-  Immutable, any, count, fail, isFunction, list, literal, micros, name, number, plain, show, text,
+  Immutable, any, count, fail, flag, isFunction, list, literal, micros, name, number, plain, show, text,
   unsupported, unsupportedTree,
 } from "onrush:base";
 import { glue } from "onrush:base";
@@ -31,10 +31,33 @@ const headerList = (headers) => {
   return Object.entries(headers).map(([key, value]) => header_(key, value));
 };
 
-const credentials = (user, password) => ({
-  user: text(user, "the user of basicAuth"),
-  password: text(password, "the password of basicAuth"),
+const credentials = (what, user, password) => ({
+  user: text(user, `the user of ${what}`),
+  password: text(password, `the password of ${what}`),
 });
+
+/** What requests and protocols have in common: how they say who sends them. */
+const authentication = {
+  basicAuth(user, password) {
+    const basic_auth = credentials("basicAuth", user, password);
+    return this.change({ basic_auth, digest_auth: undefined });
+  },
+  digestAuth(user, password) {
+    const digest_auth = credentials("digestAuth", user, password);
+    return this.change({ digest_auth, basic_auth: undefined });
+  },
+  signWithOAuth1(consumerKey, clientSharedSecret, token, tokenSecret, useAuthorizationHeader = true) {
+    return this.change({
+      oauth1: {
+        consumer_key: text(consumerKey, "the consumer key of signWithOAuth1"),
+        consumer_secret: text(clientSharedSecret, "the client shared secret of signWithOAuth1"),
+        token: text(token, "the token of signWithOAuth1"),
+        token_secret: text(tokenSecret, "the token secret of signWithOAuth1"),
+        in_parameters: !flag(useAuthorizationHeader, "useAuthorizationHeader of signWithOAuth1"),
+      },
+    });
+  },
+};
 
 const one = (key, value, what) => ({
   one: { name: text(key, `the name of ${what}`), value: any(value, `the value of ${what}`) },
@@ -63,7 +86,7 @@ const map = (given, what) => {
 export class HttpRequestActionBuilder extends ActionBuilder {
   static label = "an http request";
   static refused = [
-    "digestAuth", "signWithOAuth1", "ignoreProtocolSignatureCalculators", "proxy", "sign",
+    "proxy", "sign",
     "transformResponse", "processRequestBody",
   ];
   change(changes) {
@@ -93,11 +116,11 @@ export class HttpRequestActionBuilder extends ActionBuilder {
   asXml() {
     return this.change({ default_type: "application/xml" });
   }
+  ignoreProtocolSignatureCalculators() {
+    return this.change({ ignore_protocol_signature: true });
+  }
   ignoreProtocolHeaders() {
     return this.change({ ignore_protocol_headers: true });
-  }
-  basicAuth(user, password) {
-    return this.change({ basic_auth: credentials(user, password) });
   }
   disableUrlEncoding() {
     return this.change({ disable_url_encoding: true });
@@ -170,6 +193,8 @@ export class HttpRequestActionBuilder extends ActionBuilder {
   }
 }
 
+Object.assign(HttpRequestActionBuilder.prototype, authentication);
+
 class Http extends Immutable {
   static label = "http(...) without a method such as .get(...)";
   httpRequest(method, url) {
@@ -192,8 +217,8 @@ export const httpConcurrentRequests = unsupported("httpConcurrentRequests");
 class HttpProtocolBuilder extends ProtocolBuilder {
   static label = "the http protocol";
   static refused = [
-    "warmUp", "useAllLocalAddressesMatching", "digestAuth", "signWithOAuth1", "enableHttp2",
-    "http2PriorKnowledge", "inferHtmlResources", "nameInferredHtmlResourcesAfterUrlTail",
+    "warmUp", "useAllLocalAddressesMatching", "enableHttp2", "http2PriorKnowledge",
+    "inferHtmlResources", "nameInferredHtmlResourcesAfterUrlTail",
     "nameInferredHtmlResourcesAfterAbsoluteUrl", "nameInferredHtmlResourcesAfterRelativeUrl",
     "nameInferredHtmlResourcesAfterPath", "nameInferredHtmlResourcesAfterLastPathElement",
     "wsBaseUrl", "wsBaseUrls", "wsReconnect", "wsMaxReconnects", "wsAutoReplyTextFrame",
@@ -256,9 +281,6 @@ class HttpProtocolBuilder extends ProtocolBuilder {
   headers(headers) {
     return this.appended("headers", ...headerList(headers));
   }
-  basicAuth(user, password) {
-    return this.change({ basic_auth: credentials(user, password) });
-  }
   silentResources() {
     return this.change({ silent_resources: true });
   }
@@ -284,6 +306,7 @@ class HttpProtocolBuilder extends ProtocolBuilder {
     return conditional(when, (specs) => this.appended("checks", ...specs));
   }
 }
+Object.assign(HttpProtocolBuilder.prototype, authentication);
 for (const [method, key] of Object.entries({
   acceptHeader: "accept",
   acceptCharsetHeader: "accept-charset",

@@ -48,7 +48,13 @@ pub struct RequestSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_timeout_us: Option<Micros>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub basic_auth: Option<BasicAuth>,
+    pub basic_auth: Option<Credentials>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest_auth: Option<Credentials>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oauth1: Option<OAuth1>,
+    #[serde(default)]
+    pub ignore_protocol_signature: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub resources: Vec<Resource>,
 }
@@ -69,9 +75,22 @@ pub struct Header {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct BasicAuth {
+pub struct Credentials {
     pub user: Expr,
     pub password: Expr,
+}
+
+/// `signWithOAuth1`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OAuth1 {
+    pub consumer_key: Expr,
+    pub consumer_secret: Expr,
+    pub token: Expr,
+    pub token_secret: Expr,
+    /// `useAuthorizationHeader` is false: in the form, or in the query where there is none.
+    #[serde(default)]
+    pub in_parameters: bool,
 }
 
 /// A query or form parameter.
@@ -139,7 +158,9 @@ pub struct HttpProtocolSpec {
     pub base_urls: Vec<String>,
     pub headers: Vec<Header>,
     pub checks: Vec<CheckSpec>,
-    pub basic_auth: Option<BasicAuth>,
+    pub basic_auth: Option<Credentials>,
+    pub digest_auth: Option<Credentials>,
+    pub oauth1: Option<OAuth1>,
     pub disable_caching: bool,
     pub disable_follow_redirect: bool,
     pub disable_auto_referer: bool,

@@ -22,7 +22,7 @@ use crate::time::Micros;
 use crate::value::Value;
 
 /// Counts like an engine thread and writes down what it is told.
-struct TestHost {
+pub(super) struct TestHost {
     clock: Clock,
     recorder: RefCell<Recorder>,
     names: RefCell<Vec<(PathId, String)>>,
@@ -76,7 +76,7 @@ impl Host for TestHost {
     fn note(&self, _line: &str) {}
 }
 
-fn test_host() -> Rc<TestHost> {
+pub(super) fn test_host() -> Rc<TestHost> {
     Rc::new(TestHost {
         clock: Clock::starting_at(unix_us()),
         recorder: RefCell::new(Recorder::new(&[])),
@@ -88,19 +88,19 @@ fn test_host() -> Rc<TestHost> {
 }
 
 /// What one user's actions came to.
-struct Ran {
-    log: Vec<String>,
-    events: Vec<ConnectionEvent>,
-    session: Session,
-    failed: bool,
+pub(super) struct Ran {
+    pub log: Vec<String>,
+    pub events: Vec<ConnectionEvent>,
+    pub session: Session,
+    pub failed: bool,
 }
 
 /// Runs the requests one after another as one user.
-fn run(config: serde_json::Value, requests: &[serde_json::Value]) -> Ran {
+pub(super) fn run(config: serde_json::Value, requests: &[serde_json::Value]) -> Ran {
     run_with(config, requests, Session::new("s".into(), 0))
 }
 
-fn run_with(config: serde_json::Value, requests: &[serde_json::Value], session: Session) -> Ran {
+pub(super) fn run_with(config: serde_json::Value, requests: &[serde_json::Value], session: Session) -> Ran {
     let sources = MemorySources::default()
         .with("resources/body.json", r##"{"id":"#{id}"}"##)
         .with("resources/raw.txt", "raw #{id}")
@@ -126,16 +126,16 @@ fn run_with(config: serde_json::Value, requests: &[serde_json::Value], session: 
     Ran { log: host.log.take(), events: host.events.take(), session: user.session, failed }
 }
 
-fn bind(sources: &Arc<dyn crate::script::Sources>, config: serde_json::Value) -> Box<dyn Bound> {
+pub(super) fn bind(sources: &Arc<dyn crate::script::Sources>, config: serde_json::Value) -> Box<dyn Bound> {
     let http = Http::new(0, Arc::clone(sources)).unwrap();
     http.bind(Some(&to_raw_value(&config).unwrap())).unwrap()
 }
 
-fn get(url: &str) -> serde_json::Value {
+pub(super) fn get(url: &str) -> serde_json::Value {
     json!({ "method": "GET", "url": { "lit": url } })
 }
 
-fn base(server: &Server) -> serde_json::Value {
+pub(super) fn base(server: &Server) -> serde_json::Value {
     json!({ "base_urls": [server.base()] })
 }
 
