@@ -25,8 +25,10 @@ pub mod http;
 pub const SDKS: &[(&str, &str)] = &[("http", include_str!("http/sdk.js"))];
 
 /// Further modules of theirs, which only built-in modules may import.
-pub const SDK_PARTS: &[(&str, &str)] =
-    &[("onrush:http-actions", include_str!("http/sdk_actions.js"))];
+pub const SDK_PARTS: &[(&str, &str)] = &[
+    ("onrush:http-actions", include_str!("http/sdk_actions.js")),
+    ("onrush:http-connection", include_str!("http/sdk_connection.js")),
+];
 
 /// A protocol on one engine thread: it owns that thread's client (pools, TLS, name cache).
 pub trait Protocol {

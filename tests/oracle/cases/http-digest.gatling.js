@@ -1,5 +1,5 @@
 // digestAuth: the challenge is counted and used from then on.
-// @pending * | not there yet: digestAuth
+// @differs sent.plain.*.headers | no `qop` where none was offered | a digest challenge
 import { simulation } from "@gatling.io/core";
 import { http } from "@gatling.io/http";
 import { one, protocol } from "./lib.js";

@@ -1,6 +1,6 @@
 //! A request with its resources as an action of the engine, and what is kept for one user.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use futures::StreamExt as _;
@@ -9,8 +9,9 @@ use futures::future::LocalBoxFuture;
 use super::body::BodyFiles;
 use super::cache::Cache;
 use super::config::Config;
-use super::connection::{Dialer, Pool};
+use super::connection::Pool;
 use super::cookies::CookieJar;
+use super::dial::{Dialer, Names};
 use super::digest::Challenges;
 use super::exec::{End, Outcome, Scope};
 use super::request::Template;
@@ -25,6 +26,8 @@ pub(super) struct Client {
     /// With `shareConnections`.
     pub shared: RefCell<Pool>,
     pub files: Rc<BodyFiles>,
+    /// `warmUp(url)` has been asked for.
+    pub warmed: Cell<bool>,
 }
 
 /// What the protocol keeps for one user.
@@ -36,6 +39,8 @@ pub(super) struct UserState {
     /// The last HTML page.
     pub referer: Option<Url>,
     pub challenges: Challenges,
+    /// With `perUserNameResolution`.
+    pub names: Option<Rc<RefCell<Names>>>,
 }
 
 /// A user's state on its way through the engine: what an action that goes on beside the others
@@ -93,6 +98,11 @@ impl HttpAction {
             scenario: user.scenario,
             source: self.config.source_of(user.session.user_id),
         };
+        if let Some(url) = &self.config.warm_up
+            && !self.client.warmed.replace(true)
+        {
+            Box::pin(scope.warm_up(url)).await;
+        }
         let main = scope.transact(&self.request, user.session, false).await;
         let (mut session, mut failed) = (main.session, main.end.fails());
         let mut response_time = main.response_time;

@@ -72,7 +72,6 @@ impl AuthTemplate {
     ///
     /// # Errors
     /// As the expressions.
-    #[expect(clippy::type_complexity, reason = "two things that are seldom there")]
     pub(super) fn build(
         &self,
         headers: &HeaderMap,
@@ -87,9 +86,7 @@ impl AuthTemplate {
             authorization = Some(secret(&format!("Basic {}", STANDARD.encode(pair)))?);
         }
         let digest = match self.digest.as_ref().filter(|_| !explicit) {
-            Some([user, password]) => {
-                Some(Login { user: text(user)?, password: text(password)? })
-            }
+            Some([user, password]) => Some(Login { user: text(user)?, password: text(password)? }),
             None => None,
         };
         let oauth1 = match &self.oauth1 {
@@ -176,9 +173,10 @@ fn form_of(built: &Built) -> Option<String> {
     let own = built.headers.get(header::CONTENT_TYPE);
     let kind = built.content_type.as_ref().or(own)?.to_str().ok()?;
     let kind = kind.split(';').next().unwrap_or_default().trim();
-    let body = built.body.as_ref().filter(|_| {
-        kind.eq_ignore_ascii_case("application/x-www-form-urlencoded")
-    })?;
+    let body = built
+        .body
+        .as_ref()
+        .filter(|_| kind.eq_ignore_ascii_case("application/x-www-form-urlencoded"))?;
     Some(String::from_utf8_lossy(body).into_owned())
 }
 

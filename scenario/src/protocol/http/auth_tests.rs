@@ -5,7 +5,8 @@ use serde_json::{Value as Json, json};
 use super::test_server::{Reply, Seen, Server};
 use super::tests::{base, get, run};
 
-const CHALLENGE: &str = "www-authenticate: Digest realm=\"r\", nonce=\"n1\", qop=\"auth\", opaque=\"o\"";
+const CHALLENGE: &str =
+    "www-authenticate: Digest realm=\"r\", nonce=\"n1\", qop=\"auth\", opaque=\"o\"";
 
 /// Lets in whoever brings an answer, but nobody to `/no`.
 fn guarded() -> Server {
@@ -137,7 +138,9 @@ fn keys(in_parameters: bool) -> Json {
 /// The names and the fixed values of a list of parameters.
 fn masked(text: &str, separator: &str) -> Vec<String> {
     let one = |part: &str| match part.split_once('=') {
-        Some((name @ ("oauth_nonce" | "oauth_timestamp" | "oauth_signature"), _)) => name.to_owned(),
+        Some((name @ ("oauth_nonce" | "oauth_timestamp" | "oauth_signature"), _)) => {
+            name.to_owned()
+        }
         _ => part.replace('"', ""),
     };
     text.split(separator).map(one).collect()

@@ -4,7 +4,9 @@ use std::net::IpAddr;
 
 use regex::Regex;
 
+use super::dial::Aliases;
 use super::spec::HttpProtocolSpec;
+use super::url::Url;
 use crate::time::{MICROS_PER_SECOND, Micros};
 
 const REQUEST_TIMEOUT: Micros = 60 * MICROS_PER_SECOND;
@@ -19,6 +21,9 @@ pub(super) struct Config {
     pub connect_timeout: Micros,
     pub redirects_max: u32,
     pub connections_max: usize,
+    pub warm_up: Option<Url>,
+    /// `hostNameAliases`.
+    pub aliases: Aliases,
     sources: Vec<IpAddr>,
 }
 
@@ -34,7 +39,7 @@ impl Config {
         let silent_uri = spec
             .silent_uri
             .as_ref()
-            .map(|pattern| Regex::new(&format!("^(?:{pattern})$")))
+            .map(|pattern| whole(pattern))
             .transpose()
             .map_err(|error| format!("silentUri: {error}"))?;
         let connections = spec.max_connections_per_host.unwrap_or(CONNECTIONS_PER_HOST_MAX);
@@ -44,6 +49,8 @@ impl Config {
             connect_timeout: spec.connect_timeout_us.unwrap_or(CONNECT_TIMEOUT),
             redirects_max: spec.max_redirects.unwrap_or(REDIRECTS_MAX),
             connections_max: connections.max(1) as usize,
+            warm_up: spec.warm_up.as_ref().map(|url| Url::parse(url, true)).transpose()?,
+            aliases: aliases(&spec)?,
             sources: sources(&spec)?,
             spec,
         })
@@ -55,6 +62,13 @@ impl Config {
         usize::try_from(user % (count.max(1) as u64)).unwrap_or(0)
     }
 
+    /// What `http2PriorKnowledge` knows of a target comes first.
+    pub(super) fn offers_http2(&self, url: &Url) -> bool {
+        let HttpProtocolSpec { enable_http2, http2_prior_knowledge: known, .. } = &self.spec;
+        let speaks = || known.get(&format!("{}:{}", url.host, url.port)).copied().unwrap_or(true);
+        *enable_http2 && url.secure && speaks()
+    }
+
     /// The address that the user's connections come from, where the simulation says so.
     pub(super) fn source_of(&self, user: u64) -> Option<IpAddr> {
         let count = self.sources.len() as u64;
@@ -63,18 +77,38 @@ impl Config {
     }
 }
 
+/// As Java matches: the whole text.
+fn whole(pattern: &str) -> Result<Regex, regex::Error> {
+    Regex::new(&format!("^(?:{pattern})$"))
+}
+
+fn aliases(spec: &HttpProtocolSpec) -> Result<Aliases, String> {
+    let one = |(name, addresses): (&String, &Vec<IpAddr>)| {
+        if addresses.is_empty() {
+            return Err(format!("hostNameAliases: {name} has no address"));
+        }
+        Ok((name.to_ascii_lowercase(), addresses.clone()))
+    };
+    spec.host_name_aliases.iter().map(one).collect()
+}
+
 fn sources(spec: &HttpProtocolSpec) -> Result<Vec<IpAddr>, String> {
     if !spec.use_all_local_addresses {
         return Ok(spec.local_addresses.clone());
     }
     let all = if_addrs::get_if_addrs().map_err(|error| format!("useAllLocalAddresses: {error}"))?;
-    let all: Vec<IpAddr> = all
-        .iter()
-        .filter(|it| !it.is_loopback() && !it.is_link_local())
-        .map(|it| it.ip())
-        .collect();
+    let patterns = &spec.local_addresses_matching;
+    let patterns = patterns.iter().map(|it| whole(it)).collect::<Result<Vec<_>, _>>();
+    let patterns = patterns.map_err(|error| format!("useAllLocalAddressesMatching: {error}"))?;
+    let wanted = |ip: &IpAddr| {
+        let text = ip.to_string();
+        patterns.is_empty() || patterns.iter().any(|pattern| pattern.is_match(&text))
+    };
+    let found = all.iter().filter(|it| !it.is_loopback() && !it.is_link_local()).map(|it| it.ip());
+    let all: Vec<IpAddr> = found.filter(wanted).collect();
     if all.is_empty() {
-        return Err("useAllLocalAddresses: this machine has none but loopback's".to_owned());
+        let what = if patterns.is_empty() { "none but loopback's" } else { "none that matches" };
+        return Err(format!("useAllLocalAddresses: this machine has {what}"));
     }
     Ok(all)
 }

@@ -401,7 +401,7 @@ mod tests {
         assert!(known.meet(&url("http://a/"), with("2", ", stale=true")));
         assert_eq!(count(&mut known, "http://a/").as_deref(), Some("00000001"));
         assert_eq!(count(&mut known, "http://a:81/"), None);
-        for port in 0..2 * CHALLENGES_MAX {
+        for port in 1..=2 * CHALLENGES_MAX {
             known.meet(&url(&format!("http://b:{port}/")), with("1", ""));
         }
         assert_eq!(known.known.len(), CHALLENGES_MAX);

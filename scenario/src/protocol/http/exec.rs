@@ -6,19 +6,17 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
-use http::{StatusCode, header};
+use http::header;
 
 use super::action::{Client, Named, UserState};
-use super::auth::Identity;
 use super::body::text_of;
 use super::cache::{Caching, Key};
 use super::config::Config;
-use super::connection::{Answer, Connection, Dial, Failure, Pool};
+use super::connection::{Answer, Connection, Failure, Pool};
 use super::cookies::Origin;
 use super::decode;
-use super::digest::Challenge;
 use super::h1::Outgoing;
-use super::outgoing::{OfUser, follow, is_ajax, is_page, outgoing};
+use super::outgoing::{OfUser, follow, is_ajax, is_page};
 use super::reader::Reader;
 use super::redirect::{is_permanent, is_redirect};
 use super::request::{Built, Template};
@@ -189,12 +187,7 @@ impl Scope<'_> {
         };
         let of_user =
             OfUser { referer: referer.as_ref(), cookies: &cookies, validators: &validators };
-        let request = match &built.identity {
-            None => outgoing(&self.config.spec, built, &of_user),
-            Some(identity) => self
-                .signed(identity, built)
-                .and_then(|signed| outgoing(&self.config.spec, &signed, &of_user)),
-        };
+        let request = self.outgoing(built, &of_user);
         let bytes_sent = request.as_ref().map_or(0, |it| it.length() as u64);
         let id = self.id(hop, session);
         if let Some(id) = id {
@@ -221,7 +214,8 @@ impl Scope<'_> {
                 Step::End(self.count(id, Some(&failure.text()), counted))
             }
             Ok((answer, connection)) => {
-                self.with_pool(|pool| pool.put(&built.url, connection, ended));
+                let route = built.route.as_deref();
+                self.with_pool(|pool| pool.put(&built.url, route, connection, ended));
                 let counted = Counted {
                     time,
                     bytes_sent,
@@ -229,8 +223,7 @@ impl Scope<'_> {
                     bytes_received: answer.bytes_received,
                 };
                 self.keep(built, &answer, &cookies, now_ms);
-                if answer.status == StatusCode::UNAUTHORIZED && self.challenged(hop, built, &answer)
-                {
+                if self.is_challenged(built, &answer) && !hop.answered {
                     self.count(id, None, counted);
                     return Step::Again;
                 }
@@ -240,26 +233,6 @@ impl Scope<'_> {
                 Step::End(self.judge(hop, id, built, answer, session, counted))
             }
         }
-    }
-
-    fn signed(&self, identity: &Identity, built: &Built) -> Result<Box<Built>, Failure> {
-        let mut signed = Err(String::new());
-        let mut state = self.state.borrow_mut();
-        self.host.with_eval(&mut |eval| {
-            signed = identity.sign(built, &mut state.challenges, eval);
-        });
-        signed.map(Box::new).map_err(Failure::Text)
-    }
-
-    /// Whether the request is to be sent again with an answer to the challenge. Once for each
-    /// request: a target that calls every nonce stale would keep the user for ever.
-    fn challenged(&self, hop: &Hop<'_>, built: &Built, answer: &Answer) -> bool {
-        let login = built.identity.as_ref().and_then(|it| it.digest.as_ref());
-        let Some(challenge) = login.and_then(|_| Challenge::of(&answer.headers)) else {
-            return false;
-        };
-        let challenges = &mut self.state.borrow_mut().challenges;
-        challenges.meet(&built.url, challenge) && !hop.answered
     }
 
     fn redirect(
@@ -397,7 +370,8 @@ impl Scope<'_> {
     ) -> Result<(Answer, Connection), Failure> {
         let keep = hop.template.checks.needs_body() || self.host.observes();
         let mut reader = Reader::new(&built.method, keep);
-        let pooled = self.with_pool(|pool| pool.take(&built.url, now));
+        let route = built.route.as_deref();
+        let pooled = self.with_pool(|pool| pool.take(&built.url, route, now));
         let mut connection = match pooled {
             Some(connection) => connection,
             None => self.connect(built).await?,
@@ -416,7 +390,7 @@ impl Scope<'_> {
 
     /// Boxed: what is seldom needed shall not make every request's future larger.
     async fn connect(&self, built: &Built) -> Result<Connection, Failure> {
-        let dial = Dial { source: self.source, timeout: self.config.connect_timeout };
+        let dial = self.dial(&built.url, built.route.as_deref());
         Box::pin(self.client.dialer.connect(&built.url, dial, self.host)).await
     }
 

@@ -1,7 +1,7 @@
 //! HTTP/1.1 as Gatling's HTTP protocol does it. This file ties configuration, request templates
 //! and the thread's client together; `exec` carries a request out.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -20,14 +20,17 @@ mod connection;
 mod cookie_actions;
 pub mod cookies;
 pub mod decode;
+mod dial;
 mod digest;
 mod exec;
 mod h1;
+mod http2;
 pub mod kinds;
 mod local;
 pub mod multipart;
 mod oauth1;
 mod outgoing;
+mod proxy;
 mod reader;
 pub mod redirect;
 mod request;
@@ -36,19 +39,24 @@ mod seen;
 pub mod spec;
 mod tls;
 pub mod url;
+mod ways;
 
 #[cfg(test)]
-pub(crate) mod test_server;
-#[cfg(test)]
 mod auth_tests;
+#[cfg(test)]
+mod http2_tests;
+#[cfg(test)]
+mod route_tests;
+#[cfg(test)]
+pub(crate) mod test_server;
 #[cfg(test)]
 mod tests;
 
 use action::{Client, HttpAction, Named};
 use body::BodyFiles;
 use config::Config;
-use connection::Dialer;
 use cookie_actions::{Change, CookieAction};
+use dial::Dialer;
 use kinds::{ActionKind, OtherKind};
 
 use request::Template;
@@ -69,6 +77,7 @@ impl Http {
             dialer: Dialer::new()?,
             shared: RefCell::default(),
             files: BodyFiles::new(sources),
+            warmed: Cell::new(false),
         };
         Ok(Self { slot, client: Rc::new(client) })
     }

@@ -10,6 +10,7 @@ use http::header::{self, HeaderMap};
 use super::cache::Validators;
 use super::connection::Failure;
 use super::h1::Outgoing;
+use super::proxy::Proxy;
 use super::redirect::{drops_header, next_hop};
 use super::request::Built;
 use super::response::header as value_of;
@@ -48,6 +49,9 @@ pub(super) fn outgoing(
     let mut head = Vec::with_capacity(HEAD_BYTES + target.len() + joins);
     head.extend_from_slice(built.method.as_str().as_bytes());
     head.push(b' ');
+    if built.route.as_ref().is_some_and(|route| route.forwards(&built.url).is_some()) {
+        head.extend_from_slice(built.url.origin().as_bytes());
+    }
     head.extend_from_slice(target.as_bytes());
     head.extend_from_slice(b" HTTP/1.1\r\n");
     push_headers(&mut head, spec, built, user);
@@ -85,6 +89,11 @@ fn push_headers(head: &mut Vec<u8>, spec: &HttpProtocolSpec, built: &Built, user
     }
     if let Some(value) = &built.authorization {
         push(head, header::AUTHORIZATION.as_str(), value.as_bytes());
+    }
+    if let Some(route) = &built.route
+        && let Some(value) = route.forwards(&built.url).and_then(Proxy::authorization)
+    {
+        push(head, header::PROXY_AUTHORIZATION.as_str(), value.as_bytes());
     }
     if !user.cookies.is_empty() {
         push(head, header::COOKIE.as_str(), user.cookies.as_bytes());

@@ -15,6 +15,8 @@ use super::connection::{Answer, Failure};
 /// Of one answer.
 const HEADERS_MAX: usize = 100;
 const HEAD_BYTES_MAX: usize = 256 << 10;
+/// 1xx answers ahead of the one: a target may say it is still there, not for ever.
+const INFORMATIONAL_MAX: u8 = 32;
 /// A chunk's size and its extensions.
 const CHUNK_LINE_BYTES_MAX: usize = 4 << 10;
 const TRAILER_BYTES_MAX: usize = 64 << 10;
@@ -51,6 +53,7 @@ pub(super) struct Reader {
     body_length: u64,
     received: u64,
     trailer_bytes: usize,
+    informational: u8,
     persistent: bool,
 }
 
@@ -68,6 +71,7 @@ impl Reader {
             body_length: 0,
             received: 0,
             trailer_bytes: 0,
+            informational: 0,
             persistent: false,
         }
     }
@@ -100,6 +104,14 @@ impl Reader {
         let used = bytes.len() - rest.len();
         self.received += used as u64;
         Ok(used)
+    }
+
+    /// An answer whose frames say where its body ends (HTTP/2): the body is fed after this.
+    pub(super) fn begin_framed(&mut self, status: StatusCode, headers: HeaderMap) {
+        self.state = State::ToClose;
+        let lengths = headers.iter().map(|(name, value)| name.as_str().len() + value.len());
+        self.received += lengths.sum::<usize>() as u64;
+        (self.status, self.headers) = (status, headers);
     }
 
     /// The connection has ended.
@@ -155,6 +167,10 @@ impl Reader {
     fn begin(&mut self, head: Head) -> Result<(), Failure> {
         // 100 Continue, 103 Early Hints: the answer is still to come.
         if head.status.is_informational() && head.status != StatusCode::SWITCHING_PROTOCOLS {
+            self.informational += 1;
+            if self.informational > INFORMATIONAL_MAX {
+                return Err(broken("too many 1xx answers"));
+            }
             return Ok(());
         }
         let bodiless = self.bodiless || matches!(head.status.as_u16(), 101 | 204 | 304);
@@ -404,6 +420,37 @@ mod tests {
         assert!(refused(&long).contains("too long"));
         for early in ["", "HTTP/1.1", "HTTP/1.1 200 X\r\nContent-Length: 2\r\n\r\na"] {
             assert_eq!(refused(early), "Premature close");
+        }
+    }
+
+    /// What targets send in bad faith or by mistake; each has a text of its own.
+    #[test]
+    fn hostile_answers_end() {
+        let refused = |text: &str| read(text).unwrap_err();
+        let storm = "HTTP/1.1 100 Continue\r\n\r\n".repeat(usize::from(INFORMATIONAL_MAX));
+        let fine = "HTTP/1.1 200 X\r\nContent-Length: 0\r\n\r\n";
+        assert_eq!(read(&format!("{storm}{fine}")), ok(200, "", 0, true));
+        let one = "HTTP/1.1 103 X\r\nA: b\r\n\r\n";
+        assert_eq!(refused(&format!("{storm}{one}")), "invalid response: too many 1xx answers");
+        for status in ["99", "099", "1000", "-1", "2e2", ""] {
+            let text = format!("HTTP/1.1 {status} X\r\n\r\n");
+            assert!(refused(&text).starts_with("invalid response: "), "{status}");
+        }
+        assert_eq!(read("HTTP/1.1 200 OK\nContent-Length: 1\n\na"), ok(200, "a", 0, true));
+        let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let trailers = "T: x\r\n".repeat(TRAILER_BYTES_MAX / 6 + 1);
+        let text = refused(&format!("{chunked}0\r\n{trailers}"));
+        assert_eq!(text, "invalid response: the trailers of the response are too long");
+        for framed in [chunked, "HTTP/1.1 200 X\r\n\r\n"] {
+            let mut reader = Reader::new(&Method::GET, true);
+            reader.feed(framed.as_bytes()).unwrap();
+            let piece = vec![b'x'; 1 << 20];
+            let chunk = [&b"100000\r\n"[..], &piece, b"\r\n"].concat();
+            let endless = if framed == chunked { &chunk } else { &piece };
+            let ended = (0..=BODY_BYTES_MAX >> 20).find_map(|_| reader.feed(endless).err());
+            let text = ended.map(|failure| failure.text());
+            assert_eq!(text.as_deref(), Some("the response is larger than 64 MiB"));
+            assert!(reader.body.len() as u64 <= BODY_BYTES_MAX);
         }
     }
 

@@ -11,6 +11,7 @@ use super::body::{
     BodyFiles, BodyValue, ParamValue, PartValue, boundary, form_text, multipart, text_of,
 };
 use super::config::Config;
+use super::proxy::{Route, RouteTemplate};
 use super::spec::RequestSpec;
 use super::url::Url;
 use crate::check::CompiledChecks;
@@ -31,6 +32,7 @@ pub(super) struct Template {
     headers: Vec<(HeaderName, HeaderTemplate)>,
     spelling: Spelling,
     auth: Option<Box<AuthTemplate>>,
+    route: Option<Box<RouteTemplate>>,
     body: Option<BodyValue>,
     form: Vec<ParamValue>,
     parts: Vec<PartValue>,
@@ -67,6 +69,8 @@ pub(super) struct Built {
     pub authorization: Option<HeaderValue>,
     /// Signs each hop.
     pub identity: Option<Box<Identity>>,
+    /// By a proxy; none: straight.
+    pub route: Option<Rc<Route>>,
     pub body: Option<Bytes>,
     /// Of a form or multipart body that has no own content type.
     pub content_type: Option<HeaderValue>,
@@ -119,6 +123,7 @@ impl Template {
             headers,
             spelling: spelling.into(),
             auth: AuthTemplate::compile(spec, &config.spec)?,
+            route: RouteTemplate::compile(spec, &config.spec)?,
             body: spec.body.as_ref().map(BodyValue::compile).transpose()?,
             form: all(&spec.form)?,
             parts: spec.parts.iter().map(PartValue::compile).collect::<Result<_, _>>()?,
@@ -167,10 +172,24 @@ impl Template {
             Some(auth) => auth.build(&headers, session, eval)?,
             None => (None, None),
         };
+        let route = match &self.route {
+            Some(route) => Some(route.build(session, eval)?),
+            None => None,
+        };
         let (body, content_type) = self.build_body(&headers, files, session, eval)?;
         let method = self.method.clone();
         let spelling = Rc::clone(&self.spelling);
-        Ok(Built { method, url, headers, spelling, authorization, identity, body, content_type })
+        Ok(Built {
+            method,
+            url,
+            headers,
+            spelling,
+            authorization,
+            identity,
+            route,
+            body,
+            content_type,
+        })
     }
 
     fn build_body(

@@ -1,7 +1,7 @@
 // "@gatling.io/http": requests, the protocol, HTTP's own checks, body parts.
 
 import {
-  Immutable, any, count, fail, flag, isFunction, list, literal, micros, name, number, plain, show, text,
+  Immutable, any, count, fail, isFunction, list, literal, micros, name, number, plain, show, text,
   unsupported, unsupportedTree,
 } from "onrush:base";
 import { glue } from "onrush:base";
@@ -9,55 +9,13 @@ import { bodyOf, pebbleFile, pebbleText } from "onrush:bodies";
 import {
   captureGroupCheck, checkSpecs, conditional, findCheck, multipleFindCheck,
 } from "onrush:checks";
+import {
+  connecting, headerList, headerOf, protocolConnecting, proxyTo,
+} from "onrush:http-connection";
 import { ProtocolBuilder, asProtocol } from "onrush:simulation";
 import { ActionBuilder } from "onrush:structure";
 
 // ---- shared parts ------------------------------------------------------------------------------
-
-const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
-
-const header_ = (key, value) => {
-  if (typeof key !== "string" || !TOKEN.test(key)) fail(`${show(key)} is no name of a header`);
-  if (typeof value === "string" && /[\r\n\0]/.test(value)) {
-    fail(`the value of header ${key} contains a line break`);
-  }
-  return { name: key, value: text(value, `the value of header ${key}`) };
-};
-
-const headerList = (headers) => {
-  if (typeof headers !== "object" || headers === null) {
-    fail(`headers(...) takes an object of names and values, found ${show(headers)}`);
-  }
-  return Object.entries(headers).map(([key, value]) => header_(key, value));
-};
-
-const credentials = (what, user, password) => ({
-  user: text(user, `the user of ${what}`),
-  password: text(password, `the password of ${what}`),
-});
-
-/** What requests and protocols have in common: how they say who sends them. */
-const authentication = {
-  basicAuth(user, password) {
-    const basic_auth = credentials("basicAuth", user, password);
-    return this.change({ basic_auth, digest_auth: undefined });
-  },
-  digestAuth(user, password) {
-    const digest_auth = credentials("digestAuth", user, password);
-    return this.change({ digest_auth, basic_auth: undefined });
-  },
-  signWithOAuth1(consumerKey, clientSharedSecret, token, tokenSecret, useAuthorizationHeader = true) {
-    return this.change({
-      oauth1: {
-        consumer_key: text(consumerKey, "the consumer key of signWithOAuth1"),
-        consumer_secret: text(clientSharedSecret, "the client shared secret of signWithOAuth1"),
-        token: text(token, "the token of signWithOAuth1"),
-        token_secret: text(tokenSecret, "the token secret of signWithOAuth1"),
-        in_parameters: !flag(useAuthorizationHeader, "useAuthorizationHeader of signWithOAuth1"),
-      },
-    });
-  },
-};
 
 const one = (key, value, what) => ({
   one: { name: text(key, `the name of ${what}`), value: any(value, `the value of ${what}`) },
@@ -85,10 +43,7 @@ const map = (given, what) => {
 
 export class HttpRequestActionBuilder extends ActionBuilder {
   static label = "an http request";
-  static refused = [
-    "proxy", "sign",
-    "transformResponse", "processRequestBody",
-  ];
+  static refused = ["sign", "transformResponse", "processRequestBody"];
   change(changes) {
     return this.with({ spec: { ...this.spec, ...changes } });
   }
@@ -105,7 +60,7 @@ export class HttpRequestActionBuilder extends ActionBuilder {
     return this.appended("query", map(given, "queryParamMap"));
   }
   header(key, value) {
-    return this.appended("headers", header_(key, value));
+    return this.appended("headers", headerOf(key, value));
   }
   headers(headers) {
     return this.appended("headers", ...headerList(headers));
@@ -193,7 +148,7 @@ export class HttpRequestActionBuilder extends ActionBuilder {
   }
 }
 
-Object.assign(HttpRequestActionBuilder.prototype, authentication);
+Object.assign(HttpRequestActionBuilder.prototype, connecting);
 
 class Http extends Immutable {
   static label = "http(...) without a method such as .get(...)";
@@ -217,15 +172,12 @@ export const httpConcurrentRequests = unsupported("httpConcurrentRequests");
 class HttpProtocolBuilder extends ProtocolBuilder {
   static label = "the http protocol";
   static refused = [
-    "warmUp", "useAllLocalAddressesMatching", "enableHttp2", "http2PriorKnowledge",
     "inferHtmlResources", "nameInferredHtmlResourcesAfterUrlTail",
     "nameInferredHtmlResourcesAfterAbsoluteUrl", "nameInferredHtmlResourcesAfterRelativeUrl",
     "nameInferredHtmlResourcesAfterPath", "nameInferredHtmlResourcesAfterLastPathElement",
     "wsBaseUrl", "wsBaseUrls", "wsReconnect", "wsMaxReconnects", "wsAutoReplyTextFrame",
     "wsAutoReplySocketIo4", "wsUnmatchedInboundMessageBufferSize",
-    "sseUnmatchedInboundMessageBufferSize", "proxy", "noProxyFor",
-    "proxyProtocolSourceIpV4Address", "proxyProtocolSourceIpV6Address", "asyncNameResolution",
-    "hostNameAliases", "perUserNameResolution",
+    "sseUnmatchedInboundMessageBufferSize",
   ];
   constructor(spec) {
     super();
@@ -245,10 +197,6 @@ class HttpProtocolBuilder extends ProtocolBuilder {
     if (urls.length === 0) fail("baseUrls(...) needs at least one url");
     return this.change({ base_urls: urls.flat().map((url) => name(url, "a url of baseUrls")) });
   }
-  /** Onrush sends no request of its own before a test, so there is nothing to disable. */
-  disableWarmUp() {
-    return this;
-  }
   shareConnections() {
     return this.change({ share_connections: true });
   }
@@ -261,7 +209,7 @@ class HttpProtocolBuilder extends ProtocolBuilder {
     return this.change({ local_addresses: list, use_all_local_addresses: false });
   }
   useAllLocalAddresses() {
-    return this.change({ use_all_local_addresses: true });
+    return this.change({ use_all_local_addresses: true, local_addresses_matching: undefined });
   }
   maxConnectionsPerHost(max) {
     return this.change({ max_connections_per_host: count(max, "maxConnectionsPerHost", 1) });
@@ -276,7 +224,7 @@ class HttpProtocolBuilder extends ProtocolBuilder {
     return this.change({ disable_caching: true });
   }
   header(key, value) {
-    return this.appended("headers", header_(key, value));
+    return this.appended("headers", headerOf(key, value));
   }
   headers(headers) {
     return this.appended("headers", ...headerList(headers));
@@ -306,7 +254,7 @@ class HttpProtocolBuilder extends ProtocolBuilder {
     return conditional(when, (specs) => this.appended("checks", ...specs));
   }
 }
-Object.assign(HttpProtocolBuilder.prototype, authentication);
+Object.assign(HttpProtocolBuilder.prototype, connecting, protocolConnecting);
 for (const [method, key] of Object.entries({
   acceptHeader: "accept",
   acceptCharsetHeader: "accept-charset",
@@ -385,7 +333,7 @@ class BodyPart extends Immutable {
     return this.change({ transfer_encoding: name(value, "transferEncoding") });
   }
   header(key, value) {
-    return this.change({ headers: [...(this.spec.headers ?? []), header_(key, value)] });
+    return this.change({ headers: [...(this.spec.headers ?? []), headerOf(key, value)] });
   }
 }
 
@@ -410,14 +358,14 @@ export {
   Cookie, CookieKey, addCookie, flushCookieJar, flushHttpCache, flushSessionCookies, getCookieValue,
 } from "onrush:http-actions";
 
+export { proxyTo as Proxy };
+
 // ---- not yet -----------------------------------------------------------------------------------
 
 export const ws = unsupportedTree("ws");
 export const sse = unsupportedTree("sse");
 export const poll = unsupported("poll");
 export const sitemap = unsupported("sitemap");
-export const Proxy_ = unsupported("Proxy");
-export { Proxy_ as Proxy };
 export const HttpResponseStatus = unsupportedTree("HttpResponseStatus");
 export const isWsInboundMessageText = unsupported("isWsInboundMessageText");
 export const isWsInboundMessageBinary = unsupported("isWsInboundMessageBinary");

@@ -1,6 +1,7 @@
 //! The JSON of HTTP in the IR: what `http("…").get("…")` and `http.baseUrl("…")` compile to.
 //! Sources of the semantics: <https://docs.gatling.io/reference/script/protocols/http/>.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
@@ -55,6 +56,8 @@ pub struct RequestSpec {
     pub oauth1: Option<OAuth1>,
     #[serde(default)]
     pub ignore_protocol_signature: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<ProxySpec>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub resources: Vec<Resource>,
 }
@@ -91,6 +94,29 @@ pub struct OAuth1 {
     /// `useAuthorizationHeader` is false: in the form, or in the query where there is none.
     #[serde(default)]
     pub in_parameters: bool,
+}
+
+/// `Proxy(host, port)`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProxySpec {
+    pub kind: ProxyKind,
+    pub host: String,
+    pub port: u16,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<Credentials>,
+    /// Of a CONNECT.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub connect_headers: Vec<Header>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProxyKind {
+    Http,
+    Https,
+    Socks4,
+    Socks5,
 }
 
 /// A query or form parameter.
@@ -180,4 +206,22 @@ pub struct HttpProtocolSpec {
     pub local_addresses: Vec<IpAddr>,
     /// All addresses of this machine's interfaces but loopback's, instead.
     pub use_all_local_addresses: bool,
+    /// Of those, the ones that match one of these patterns whole; none: all.
+    pub local_addresses_matching: Vec<String>,
+    pub proxy: Option<ProxySpec>,
+    /// Hosts that are reached without the proxy.
+    pub no_proxy_for: Vec<String>,
+    /// The PROXY protocol's line (version 1) is sent ahead, with this as the source.
+    pub proxy_protocol_source_v4: Option<Expr>,
+    pub proxy_protocol_source_v6: Option<Expr>,
+    /// Names whose addresses the simulation gives.
+    pub host_name_aliases: BTreeMap<String, Vec<IpAddr>>,
+    /// Each user looks names up for itself.
+    pub per_user_name_resolution: bool,
+    /// Offered to targets with TLS.
+    pub enable_http2: bool,
+    /// `host:port` → whether it speaks HTTP/2.
+    pub http2_prior_knowledge: BTreeMap<String, bool>,
+    /// Each engine thread gets this once before its first request, uncounted.
+    pub warm_up: Option<String>,
 }

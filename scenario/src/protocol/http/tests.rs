@@ -100,7 +100,11 @@ pub(super) fn run(config: serde_json::Value, requests: &[serde_json::Value]) -> 
     run_with(config, requests, Session::new("s".into(), 0))
 }
 
-pub(super) fn run_with(config: serde_json::Value, requests: &[serde_json::Value], session: Session) -> Ran {
+pub(super) fn run_with(
+    config: serde_json::Value,
+    requests: &[serde_json::Value],
+    session: Session,
+) -> Ran {
     let sources = MemorySources::default()
         .with("resources/body.json", r##"{"id":"#{id}"}"##)
         .with("resources/raw.txt", "raw #{id}")
@@ -126,7 +130,10 @@ pub(super) fn run_with(config: serde_json::Value, requests: &[serde_json::Value]
     Ran { log: host.log.take(), events: host.events.take(), session: user.session, failed }
 }
 
-pub(super) fn bind(sources: &Arc<dyn crate::script::Sources>, config: serde_json::Value) -> Box<dyn Bound> {
+pub(super) fn bind(
+    sources: &Arc<dyn crate::script::Sources>,
+    config: serde_json::Value,
+) -> Box<dyn Bound> {
     let http = Http::new(0, Arc::clone(sources)).unwrap();
     http.bind(Some(&to_raw_value(&config).unwrap())).unwrap()
 }

@@ -1,0 +1,216 @@
+//! HTTP/2 over a stream that is already there (RFC 9113): one connection, a stream for each request
+//! in flight. A task of the connection's own moves its frames, so that settings, pings and a GOAWAY
+//! are seen while nobody asks. ✖ IO.
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::io;
+use std::rc::{Rc, Weak};
+
+use bytes::Bytes;
+use h2::client::{Builder, ResponseFuture, SendRequest};
+use h2::{Reason, RecvStream};
+use http::header::{self, HeaderName, HeaderValue};
+use http::{Request, Uri, Version};
+
+use super::connection::Failure;
+use super::h1::{Io, Outgoing};
+use super::reader::Reader;
+use crate::protocol::{ConnectionEvent, Host};
+
+/// What the peer may send ahead of a stream's reader, and of all of them.
+const STREAM_WINDOW: u32 = 1 << 20;
+const CONNECTION_WINDOW: u32 = 4 << 20;
+/// As HTTP/1.1's heads are bounded.
+const HEADER_LIST_BYTES_MAX: u32 = 256 << 10;
+/// Streams that the peer may reset before anybody has read them (a storm of RST_STREAM).
+const PENDING_RESETS_MAX: usize = 64;
+/// Headers of our own heads; more than a simulation sends.
+const HEADERS_MAX: usize = 256;
+
+/// One connection; its clones are streams of it.
+#[derive(Clone)]
+pub(super) struct Http2 {
+    send: SendRequest<Bytes>,
+    life: Rc<Life>,
+}
+
+/// Whether the connection still lives, and who is told of its end.
+struct Life {
+    ended: Cell<bool>,
+    host: Weak<dyn Host>,
+}
+
+impl Drop for Life {
+    fn drop(&mut self) {
+        if let Some(host) = self.host.upgrade() {
+            host.connection(ConnectionEvent::Closed);
+        }
+    }
+}
+
+impl Http2 {
+    /// # Errors
+    /// When the peer does not speak it.
+    pub(super) async fn new(io: Box<dyn Io>, host: &Rc<dyn Host>) -> Result<Self, Failure> {
+        let (send, connection) = Builder::new()
+            .initial_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_header_list_size(HEADER_LIST_BYTES_MAX)
+            .max_pending_accept_reset_streams(PENDING_RESETS_MAX)
+            .enable_push(false)
+            .handshake::<_, Bytes>(io)
+            .await
+            .map_err(|error| failure_of(&error))?;
+        let life = Rc::new(Life { ended: Cell::new(false), host: Rc::downgrade(host) });
+        let told = Rc::downgrade(&life);
+        // Ends when the last handle has gone, or with the connection.
+        tokio::task::spawn_local(async move {
+            // Each stream has the error too.
+            let _ = connection.await;
+            if let Some(life) = told.upgrade() {
+                life.ended.set(true);
+            }
+        });
+        Ok(Self { send, life })
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        !self.life.ended.get()
+    }
+
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        Rc::ptr_eq(&self.life, &other.life)
+    }
+
+    /// Sends, and reads to the last byte. Dropping the future resets the stream alone.
+    ///
+    /// # Errors
+    /// Why no answer came.
+    pub(super) async fn exchange(
+        &self,
+        outgoing: &Outgoing,
+        reader: &mut Reader,
+    ) -> Result<(), Failure> {
+        let (request, body) = request_of(outgoing)?;
+        let mut send = self.send.clone().ready().await.map_err(|error| failure_of(&error))?;
+        let (answer, mut stream) =
+            send.send_request(request, body.is_empty()).map_err(|error| failure_of(&error))?;
+        if !body.is_empty() {
+            // Waits in the stream until the peer's window lets it go.
+            stream.send_data(body, true).map_err(|error| failure_of(&error))?;
+        }
+        read(answer, reader).await
+    }
+}
+
+async fn read(answer: ResponseFuture, reader: &mut Reader) -> Result<(), Failure> {
+    let (head, mut body) = answer.await.map_err(|error| failure_of(&error))?.into_parts();
+    reader.begin_framed(head.status, head.headers);
+    while let Some(piece) = body.data().await {
+        let piece = piece.map_err(|error| failure_of(&error))?;
+        reader.feed(&piece)?;
+        release(&mut body, piece.len())?;
+    }
+    // Trailers say nothing that anybody asks for; the stream ends with them.
+    poll_fn(|cx| body.poll_trailers(cx)).await.map_err(|error| failure_of(&error))?;
+    reader.end()
+}
+
+/// The peer may send as much again.
+fn release(body: &mut RecvStream, length: usize) -> Result<(), Failure> {
+    body.flow_control().release_capacity(length).map_err(|error| failure_of(&error))
+}
+
+/// From the words of HTTP/1.1, which [`super::outgoing`] writes for both.
+fn request_of(outgoing: &Outgoing) -> Result<(Request<()>, Bytes), Failure> {
+    let wrong = |what: &str| Failure::Text(format!("HTTP/2: {what}"));
+    let mut slots = [httparse::EMPTY_HEADER; HEADERS_MAX];
+    let mut parsed = httparse::Request::new(&mut slots);
+    let used = match parsed.parse(&outgoing.head) {
+        Ok(httparse::Status::Complete(used)) => used,
+        Ok(httparse::Status::Partial) => return Err(wrong("the request's head does not end")),
+        Err(error) => return Err(wrong(&error.to_string())),
+    };
+    let mut authority = "";
+    let mut request = Request::new(());
+    for line in parsed.headers.iter() {
+        let name = HeaderName::from_bytes(line.name.as_bytes())
+            .map_err(|_| wrong("the name of a header is not one"))?;
+        if name == header::HOST {
+            authority =
+                std::str::from_utf8(line.value).map_err(|_| wrong("the host is no text"))?;
+        } else if !belongs_to_connection(&name) {
+            let value = HeaderValue::from_bytes(line.value)
+                .map_err(|_| wrong("the value of a header is not one"))?;
+            request.headers_mut().append(name, value);
+        }
+    }
+    let method = parsed.method.unwrap_or_default().as_bytes();
+    *request.method_mut() =
+        http::Method::from_bytes(method).map_err(|_| wrong("the method is not one"))?;
+    *request.uri_mut() = Uri::builder()
+        .scheme("https")
+        .authority(authority)
+        .path_and_query(parsed.path.unwrap_or_default())
+        .build()
+        .map_err(|error| wrong(&error.to_string()))?;
+    *request.version_mut() = Version::HTTP_2;
+    let body = if outgoing.body.is_empty() {
+        Bytes::copy_from_slice(&outgoing.head[used..])
+    } else {
+        outgoing.body.clone()
+    };
+    Ok((request, body))
+}
+
+/// RFC 9113, 8.2.2: such a header makes the request malformed.
+fn belongs_to_connection(name: &HeaderName) -> bool {
+    matches!(*name, header::CONNECTION | header::TRANSFER_ENCODING | header::UPGRADE)
+        || matches!(name.as_str(), "keep-alive" | "proxy-connection" | "http2-settings")
+}
+
+fn failure_of(error: &h2::Error) -> Failure {
+    let gone = error.get_io().is_some_and(|io| {
+        matches!(
+            io.kind(),
+            io::ErrorKind::ConnectionReset
+                | io::ErrorKind::BrokenPipe
+                | io::ErrorKind::UnexpectedEof
+                | io::ErrorKind::NotConnected
+                | io::ErrorKind::ConnectionAborted
+        )
+    });
+    // A peer that goes in peace has not worked on what it did not answer.
+    let in_peace = error.is_go_away() && error.reason() == Some(Reason::NO_ERROR);
+    let refused = error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM);
+    if gone || in_peace || refused {
+        return Failure::PrematureClose;
+    }
+    Failure::Text(match error.reason() {
+        Some(reason) if error.is_reset() => format!("HTTP/2 stream reset: {reason:?}"),
+        Some(reason) if error.is_go_away() => format!("HTTP/2 connection ended: {reason:?}"),
+        _ => format!("HTTP/2: {error}"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_said_in_http2s_words() {
+        let head = "POST /a?b=1 HTTP/1.1\r\nX-Own: v\r\nConnection: keep-alive\r\n\
+                    host: a.test:8443\r\ncontent-length: 2\r\n\r\nhi";
+        let outgoing = Outgoing { head: head.into(), body: Bytes::new() };
+        let (request, body) = request_of(&outgoing).unwrap();
+        assert_eq!(request.uri(), "https://a.test:8443/a?b=1");
+        assert_eq!(request.method(), "POST");
+        let names: Vec<&str> = request.headers().keys().map(HeaderName::as_str).collect();
+        assert_eq!(names, ["x-own", "content-length"]);
+        assert_eq!(body, "hi");
+        let cut = Outgoing { head: b"GET / HTTP/1.1\r\n".to_vec(), body: Bytes::new() };
+        let why = request_of(&cut).err().map(|failure| failure.text());
+        assert_eq!(why.as_deref(), Some("HTTP/2: the request's head does not end"));
+    }
+}
