@@ -156,7 +156,11 @@ pub fn verify(rest: &Rest, target: &Target, load: Load, job: &str) -> anyhow::Re
     })
 }
 
-fn counts_by_name(summary: &Value) -> anyhow::Result<BTreeMap<String, u64>> {
+/// Requests of a report by name.
+///
+/// # Errors
+/// When the summary has not the form of one.
+pub fn counts_by_name(summary: &Value) -> anyhow::Result<BTreeMap<String, u64>> {
     let rows = summary["rows"].as_array().context("rows")?;
     let mut counts = BTreeMap::new();
     for row in rows.iter().filter(|row| row["kind"] == "request") {

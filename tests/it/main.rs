@@ -5,6 +5,7 @@
 mod bad_input;
 mod cluster;
 mod dsl;
+mod large;
 mod oracle;
 mod processes;
 mod promises;
@@ -12,4 +13,5 @@ mod quickstart;
 mod run_local;
 mod tidy;
 mod tools;
+mod typings;
 mod worker;

@@ -24,6 +24,9 @@ pub struct Snapshot {
     pub by_name: BTreeMap<String, u64>,
     /// By status of the answer.
     pub by_status: BTreeMap<u16, u64>,
+    /// What was wrong with requests to the services that check them.
+    #[serde(default)]
+    pub violations: BTreeMap<String, u64>,
     pub connections: u64,
     pub first_unix_ms: Option<u64>,
     pub last_unix_ms: Option<u64>,
@@ -57,6 +60,7 @@ struct Table {
     by_route: HashMap<String, u64>,
     by_name: HashMap<String, u64>,
     by_status: BTreeMap<u16, u64>,
+    violations: HashMap<String, u64>,
     connections: u64,
     /// Of the first request: by the monotonic clock, and by the wall's.
     start: Option<(Instant, u64)>,
@@ -107,6 +111,10 @@ impl Counts {
         *self.lock().by_status.entry(status).or_default() += 1;
     }
 
+    pub(super) fn violation(&self, what: &str) {
+        count(&mut self.lock().violations, what);
+    }
+
     pub fn reset(&self) {
         *self.lock() = Table::default();
     }
@@ -122,6 +130,7 @@ impl Counts {
             by_route: sorted(&table.by_route),
             by_name: sorted(&table.by_name),
             by_status: table.by_status.clone(),
+            violations: sorted(&table.violations),
             connections: table.connections,
             first_unix_ms: first,
             last_unix_ms: first.map(|first| first + table.last_ms),
@@ -164,11 +173,13 @@ mod tests {
         counts.request("GET", "/", None);
         counts.request("POST", "/cart", Some("buy"));
         counts.response(200);
+        counts.violation("no token");
         let seen = counts.snapshot();
         assert_eq!(seen.total, 3);
         assert_eq!(seen.by_route["GET /"], 2);
         assert_eq!(seen.by_name, BTreeMap::from([("home".to_owned(), 1), ("buy".to_owned(), 1)]));
         assert_eq!(seen.by_status[&200], 1);
+        assert_eq!(seen.violations, BTreeMap::from([("no token".to_owned(), 1)]));
         assert_eq!(counts.arrivals().counts.iter().sum::<u64>(), 3);
         counts.reset();
         assert_eq!(counts.snapshot(), Snapshot::default());

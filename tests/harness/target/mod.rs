@@ -1,11 +1,14 @@
 //! The system under test: a small shop with a JSON API that counts every request it gets, so that a
 //! report can be held against it, to the last one. Also a program (`onrush-target`), for the
-//! quickstart. Refuses to be a real shop: there is no state besides the counts and the carts.
+//! quickstart. Refuses to be a real shop: there is no state besides the counts. Beside it, services
+//! that do have state, and check each request by it.
 //!
-//! Reading order: `counts` (what was seen), `shop` (the answers), this file (the server).
+//! Reading order: `counts` (what was seen), `shop` (the answers), `strict` (the services that check),
+//! this file (the server).
 
 mod counts;
 mod shop;
+mod strict;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,6 +25,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 pub use counts::{Arrivals, BUCKET_MS, Counts, Snapshot};
+use strict::Strict;
 
 /// The header by which a simulation names its requests, unless another is given.
 pub const NAME_HEADER: &str = "x-request-name";
@@ -49,6 +53,7 @@ impl Default for Options {
 pub struct Target {
     listener: TcpListener,
     counts: Arc<Counts>,
+    strict: Arc<Strict>,
     options: Arc<Options>,
 }
 
@@ -64,7 +69,12 @@ impl Target {
         socket.bind(address).with_context(|| format!("cannot bind {address}"))?;
         let listener =
             socket.listen(BACKLOG).with_context(|| format!("cannot listen {address}"))?;
-        Ok(Self { listener, counts: Arc::default(), options: Arc::new(options) })
+        Ok(Self {
+            listener,
+            counts: Arc::default(),
+            strict: Arc::default(),
+            options: Arc::new(options),
+        })
     }
 
     /// # Errors
@@ -89,9 +99,11 @@ impl Target {
             let _ = socket.set_nodelay(true);
             self.counts.connection();
             let (counts, options) = (Arc::clone(&self.counts), Arc::clone(&self.options));
+            let strict = Arc::clone(&self.strict);
             tokio::spawn(async move {
                 let service = service_fn(move |request| {
-                    answer(request, Arc::clone(&counts), Arc::clone(&options))
+                    let strict = Arc::clone(&strict);
+                    answer(request, Arc::clone(&counts), strict, Arc::clone(&options))
                 });
                 // An error is a connection that the load generator cut off.
                 let _ = hyper::server::conn::http1::Builder::new()
@@ -170,10 +182,14 @@ impl Drop for Running {
 async fn answer(
     request: Request<Incoming>,
     counts: Arc<Counts>,
+    strict: Arc<Strict>,
     options: Arc<Options>,
 ) -> anyhow::Result<Response<Full<Bytes>>> {
     let path = request.uri().path();
     if let Some(control) = path.strip_prefix("/__") {
+        if control == "reset" {
+            strict.reset();
+        }
         return Ok(control_answer(control, &request, &counts));
     }
     let name = request
@@ -185,7 +201,15 @@ async fn answer(
     if !options.latency.is_zero() {
         tokio::time::sleep(options.latency).await;
     }
-    let response = shop::answer(request).await?;
+    let response = if Strict::serves(path) {
+        let (response, violation) = strict.answer(request).await;
+        if let Some(what) = violation {
+            counts.violation(&what);
+        }
+        response
+    } else {
+        shop::answer(request).await?
+    };
     counts.response(response.status().as_u16());
     Ok(response)
 }
@@ -235,6 +259,25 @@ mod tests {
             let text = response.body_mut().read_to_string().unwrap();
             (response.status().as_u16(), serde_json::from_str(&text).unwrap())
         }
+    }
+
+    #[test]
+    fn what_is_out_of_order_is_a_violation() {
+        let web = Web::start();
+        assert_eq!(web.get("/bank/login").0, 200);
+        assert_eq!(web.get("/bank/overview").0, 422);
+        let body = "{\"hold\":\"none\"}";
+        let (status, said) =
+            web.post("/tickets/orders", &[("content-type", "application/json")], body);
+        assert_eq!(
+            (status, said["error"].as_str()),
+            (422, Some("POST /tickets/orders: none is not held"))
+        );
+        let violations = web.0.counts.snapshot().violations;
+        assert_eq!(
+            violations.keys().collect::<Vec<_>>(),
+            ["GET /bank/overview: \"\" is no session", "POST /tickets/orders: none is not held"]
+        );
     }
 
     #[test]

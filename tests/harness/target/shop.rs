@@ -49,14 +49,14 @@ pub(super) fn json(status: u16, body: &impl Serialize) -> Answer {
     with_type(status, "application/json", Bytes::from(text))
 }
 
-fn with_type(status: u16, media: &'static str, body: Bytes) -> Answer {
+pub(super) fn with_type(status: u16, media: &'static str, body: Bytes) -> Answer {
     let mut response = Response::new(Full::new(body));
     *response.status_mut() = hyper::StatusCode::from_u16(status).unwrap_or_default();
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media));
     response
 }
 
-fn error(status: u16, what: &str) -> Answer {
+pub(super) fn error(status: u16, what: &str) -> Answer {
     json(status, &json!({"error": what}))
 }
 
@@ -117,7 +117,9 @@ fn bearer(request: &Request<Incoming>) -> Option<&str> {
 }
 
 async fn api_login(request: Request<Incoming>) -> Answer {
-    let Some(body) = body_of(request).await else { return error(413, "the body is too large") };
+    let Some(body) = body_of(request.into_body()).await else {
+        return error(413, "the body is too large");
+    };
     match (field(&body, "user"), field(&body, "password").as_deref()) {
         (_, Some("wrong")) => error(401, "the password is wrong"),
         (Some(user), Some(_)) => json(200, &json!({"token": format!("token-{user}")})),
@@ -127,7 +129,9 @@ async fn api_login(request: Request<Incoming>) -> Answer {
 
 /// Orders are not kept: an id says all there is to say of one.
 async fn order(request: Request<Incoming>) -> Answer {
-    let Some(body) = body_of(request).await else { return error(413, "the body is too large") };
+    let Some(body) = body_of(request.into_body()).await else {
+        return error(413, "the body is too large");
+    };
     let product = field(&body, "product").and_then(|text| text.parse::<u64>().ok());
     match product {
         Some(product @ 1..=PRODUCTS) => {
@@ -170,8 +174,8 @@ fn product(id: Option<u64>) -> Answer {
     }
 }
 
-async fn body_of(request: Request<Incoming>) -> Option<Bytes> {
-    let body = Limited::new(request.into_body(), BODY_BYTES_MAX).collect().await;
+pub(super) async fn body_of(body: Incoming) -> Option<Bytes> {
+    let body = Limited::new(body, BODY_BYTES_MAX).collect().await;
     body.ok().map(http_body_util::Collected::to_bytes)
 }
 
@@ -189,7 +193,9 @@ fn field(body: &[u8], name: &str) -> Option<String> {
 
 /// Any user, and any password but `wrong`.
 async fn login(request: Request<Incoming>) -> Answer {
-    let Some(body) = body_of(request).await else { return error(413, "the body is too large") };
+    let Some(body) = body_of(request.into_body()).await else {
+        return error(413, "the body is too large");
+    };
     let Some(user) = field(&body, "username").filter(|user| !user.is_empty()) else {
         return error(400, "username is missing");
     };
@@ -218,7 +224,9 @@ fn session(request: &Request<Incoming>) -> Option<String> {
 
 async fn add_to_cart(request: Request<Incoming>) -> Answer {
     let Some(user) = session(&request) else { return error(401, "log in first") };
-    let Some(body) = body_of(request).await else { return error(413, "the body is too large") };
+    let Some(body) = body_of(request.into_body()).await else {
+        return error(413, "the body is too large");
+    };
     let product = field(&body, "product").and_then(|text| text.parse::<u64>().ok());
     let Some(product @ 1..=PRODUCTS) = product else {
         return error(422, "product must be the id of a product");
@@ -243,7 +251,9 @@ async fn echo(request: Request<Incoming>) -> Answer {
             (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())
         })
         .collect();
-    let Some(body) = body_of(request).await else { return error(413, "the body is too large") };
+    let Some(body) = body_of(request.into_body()).await else {
+        return error(413, "the body is too large");
+    };
     json(
         200,
         &json!({
