@@ -2,13 +2,16 @@
 //! the order of steps, bodies, headers.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
 use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
 use harness::acceptance::{Target, counts_by_name};
 use harness::cluster::{Cluster, FORMING_LIMIT, await_status, repository};
-use harness::process::binary;
+use harness::process::{binary, onrush};
+use harness::wait::until;
 use serde_json::Value;
 
 const RATE: u64 = 5;
@@ -86,4 +89,53 @@ fn large_simulations_send_what_they_say_and_report_what_was_sent() {
         let text = hold(&cluster, &target, of).with_context(|| of.0).expect("as it says");
         println!("{}: {text}, {:?}", of.0, start.elapsed());
     }
+    packages_travel_and_each_shard_begins_and_ends(&cluster).expect("as it says");
+}
+
+/// On the same cluster: a package of `node_modules` is sent with the job, and `before` and `after`
+/// run on every node.
+fn packages_travel_and_each_shard_begins_and_ends(cluster: &Cluster) -> anyhow::Result<()> {
+    let project = cluster.dir.join("project");
+    for (path, text) in [
+        ("package.json", "{}"),
+        ("node_modules/greet/package.json", r#"{"main": "lib"}"#),
+        ("node_modules/greet/lib/index.js", "exports.greet = (name) => 'hello ' + name;"),
+        ("node_modules/greet/lib/unused.js", "throw new Error('not sent')"),
+        (
+            "load/sim.js",
+            "import { GlobalStore, atOnceUsers, exec, scenario, simulation } from '@gatling.io/core';
+             import { greet } from 'greet';
+             export const before = () => GlobalStore.put('who', greet('nodes'));
+             export const after = () => console.log('after: ' + GlobalStore.get('who'));
+             export default simulation((setUp) => setUp(scenario('s').exec(exec((s) => {
+               if (GlobalStore.get('who') !== 'hello nodes') throw new Error('before has not run');
+               return s;
+             })).pause(0.1).injectOpen(atOnceUsers(6))));",
+        ),
+    ] {
+        let full = project.join(path);
+        fs::create_dir_all(full.parent().context("a folder")?)?;
+        fs::write(full, text)?;
+    }
+    let node = &cluster.nodes[0];
+    let address = node.address();
+    let submit = ["--address", &address, "job", "submit", "--json", "--detach"].map(OsStr::new);
+    let script = project.join("load/sim.js");
+    let submitted = onrush(submit.into_iter().chain([script.as_os_str()]));
+    let text = String::from_utf8_lossy(&submitted.stdout).into_owned();
+    let told = String::from_utf8_lossy(&submitted.stderr).into_owned();
+    ensure!(told.contains("node_modules/greet/lib/index.js") && !told.contains("unused"), "{told}");
+    let job: Value = serde_json::from_str(&text).with_context(|| text + &told)?;
+    let id = job["id"].as_str().context("an id")?;
+    let ended = ["finished", "failed", "aborted", "lost"];
+    let job = await_status(&|| node.rest(), id, &ended, FORMING_LIMIT);
+    ensure!(job["status"] == "finished", "{job:#}");
+    until("the last words of all shards", FORMING_LIMIT, || {
+        let logs = onrush(["--address", &address, "job", "logs", id]);
+        let text = String::from_utf8_lossy(&logs.stdout).into_owned();
+        ensure!(text.matches("after: hello nodes").count() == 3, "{text}");
+        ensure!(!text.contains("before has not run"), "{text}");
+        Ok(())
+    });
+    Ok(())
 }

@@ -1,6 +1,6 @@
 //! What a simulation needs, found on this machine, and sent where the repository lacks it: the
-//! simulation, the modules and JSON files it imports by relative paths, and the `resources` folder.
-//! Nothing else is uploaded, and what is uploaded is said.
+//! simulation, the modules and JSON files it imports by relative paths, the files of packages that
+//! they import, and the `resources` folder. Nothing else is uploaded, and what is uploaded is said.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
@@ -9,13 +9,15 @@ use std::sync::LazyLock;
 use anyhow::Context as _;
 use onrush_api::client::Client;
 use onrush_api::routes::files::File;
+use onrush_scenario::script::DirSources;
+use onrush_scenario::script::packages::{self, Kind};
 
 use super::exit::{Exit, fail};
 use super::output::bytes;
 use super::{Global, tell};
 
 /// Modules of one simulation.
-const MODULES_MAX: usize = 1_000;
+const MODULES_MAX: usize = 4_000;
 /// Files of one folder.
 const FILES_MAX: usize = 4_000;
 const DEPTH_MAX: usize = 16;
@@ -26,7 +28,8 @@ const PARENTS_MAX: usize = 4;
 const RESOURCES: &str = "resources";
 const ROOT_MARKS: [&str; 3] = [RESOURCES, "package.json", "onrush.toml"];
 /// What an import may leave out.
-const ENDINGS: [&str; 5] = ["", ".js", ".ts", ".mjs", ".json"];
+const ENDINGS: [&str; 9] =
+    ["", ".js", ".ts", ".mjs", ".mts", ".cjs", ".json", "/index.js", "/index.ts"];
 
 /// One file to be sent.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -103,6 +106,7 @@ fn inside(root: &Path, path: &Path) -> Option<String> {
 
 /// The entry and what it imports, and so on.
 fn modules(root: &Path, entry: &Path, found: &mut BTreeMap<String, PathBuf>) -> anyhow::Result<()> {
+    let packages = Packages { root, sources: DirSources::new(root) };
     let mut waiting = vec![(entry.to_owned(), entry.to_owned())];
     let mut seen = BTreeSet::new();
     while let Some((module, importer)) = waiting.pop() {
@@ -121,7 +125,10 @@ fn modules(root: &Path, entry: &Path, found: &mut BTreeMap<String, PathBuf>) -> 
             );
             fail(Exit::BadScript, message)
         })?;
-        found.insert(path, module.clone());
+        if let Some(manifest) = packages.manifest_of(&path) {
+            found.insert(manifest.clone(), root.join(manifest));
+        }
+        found.insert(path.clone(), module.clone());
         let small = module.metadata().is_ok_and(|meta| meta.len() <= MODULE_BYTES_MAX);
         if module.extension().is_some_and(|ending| ending == "json") || !small {
             continue;
@@ -129,14 +136,51 @@ fn modules(root: &Path, entry: &Path, found: &mut BTreeMap<String, PathBuf>) -> 
         let text = std::fs::read(&module)
             .map_err(|error| fail(Exit::NoInput, format!("{}: {error}", module.display())))?;
         let folder = module.parent().unwrap_or(root).to_owned();
-        for import in imports(&String::from_utf8_lossy(&text)) {
+        for (kind, import) in imports(&String::from_utf8_lossy(&text)) {
             // What is not there is left to the script engine: it names line and column.
-            if let Some(target) = resolve(&folder, &import) {
-                waiting.push((target, module.clone()));
-            }
+            let target = if Packages::holds(&path) || !import.starts_with('.') {
+                packages.find(&path, &import, kind, found)
+            } else {
+                resolve(&folder, &import)
+            };
+            waiting.extend(target.map(|target| (target, module.clone())));
         }
     }
     Ok(())
+}
+
+/// The packages of a project. Their files are found as the script engine finds them.
+struct Packages<'a> {
+    root: &'a Path,
+    sources: DirSources,
+}
+
+impl Packages<'_> {
+    /// Whether a file of the project is one of a package.
+    fn holds(path: &str) -> bool {
+        path.split('/').any(|part| part == "node_modules")
+    }
+
+    fn manifest_of(&self, path: &str) -> Option<String> {
+        Self::holds(path).then(|| packages::manifest_of(&self.sources, path)).flatten()
+    }
+
+    /// The file that a package's name, or a relative path in a package, means. A package that
+    /// cannot be resolved is left to the script engine as well.
+    fn find(
+        &self,
+        from: &str,
+        name: &str,
+        kind: Kind,
+        found: &mut BTreeMap<String, PathBuf>,
+    ) -> Option<PathBuf> {
+        if name.starts_with('.') {
+            return packages::relative(&self.sources, from, name).map(|path| self.root.join(path));
+        }
+        let file = packages::resolve(&self.sources, from, name, kind).ok().flatten()?;
+        found.insert(file.manifest.clone(), self.root.join(&file.manifest));
+        Some(self.root.join(file.path))
+    }
 }
 
 fn resolve(folder: &Path, import: &str) -> Option<PathBuf> {
@@ -150,14 +194,16 @@ fn resolve(folder: &Path, import: &str) -> Option<PathBuf> {
     direct.or_else(typed)?.canonicalize().ok()
 }
 
-/// Relative module names in `import … from "./x"`, `export … from`, `import "./x"`, `import("./x")`.
-/// Comments may add a name too many; a file that is not there is not an error here.
-fn imports(text: &str) -> Vec<String> {
+/// Module names in `import … from "./x"`, `export … from`, `import "./x"`, `import("./x")` and
+/// `require("x")`. Comments may add a name too many; a file that is not there is not an error here.
+fn imports(text: &str) -> Vec<(Kind, String)> {
     static IMPORT: LazyLock<Option<regex::Regex>> = LazyLock::new(|| {
-        regex::Regex::new(r#"(?:\bfrom|\bimport|\bimport\s*\()\s*["'](\.{1,2}/[^"'\n]+)["']"#).ok()
+        let pattern = r#"(\bfrom|\bimport|\bimport\s*\(|\brequire\s*\()\s*["']([^"'\n]+)["']"#;
+        regex::Regex::new(pattern).ok()
     });
     let Some(pattern) = IMPORT.as_ref() else { return Vec::new() };
-    pattern.captures_iter(text).map(|found| found[1].to_owned()).collect()
+    let kind = |word: &str| if word.starts_with('r') { Kind::Require } else { Kind::Import };
+    pattern.captures_iter(text).map(|found| (kind(&found[1]), found[2].to_owned())).collect()
 }
 
 /// All files below a folder, hidden ones and installed packages left out.
@@ -249,7 +295,47 @@ mod tests {
     fn imports_are_found_and_others_left() {
         let text = "import { a } from \"./a.js\";\nimport './b';\nexport * from '../c.ts'\n\
                     import x from \"@gatling.io/core\"; const y = import(\"./d.json\");";
-        assert_eq!(imports(text), ["./a.js", "./b", "../c.ts", "./d.json"]);
+        let found: Vec<String> = imports(text).into_iter().map(|(_, name)| name).collect();
+        assert_eq!(found, ["./a.js", "./b", "../c.ts", "@gatling.io/core", "./d.json"]);
+        let found = imports("const a = require('./a'), b = require( \"b\" );");
+        assert_eq!(found, [(Kind::Require, "./a".to_owned()), (Kind::Require, "b".to_owned())]);
+    }
+
+    #[test]
+    fn of_packages_only_the_files_that_are_imported_are_brought() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        write(root, "package.json", "{}");
+        let entry = write(root, "load/sim.js", "import 'used'; import './own.js';");
+        write(root, "load/own.js", "import { x } from '@s/deep/sub'");
+        write(root, "node_modules/used/package.json", r#"{"main": "lib"}"#);
+        write(root, "node_modules/used/lib/index.js", "require('./a'); require('inner')");
+        write(root, "node_modules/used/lib/a.js", "require('fs'); require('../data.json')");
+        write(root, "node_modules/used/data.json", "{}");
+        write(root, "node_modules/used/lib/not.js", "");
+        write(root, "node_modules/used/node_modules/inner/package.json", "{}");
+        write(root, "node_modules/used/node_modules/inner/index.js", "");
+        write(root, "node_modules/@s/deep/package.json", r#"{"exports": {"./sub": "./s.mjs"}}"#);
+        write(root, "node_modules/@s/deep/s.mjs", "export const x = 1;");
+        write(root, "node_modules/unused/package.json", "{}");
+        let bundle = collect(&entry, &[]).unwrap();
+        let shown: Vec<String> =
+            paths(&bundle).iter().map(|path| path.replace("node_modules", "~")).collect();
+        assert_eq!(
+            shown,
+            [
+                "load/own.js",
+                "load/sim.js",
+                "~/@s/deep/package.json",
+                "~/@s/deep/s.mjs",
+                "~/used/data.json",
+                "~/used/lib/a.js",
+                "~/used/lib/index.js",
+                "~/used/~/inner/index.js",
+                "~/used/~/inner/package.json",
+                "~/used/package.json",
+            ]
+        );
     }
 
     #[test]

@@ -1,6 +1,7 @@
 // "@gatling.io/core": the names of the package, and nothing else.
 
 import { fail, isFunction, name, native, show } from "onrush:base";
+import "onrush:commonjs";
 import { filter } from "onrush:filters";
 
 export { isDuration } from "onrush:base";

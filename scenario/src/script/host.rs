@@ -17,6 +17,7 @@ use rquickjs::{
     Promise, Runtime, Value as JsValue,
 };
 
+use super::commonjs;
 use super::modules::{Graph, GraphLoader, GraphResolver, SharedGraph};
 use super::natives::{self, Shared};
 use super::problem::{self, Thrown};
@@ -356,8 +357,11 @@ impl Engine {
     fn evaluate(&self, ctx: &Ctx<'_>, entry: &str) -> Result<Parts, Problem> {
         let fail = |error: rquickjs::Error| self.failed(ctx, error, entry);
         let native = natives::object(ctx, &self.shared).map_err(fail)?;
+        commonjs::natives(ctx, &native, &self.graph).map_err(fail)?;
         ctx.globals().set("__onrush", native.clone()).map_err(fail)?;
         self.run_module(ctx, "onrush:boot", BOOT).map_err(fail)?;
+        let run: Function<'_> = native.get("commonjs").map_err(fail)?;
+        self.graph.borrow_mut().commonjs = Some(Persistent::save(ctx, run));
         let list = native.get("listPrototype").map_err(fail)?;
         self.shared.host.fill(ctx, list, native.get("mapPrototype").map_err(fail)?);
         let text = self.graph.borrow_mut().text(entry)?;
@@ -437,6 +441,7 @@ impl Drop for Engine {
     fn drop(&mut self) {
         // See `HostPrototypes`: the collector cannot break this cycle by itself.
         self.shared.host.clear();
+        self.graph.borrow_mut().commonjs = None;
         self.runtime.run_gc();
     }
 }

@@ -5,9 +5,11 @@
 //! Scripts get no file, no network, no timer and no process: only [`Sources`], parameters and the
 //! environment that [`LoadOptions`] passes in.
 
+mod commonjs;
 pub mod host;
 mod modules;
 mod natives;
+pub mod packages;
 mod problem;
 mod session;
 pub mod sources;

@@ -1,6 +1,6 @@
 //! The module graph: which file an import means, its text, and its type of source. Built-in modules
-//! come from the embedded SDK; all else from [`Sources`], by relative path. Bare names, absolute
-//! paths, URLs and Node's own modules are refused with what is allowed.
+//! come from the embedded SDK; all else from [`Sources`], by relative path or as a package of
+//! `node_modules`. Absolute paths, URLs and most of Node's own modules are refused with what is allowed.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -9,11 +9,12 @@ use std::sync::Arc;
 
 use rquickjs::loader::{ImportAttributes, Loader, Resolver};
 use rquickjs::module::Declared;
-use rquickjs::{Ctx, Error, Module, Result};
+use rquickjs::{Ctx, Error, Function, Module, Persistent, Result};
 
-use super::problem;
+use super::packages::{self, Kind};
 use super::sources::{Sources, normalize};
 use super::typescript::{self, Place, PositionMap};
+use super::{commonjs, problem};
 use crate::protocol::{SDK_PARTS, SDKS};
 use crate::shard::{Problem, ProblemKind};
 
@@ -26,19 +27,32 @@ const CORE_MODULES: &[(&str, &str)] = &[
     ("onrush:bodies", include_str!("sdk/bodies.js")),
     ("onrush:feeders", include_str!("sdk/feeders.js")),
     ("onrush:jvm", include_str!("sdk/jvm.js")),
+    ("onrush:commonjs", include_str!("sdk/commonjs.js")),
     ("onrush:filters", include_str!("sdk/filters.js")),
     ("onrush:profiles", include_str!("sdk/profiles.js")),
     ("onrush:simulation", include_str!("sdk/simulation.js")),
 ];
 
 /// What `./x` may mean, in this order.
-const EXTENSIONS: &[&str] = &["", ".js", ".mjs", ".ts", ".mts", ".json", "/index.js", "/index.ts"];
+const EXTENSIONS: &[&str] = &[
+    "",
+    ".js",
+    ".mjs",
+    ".cjs",
+    ".ts",
+    ".mts",
+    ".json",
+    "/index.js",
+    "/index.mjs",
+    "/index.cjs",
+    "/index.ts",
+];
 
 /// One file of the simulation as loaded.
 pub(super) struct SourceFile {
     pub(super) text: String,
     /// For TypeScript: from the generated JavaScript back to `text`.
-    map: Option<PositionMap>,
+    pub(super) map: Option<PositionMap>,
 }
 
 /// Everything known of the graph so far; shared by the resolver, the loader and the error mapping.
@@ -49,12 +63,14 @@ pub(super) struct Graph {
     importers: BTreeMap<String, String>,
     /// The first import or syntax problem; QuickJS itself keeps only its text.
     pub(super) problem: Option<Problem>,
+    /// Runs a CommonJS file, in `sdk/commonjs.js`. To be cleared before the runtime goes.
+    pub(super) commonjs: Option<Persistent<Function<'static>>>,
 }
 
 pub(super) type SharedGraph = Rc<RefCell<Graph>>;
 
 pub(super) fn is_builtin(module: &str) -> bool {
-    module == "onrush:boot" || builtin(module).is_some()
+    module == "onrush:boot" || commonjs::is_node(module) || builtin(module).is_some()
 }
 
 fn builtin(module: &str) -> Option<&'static str> {
@@ -68,7 +84,13 @@ fn builtin(module: &str) -> Option<&'static str> {
 
 impl Graph {
     pub(super) fn new(sources: Arc<dyn Sources>) -> Self {
-        Self { sources, files: BTreeMap::new(), importers: BTreeMap::new(), problem: None }
+        Self {
+            sources,
+            files: BTreeMap::new(),
+            importers: BTreeMap::new(),
+            problem: None,
+            commonjs: None,
+        }
     }
 
     /// Where a place of the evaluated text is in the file as written.
@@ -80,12 +102,13 @@ impl Graph {
     }
 
     fn resolve(&mut self, base: &str, name: &str) -> std::result::Result<String, Problem> {
-        let from_builtin = is_builtin(base);
-        if builtin(name).is_some() && (from_builtin || !name.starts_with("onrush:")) {
+        // The module that stands for a CommonJS file is the SDK's own as well.
+        let own = is_builtin(base) || (name == "onrush:commonjs" && self.stands_for(base));
+        if builtin(name).is_some() && (own || !name.starts_with("onrush:")) {
             return Ok(name.to_owned());
         }
         if !name.starts_with("./") && !name.starts_with("../") {
-            return Err(self.import_problem(base, name, ProblemKind::Script, &refused(name)));
+            return self.package(base, name);
         }
         let folder = base.rsplit_once('/').map_or("", |(folder, _)| folder);
         let Some(path) = normalize(folder, name) else {
@@ -95,8 +118,7 @@ impl Graph {
         for extension in EXTENSIONS {
             let candidate = format!("{path}{extension}");
             if self.files.contains_key(&candidate) || self.exists(&candidate) {
-                let importer = base.to_owned();
-                self.importers.entry(candidate.clone()).or_insert(importer);
+                self.imported(&candidate, base);
                 return Ok(candidate);
             }
         }
@@ -104,12 +126,45 @@ impl Graph {
         Err(self.import_problem(base, name, ProblemKind::FileMissing, &text))
     }
 
+    /// A name that is no path: Node's, or a package.
+    fn package(&mut self, base: &str, name: &str) -> std::result::Result<String, Problem> {
+        if let Some(found) = commonjs::node(name) {
+            return Ok(found.to_owned());
+        }
+        match packages::resolve(&*self.sources, base, name, Kind::Import) {
+            Ok(Some(found)) => {
+                self.imported(&found.path, base);
+                Ok(found.path)
+            }
+            Ok(None) => {
+                let text = refused(name, &self.chain(base));
+                Err(self.import_problem(base, name, ProblemKind::Script, &text))
+            }
+            Err(text) => Err(self.import_problem(base, name, ProblemKind::FileMissing, &text)),
+        }
+    }
+
+    pub(super) fn imported(&mut self, path: &str, base: &str) {
+        self.importers.entry(path.to_owned()).or_insert_with(|| base.to_owned());
+    }
+
+    /// Whether the module of this path is one that [`commonjs::declare`] made.
+    fn stands_for(&self, path: &str) -> bool {
+        commonjs::is_node(path)
+            || self.files.get(path).is_some_and(|file| self.is_commonjs(path, &file.text))
+    }
+
+    pub(super) fn is_commonjs(&self, path: &str, text: &str) -> bool {
+        packages::is_commonjs(&*self.sources, path)
+            .unwrap_or_else(|| !typescript::is_module(path, text))
+    }
+
     fn exists(&self, path: &str) -> bool {
         matches!(self.sources.read(path), Ok(Some(_)))
     }
 
     /// `a.js, imported by b.js, imported by sim.js`.
-    fn chain(&self, base: &str) -> String {
+    pub(super) fn chain(&self, base: &str) -> String {
         let mut text = base.to_owned();
         let mut at = base;
         // Cycles are allowed, so the walk is bounded by the number of modules.
@@ -130,11 +185,21 @@ impl Graph {
         problem::at(self, kind, text.to_owned(), base, place)
     }
 
-    /// The text to evaluate for `path`: TypeScript stripped, JSON as a default export.
-    pub(super) fn text(&mut self, path: &str) -> std::result::Result<String, Problem> {
-        if let Some(source) = builtin(path) {
-            return Ok(source.to_owned());
+    /// Whether the loader must run the file to know what it exports.
+    fn is_to_be_run(&mut self, path: &str) -> std::result::Result<bool, Problem> {
+        if commonjs::is_node(path) {
+            return Ok(true);
         }
+        let may_be = packages::is_commonjs(&*self.sources, path) != Some(false);
+        if builtin(path).is_some() || !may_be {
+            return Ok(false);
+        }
+        let text = self.read(path)?;
+        Ok(self.is_commonjs(path, &text))
+    }
+
+    /// A file of the simulation as it is written; kept for messages.
+    pub(super) fn read(&mut self, path: &str) -> std::result::Result<String, Problem> {
         let missing = |message| problem::plain(ProblemKind::FileMissing, message, path);
         let bytes = match self.sources.read(path) {
             Ok(Some(bytes)) => bytes,
@@ -146,7 +211,16 @@ impl Graph {
             problem::plain(ProblemKind::Script, message, path)
         })?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(text).to_owned();
-        self.files.insert(path.to_owned(), SourceFile { text: text.clone(), map: None });
+        self.keep(path, &text);
+        Ok(text)
+    }
+
+    /// The text to evaluate for `path`: TypeScript stripped, JSON as a default export.
+    pub(super) fn text(&mut self, path: &str) -> std::result::Result<String, Problem> {
+        if let Some(source) = builtin(path) {
+            return Ok(source.to_owned());
+        }
+        let text = self.read(path)?;
         if has_extension(path, &["json"]) {
             return self.json(path, &text);
         }
@@ -202,13 +276,15 @@ pub(super) fn quoted_at(text: &str, name: &str) -> Option<Place> {
     None
 }
 
-fn refused(name: &str) -> String {
+fn refused(name: &str, chain: &str) -> String {
     let mut allowed: Vec<String> = vec!["\"@gatling.io/core\"".to_owned()];
     allowed.extend(SDKS.iter().map(|(protocol, _)| format!("\"@gatling.io/{protocol}\"")));
     format!(
-        "import \"{name}\" is not available in Onrush; allowed are {} and files of the project by \
-         relative path (\"./x.js\", \"../y.ts\", \"./data.json\")",
-        allowed.join(", ")
+        "import \"{name}\" is not available in Onrush ({chain}); allowed are {}, packages in \
+         node_modules, of Node's own modules {}, and files of the project by relative path \
+         (\"./x.js\", \"../y.ts\", \"./data.json\")",
+        allowed.join(", "),
+        commonjs::node_names()
     )
 }
 
@@ -240,14 +316,18 @@ impl Loader for GraphLoader {
         name: &str,
         _attributes: Option<ImportAttributes<'js>>,
     ) -> Result<Module<'js, Declared>> {
-        let text = {
-            let mut graph = self.0.borrow_mut();
-            graph.text(name).map_err(|problem| {
-                let message = problem.message.clone();
-                graph.problem.get_or_insert(problem);
-                Error::new_loading_message(name, message)
-            })?
+        let failed = |problem: Problem| {
+            let message = problem.message.clone();
+            self.0.borrow_mut().problem.get_or_insert(problem);
+            Error::new_loading_message(name, message)
         };
-        Module::declare(ctx.clone(), name, text)
+        let runs = self.0.borrow_mut().is_to_be_run(name);
+        if runs.map_err(failed)? {
+            let run = self.0.borrow().commonjs.clone();
+            let run = run.ok_or_else(|| Error::new_loading_message(name, "no CommonJS yet"))?;
+            return commonjs::declare(ctx, name, &run.restore(ctx)?);
+        }
+        let text = self.0.borrow_mut().text(name);
+        Module::declare(ctx.clone(), name, text.map_err(failed)?)
     }
 }

@@ -63,6 +63,14 @@ macro_rules! refuse_first {
     };
 }
 
+/// Whether the text has the syntax of an ES module: what does not parse as a script is one.
+pub(super) fn is_module(path: &str, source: &str) -> bool {
+    let allocator = Allocator::default();
+    let kind = SourceType::from_path(Path::new(path)).unwrap_or_default();
+    let parsed = Parser::new(&allocator, source, kind.with_unambiguous(true)).parse();
+    parsed.program.source_type.is_module()
+}
+
 /// # Errors
 /// The first syntax error.
 pub(super) fn strip(path: &str, source: &str) -> Result<Stripped, SyntaxProblem> {

@@ -33,7 +33,10 @@ const signIn = group("Sign in").on(
     }),
     pause(ms(10), ms(40)),
     post("Login", "/bank/login")
-      .form("#{login}")
+      .form((session) => {
+        const { csrf, flow } = session.get("login");
+        return { csrf, flow };
+      })
       .formParam("username", "#{user}")
       .formParam("password", "#{secret}")
       .check(

@@ -121,7 +121,7 @@ export default simulation((setUp) => {
     .protocols(protocol)
     .assertions(
       global().failedRequests().count().is(0),
-      details("Refresh").allRequests().count().gte(rate * duration),
+      details("Life", "Refresh").allRequests().count().gte(rate * duration),
       details("Life", "Gone").successfulRequests().percent().is(100),
       details("Life").responseTime().max().lt(60_000),
     );

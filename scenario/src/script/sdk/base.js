@@ -335,7 +335,6 @@ if (frozen != null) {
 }
 
 for (const [global, instead] of Object.entries({
-  require: "use import with a relative path",
   fetch: "requests are sent by the scenario's http actions",
   setTimeout: "use pause(...) in the scenario",
   setInterval: "use a loop with pause(...) in the scenario",

@@ -24,7 +24,7 @@ fn bad_scripts_say_what_and_where() {
         ),
         (
             "import fs from 'fs';",
-            "import \"fs\" is not available in Onrush; allowed are \"@gatling.io/core\", \"@gatling.io/http\" and files of the project by relative path (\"./x.js\", \"../y.ts\", \"./data.json\")",
+            "import \"fs\" is not available in Onrush (sim.js); allowed are \"@gatling.io/core\", \"@gatling.io/http\", packages in node_modules, of Node's own modules assert, buffer, crypto, events, path, string_decoder, util, and files of the project by relative path (\"./x.js\", \"../y.ts\", \"./data.json\")",
             Some(1),
             Some(16),
         ),

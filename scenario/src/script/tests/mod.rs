@@ -16,6 +16,7 @@ use crate::value::Value;
 mod bad_input;
 mod functions;
 mod modules;
+mod packages;
 mod sdk;
 
 #[derive(Default)]
