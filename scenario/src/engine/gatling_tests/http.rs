@@ -11,7 +11,8 @@ const ANY_ORDER: &str = "(any order)";
 /// Runs each of `[protocol, ...steps]` by a user of its own, one after the other.
 const UNDER: &str = "\
 const under = (...pairs) => simulation((setUp) => setUp(pairs.map(([protocol, ...steps], i) => \
-scenario(`s${i}`).exec(...steps).injectOpen(atOnceUsers(1)).protocols(protocol)).reduceRight((next, it) => it.andThen(next))));
+scenario(`s${i}`).exec(...steps).injectOpen(atOnceUsers(1)).protocols(protocol))\
+.reduceRight((next, it) => it.andThen(next))));
 ";
 
 fn files() -> Vec<String> {
