@@ -67,7 +67,9 @@ pub fn inspect(spec: &ShardSpec) -> Result<Inspection, Problem> {
     let (mut found, mut problems) = (Vec::new(), Vec::new());
     for (feeder, spec) in feeders.iter().zip(&loaded.simulation.feeders) {
         let path = match &spec.source {
-            FeederSource::Separated { path, .. } | FeederSource::Json { path } => path,
+            FeederSource::Separated { path, .. }
+            | FeederSource::Json { path }
+            | FeederSource::Sitemap { path } => path,
             FeederSource::JsonUrl { .. }
             | FeederSource::Records(_)
             | FeederSource::Script { .. } => continue,

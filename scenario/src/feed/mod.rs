@@ -12,6 +12,7 @@ pub mod files;
 mod json;
 mod rows;
 mod separated;
+mod sitemap;
 mod unzip;
 
 use std::fmt;
@@ -64,6 +65,8 @@ pub enum FeederSource {
     Json { path: String },
     /// A JSON document that each shard fetches when it loads.
     JsonUrl { url: String },
+    /// A sitemap: a record for each `<url>`, of its child elements.
+    Sitemap { path: String },
     /// `arrayFeeder`.
     Records(Vec<ValueMap>),
     /// A generator or iterator of the script: called with the record's number, gives the record, or
@@ -89,6 +92,7 @@ impl FeederSource {
             Self::Separated { path, separator: ';', .. } => format!("ssv({path})"),
             Self::Separated { path, .. } => format!("separatedValues({path})"),
             Self::Json { path } => format!("json({path})"),
+            Self::Sitemap { path } => format!("sitemap({path})"),
             Self::JsonUrl { url } => format!("jsonUrl({url})"),
             Self::Records(_) => "in-memory".to_owned(),
             Self::Script { .. } => "iterator".to_owned(),
@@ -148,6 +152,9 @@ impl Feeder {
             }
             FeederSource::Script { .. } => Rows::records(std::iter::empty()),
             FeederSource::Json { path } => json::read(files::open(files, path, spec.unzip)?, path)?,
+            FeederSource::Sitemap { path } => {
+                sitemap::read(files::open(files, path, spec.unzip)?, path)?
+            }
             FeederSource::Records(records) => Rows::records(records.iter().cloned()),
         };
         let script = match spec.source {

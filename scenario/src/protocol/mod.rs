@@ -28,6 +28,7 @@ pub const SDKS: &[(&str, &str)] = &[("http", include_str!("http/sdk.js"))];
 pub const SDK_PARTS: &[(&str, &str)] = &[
     ("onrush:http-actions", include_str!("http/sdk_actions.js")),
     ("onrush:http-connection", include_str!("http/sdk_connection.js")),
+    ("onrush:http-responses", include_str!("http/sdk_responses.js")),
 ];
 
 /// A protocol on one engine thread: it owns that thread's client (pools, TLS, name cache).

@@ -18,7 +18,7 @@ export {
   md5, regex, responseTimeInMillis, sha1, substring, xpath,
 } from "onrush:checks";
 export {
-  ByteArrayBody, ElFileBody, PebbleFileBody, PebbleStringBody, RawFileBody, StringBody,
+  ByteArrayBody, ElFileBody, PebbleFileBody, PebbleStringBody, RawFileBody, StringBody, gzipBody,
 } from "onrush:bodies";
 export {
   arrayFeeder, csv, jsonFile, jsonUrl, separatedValues, ssv, tsv,

@@ -1,5 +1,4 @@
 // sitemap: one record per url.
-// @pending * | not there yet: sitemap
 import { feed, repeat } from "@gatling.io/core";
 import { sitemap } from "@gatling.io/http";
 import { one, run, say } from "./lib.js";

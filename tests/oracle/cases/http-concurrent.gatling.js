@@ -1,6 +1,5 @@
 // httpConcurrentRequests: all at once, then the next action.
 // @order any
-// @pending * | not there yet: httpConcurrentRequests
 import { exec, group, regex } from "@gatling.io/core";
 import { http, httpConcurrentRequests } from "@gatling.io/http";
 import { one, run, say } from "./lib.js";

@@ -1,7 +1,6 @@
 // Order and spelling of headers: own, helpers, automatic ones. At most four of one's own, as Gatling
 // sends more in the order of a hash map.
 // @differs sent.many.0.headers | in the order given | more than four headers of one's own
-// @pending sent.own.2.headers | values of headers are trimmed; on Gatling they are not
 import { StringBody, exec, simulation } from "@gatling.io/core";
 import { http } from "@gatling.io/http";
 import { one, protocol } from "./lib.js";

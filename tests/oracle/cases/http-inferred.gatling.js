@@ -1,6 +1,5 @@
 // inferHtmlResources: what is fetched, names, lists.
 // @order any
-// @pending * | not there yet: inferHtmlResources
 import { AllowList, DenyList, simulation } from "@gatling.io/core";
 import { http } from "@gatling.io/http";
 import { one, protocol } from "./lib.js";

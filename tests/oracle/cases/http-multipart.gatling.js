@@ -1,6 +1,4 @@
 // Multipart: headers of parts, their order, files, charsets, an own boundary.
-// @pending sent.parts.3.* | the charset of a part is announced but not used
-// @pending sent.parts.4.* | a part with a file name and a type gets a charset
 import { exec } from "@gatling.io/core";
 import { http, StringBodyPart, RawFileBodyPart, ElFileBodyPart, ByteArrayBodyPart } from "@gatling.io/http";
 import { one, run } from "./lib.js";

@@ -1,6 +1,5 @@
 // Polling: at once, then at a fixed rate; what it saves is lost.
 // @order any
-// @pending * | not there yet: poll
 import { exec, pause, regex } from "@gatling.io/core";
 import { http, poll } from "@gatling.io/http";
 import { one, run, say, ms } from "./lib.js";

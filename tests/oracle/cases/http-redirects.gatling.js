@@ -1,5 +1,4 @@
 // Redirects: each hop a request of its own, names, methods, headers, errors.
-// @pending sent.form.3.headers | Content-Type of a form after a redirect comes after host
 import { StringBody, regex, simulation } from "@gatling.io/core";
 import { http, status, header, currentLocation } from "@gatling.io/http";
 import { one, protocol, say } from "./lib.js";

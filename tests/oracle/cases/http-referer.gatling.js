@@ -1,5 +1,4 @@
 // Automatic Referer and Origin: which pages set them, which requests carry them.
-// @pending sent.off.1.headers | disableAutoReferer leaves no Origin either
 import { StringBody, simulation } from "@gatling.io/core";
 import { http } from "@gatling.io/http";
 import { one, protocol, other } from "./lib.js";

@@ -1,6 +1,5 @@
 // Resources: counts, names, what they see, failing parents, silence.
 // @order any
-// @pending sent.page.3.headers | the Referer of a resource comes before its own headers
 import { regex, exec, simulation, group } from "@gatling.io/core";
 import { http, status } from "@gatling.io/http";
 import { one, protocol, say } from "./lib.js";

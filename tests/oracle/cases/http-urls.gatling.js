@@ -1,5 +1,4 @@
 // URLs: parameters, encoding, absolute and relative, fragments.
-// @pending * | brackets in a path, and illegal characters without encoding
 import { exec } from "@gatling.io/core";
 import { http } from "@gatling.io/http";
 import { one, run, target, other, say } from "./lib.js";

@@ -1,5 +1,4 @@
 // Refused before anything starts: a literal url that is none
-// @pending * | a url in brackets is not refused when loaded
 import { scenario, atOnceUsers, constantUsersPerSec, rampUsersPerSec, rampUsers, simulation, exec, randomSwitch, percent, doSwitch, onCase, uniformRandomSwitch, roundRobinSwitch, pause, repeat, group, dummy } from "@gatling.io/core";
 import { http } from "@gatling.io/http";
 import { protocol, say, one } from "./lib.js";

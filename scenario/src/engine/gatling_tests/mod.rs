@@ -231,6 +231,7 @@ fn folder() -> tempfile::TempDir {
         ("u.json", json.to_vec()),
         ("u.json.gz", gzip(json)),
         ("body.txt", b"file #{v}".to_vec()),
+        ("map.xml", b"<urlset><url><loc>http://a/1</loc></url></urlset>".to_vec()),
         ("body.peb", b"pebble {{ v | upper }}".to_vec()),
         ("latin.txt", b"\xe9".to_vec()),
     ] {

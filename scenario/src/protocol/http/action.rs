@@ -3,9 +3,9 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use futures::StreamExt as _;
 use futures::future::LocalBoxFuture;
 
+use super::batch::{self, Batch};
 use super::body::BodyFiles;
 use super::cache::Cache;
 use super::config::Config;
@@ -14,6 +14,7 @@ use super::cookies::CookieJar;
 use super::dial::{Dialer, Names};
 use super::digest::Challenges;
 use super::exec::{End, Outcome, Scope};
+use super::poll::Pollers;
 use super::request::Template;
 use super::url::Url;
 use crate::expr::Compiled;
@@ -41,6 +42,7 @@ pub(super) struct UserState {
     pub challenges: Challenges,
     /// With `perUserNameResolution`.
     pub names: Option<Rc<RefCell<Names>>>,
+    pub pollers: Pollers,
 }
 
 /// A user's state on its way through the engine: what an action that goes on beside the others
@@ -52,6 +54,15 @@ impl Kept {
     /// Takes it from its user; boxed once a user, not once a request.
     pub(super) fn of(user: &mut User) -> Box<Self> {
         user.state.take().and_then(|state| state.downcast().ok()).unwrap_or_default()
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        // A poller has the state as well: it would keep itself alive.
+        if let Ok(mut state) = self.0.try_borrow_mut() {
+            state.pollers = Pollers::default();
+        }
     }
 }
 
@@ -72,7 +83,7 @@ pub(super) struct Named {
 pub(super) struct HttpAction {
     pub slot: usize,
     pub request: Named,
-    pub resources: Vec<Named>,
+    pub resources: Vec<Rc<Named>>,
     pub config: Rc<Config>,
     pub client: Rc<Client>,
 }
@@ -82,64 +93,109 @@ impl Action for HttpAction {
         self.slot
     }
 
-    fn run(self: Rc<Self>, user: User, host: Rc<dyn Host>) -> LocalBoxFuture<'static, Done> {
-        Box::pin(async move { self.carry_out(user, host).await })
+    fn run(self: Rc<Self>, mut user: User, host: Rc<dyn Host>) -> LocalBoxFuture<'static, Done> {
+        Box::pin(async move {
+            let kept = Kept::of(&mut user);
+            let outcome = self.perform(&kept, user.scenario, user.session, &host).await;
+            let Outcome { session, end, response_time } = outcome;
+            let user = User { session, state: Some(kept), scenario: user.scenario };
+            Done { user, failed: end.fails(), response_time, slot: self.slot }
+        })
     }
 }
 
 impl HttpAction {
-    async fn carry_out(&self, mut user: User, host: Rc<dyn Host>) -> Done {
-        let state = Kept::of(&mut user);
+    /// The request, and what belongs to it.
+    pub(super) async fn perform(
+        &self,
+        state: &Rc<RefCell<UserState>>,
+        scenario: u32,
+        session: Session,
+        host: &Rc<dyn Host>,
+    ) -> Outcome {
+        let batch = self.needs_batch().then(Box::<Batch>::default);
         let scope = Scope {
             config: &self.config,
             client: &self.client,
-            state: &state,
-            host: &host,
-            scenario: user.scenario,
-            source: self.config.source_of(user.session.user_id),
+            state,
+            host,
+            scenario,
+            source: self.config.source_of(session.user_id),
+            batch: batch.as_deref(),
         };
         if let Some(url) = &self.config.warm_up
             && !self.client.warmed.replace(true)
         {
             Box::pin(scope.warm_up(url)).await;
         }
-        let main = scope.transact(&self.request, user.session, false).await;
-        let (mut session, mut failed) = (main.session, main.end.fails());
-        let mut response_time = main.response_time;
-        if !failed && main.end != End::SilentKo && !self.resources.is_empty() {
-            let began = host.now();
+        let mut main = scope.transact(&self.request, session, false).await;
+        if let Some(batch) = &batch
+            && main.end == End::Ok
+        {
+            let mut resources = batch.take_found();
+            resources.extend(self.resources.iter().cloned());
             // Boxed: what few requests need shall not make every request's future larger.
-            failed |= Box::pin(self.fetch_resources(&scope, &mut session)).await;
-            response_time += host.now().saturating_sub(began);
+            Box::pin(fetch_resources(&scope, batch, resources, &mut main)).await;
         }
-        user.session = session;
-        user.state = Some(state);
-        Done { user, failed, response_time, slot: self.slot }
+        main
+    }
+
+    fn needs_batch(&self) -> bool {
+        !self.resources.is_empty() || self.config.infer.is_some()
     }
 }
 
-impl HttpAction {
-    /// True when one of them failed.
-    async fn fetch_resources(&self, scope: &Scope<'_>, session: &mut Session) -> bool {
-        let base = session.clone();
-        let each = self.resources.iter().map(|it| scope.transact(it, base.clone(), true));
-        let parallel = self.config.connections_max;
-        let outcomes: Vec<Outcome> = futures::stream::iter(each).buffered(parallel).collect().await;
-        let mut failed = false;
-        for outcome in outcomes {
-            // One that cannot be built is an error line and fails nobody.
-            failed |= outcome.end == End::Ko;
-            adopt_saves(session, &base, &outcome.session);
-        }
-        failed
+async fn fetch_resources(
+    scope: &Scope<'_>,
+    batch: &Batch,
+    resources: Vec<Rc<Named>>,
+    main: &mut Outcome,
+) {
+    if resources.is_empty() {
+        return;
     }
+    let began = scope.host.now();
+    let ends = batch::carry_out(scope, batch, resources, &mut main.session).await;
+    // One that cannot be built is an error line and fails nobody.
+    if ends.contains(&End::Ko) {
+        main.end = End::Ko;
+    }
+    main.response_time += scope.host.now().saturating_sub(began);
 }
 
-/// Resources do not see one another's saves; all of them are kept.
-fn adopt_saves(session: &mut Session, base: &Session, from: &Session) {
-    for (name, value) in from.attributes() {
-        if base.get(name) != Some(value) {
-            session.set(std::sync::Arc::clone(name), value.clone());
-        }
+/// `httpConcurrentRequests`: like resources, without a page.
+pub(super) struct ConcurrentAction {
+    pub slot: usize,
+    pub requests: Vec<Rc<Named>>,
+    pub config: Rc<Config>,
+    pub client: Rc<Client>,
+}
+
+impl Action for ConcurrentAction {
+    fn slot(&self) -> usize {
+        self.slot
+    }
+
+    fn run(self: Rc<Self>, mut user: User, host: Rc<dyn Host>) -> LocalBoxFuture<'static, Done> {
+        Box::pin(async move {
+            let kept = Kept::of(&mut user);
+            let batch = Batch::default();
+            let scope = Scope {
+                config: &self.config,
+                client: &self.client,
+                state: &kept,
+                host: &host,
+                scenario: user.scenario,
+                source: self.config.source_of(user.session.user_id),
+                batch: Some(&batch),
+            };
+            let began = host.now();
+            let requests = self.requests.clone();
+            let ends = batch::carry_out(&scope, &batch, requests, &mut user.session).await;
+            let failed = ends.into_iter().any(End::fails);
+            let response_time = host.now().saturating_sub(began);
+            user.state = Some(kept);
+            Done { user, failed, response_time, slot: self.slot }
+        })
     }
 }

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -16,9 +17,25 @@ use crate::script::sources::resource;
 use crate::session::Session;
 use crate::value::Value;
 use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 
 /// Different files that a thread keeps in memory.
 const FILES_MAX: usize = 1_000;
+
+/// What `processRequestBody` says is done to a body.
+pub(super) fn processed(body: Bytes, processors: &[spec::BodyProcessor]) -> Bytes {
+    processors.iter().fold(body, |body, processor| match processor {
+        spec::BodyProcessor::Gzip => gzip(&body),
+    })
+}
+
+fn gzip(body: &[u8]) -> Bytes {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    // Writing to a Vec cannot fail.
+    let written = encoder.write_all(body).and_then(|()| encoder.finish());
+    written.map_or_else(|_| Bytes::copy_from_slice(body), Bytes::from)
+}
 
 /// The files of bodies, each read once per thread.
 pub(super) struct BodyFiles {
@@ -110,7 +127,7 @@ pub(super) fn text_of(
 }
 
 /// Bytes, text, or a list of numbers (Java's are signed).
-fn bytes_of(value: &Value) -> Result<Bytes, String> {
+pub(super) fn bytes_of(value: &Value) -> Result<Bytes, String> {
     match value {
         Value::Bytes(bytes) => Ok(Bytes::copy_from_slice(bytes)),
         Value::Str(text) => Ok(Bytes::copy_from_slice(text.as_bytes())),
@@ -290,6 +307,10 @@ impl PartValue {
             headers.push((name.clone(), value));
         }
         let (content_type, charset) = self.kind(content_type, file_name.as_deref());
+        let mut body = self.body.build(files, session, eval)?.to_vec();
+        if let (BodyValue::Text(_) | BodyValue::ElFile(_), Some(charset)) = (&self.body, &charset) {
+            body = in_charset(body, charset);
+        }
         Ok(PartContent {
             name,
             file_name,
@@ -299,11 +320,12 @@ impl PartValue {
             transfer_encoding: self.transfer_encoding.clone(),
             content_id,
             headers,
-            body: self.body.build(files, session, eval)?.to_vec(),
+            body,
         })
     }
 
-    /// Text has no type unless given one, and then UTF-8; files are typed by extension.
+    /// Text has no type unless given one, and then UTF-8 unless it is called a file; files are typed
+    /// by extension.
     fn kind(
         &self,
         given: Option<String>,
@@ -312,7 +334,9 @@ impl PartValue {
         let text = matches!(self.body, BodyValue::Text(_) | BodyValue::ElFile(_));
         let own = self.charset.clone();
         match given {
-            Some(kind) if text => (Some(kind), Some(own.unwrap_or_else(|| "UTF-8".to_owned()))),
+            Some(kind) if text && file_name.is_none() => {
+                (Some(kind), Some(own.unwrap_or_else(|| "UTF-8".to_owned())))
+            }
             Some(kind) => (Some(kind), own),
             None => match self.body {
                 BodyValue::Text(_) | BodyValue::ElFile(_) => (None, None),
@@ -320,6 +344,16 @@ impl PartValue {
                 BodyValue::RawFile(_) => (Some(type_of(file_name.unwrap_or("")).to_owned()), own),
             },
         }
+    }
+}
+
+/// UTF-8 text in another charset; in UTF-8 where that is not known.
+fn in_charset(text: Vec<u8>, charset: &str) -> Vec<u8> {
+    let other = encoding_rs::Encoding::for_label(charset.as_bytes());
+    let other = other.filter(|it| it.output_encoding() == *it);
+    match (other, std::str::from_utf8(&text)) {
+        (Some(other), Ok(content)) => other.encode(content).0.into_owned(),
+        _ => text,
     }
 }
 

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use regex::Regex;
 
 use super::dial::Aliases;
+use super::infer::Infer;
 use super::spec::HttpProtocolSpec;
 use super::url::Url;
 use crate::time::{MICROS_PER_SECOND, Micros};
@@ -24,6 +25,8 @@ pub(super) struct Config {
     pub warm_up: Option<Url>,
     /// `hostNameAliases`.
     pub aliases: Aliases,
+    /// With `inferHtmlResources`.
+    pub infer: Option<Infer>,
     sources: Vec<IpAddr>,
 }
 
@@ -42,9 +45,12 @@ impl Config {
             .map(|pattern| whole(pattern))
             .transpose()
             .map_err(|error| format!("silentUri: {error}"))?;
+        let infer = spec.infer_html_resources.as_ref();
+        let infer = infer.map(|it| Infer::new(it, spec.infer_names)).transpose()?;
         let connections = spec.max_connections_per_host.unwrap_or(CONNECTIONS_PER_HOST_MAX);
         Ok(Self {
             silent_uri,
+            infer,
             request_timeout: spec.request_timeout_us.unwrap_or(REQUEST_TIMEOUT),
             connect_timeout: spec.connect_timeout_us.unwrap_or(CONNECT_TIMEOUT),
             redirects_max: spec.max_redirects.unwrap_or(REDIRECTS_MAX),

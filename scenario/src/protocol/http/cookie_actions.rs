@@ -15,6 +15,7 @@ use super::url::Url;
 use crate::expr::{Compiled, EvalCtx};
 use crate::protocol::{Action, Done, Host, User};
 use crate::session::Session;
+use crate::value::Value;
 
 /// What is done, compiled.
 pub(super) enum Change {
@@ -158,8 +159,8 @@ impl CookieAction {
                          secure={secure})"
                     ));
                 };
-                let value = value.strip_prefix('"').and_then(|it| it.strip_suffix('"'));
-                let value = value.map_or_else(|| found.unwrap_or_default().into(), Into::into);
+                let bare = value.strip_prefix('"').and_then(|it| it.strip_suffix('"'));
+                let value = Value::from(bare.unwrap_or(value));
                 session.set(save_as.clone().unwrap_or_else(|| name.into()), value);
             }
         }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use http::header;
 
 use super::action::{Client, Named, UserState};
+use super::batch::Batch;
 use super::body::text_of;
 use super::cache::{Caching, Key};
 use super::config::Config;
@@ -22,8 +23,9 @@ use super::redirect::{is_permanent, is_redirect};
 use super::request::{Built, Template};
 use super::response::{View, header as value_of};
 use super::seen;
+use super::transform::{Changed, transformed};
 use super::url::Url;
-use crate::expr::{Compiled, EvalCtx};
+use crate::expr::{Compiled, EvalCtx, FnId};
 use crate::protocol::{Exchange, Host, Response};
 use crate::session::Session;
 use crate::stats::record::PathId;
@@ -64,6 +66,8 @@ pub(super) struct Scope<'a> {
     pub scenario: u32,
     /// Where the user's connections come from; none: the system chooses.
     pub source: Option<IpAddr>,
+    /// Of an action that may send several requests at once.
+    pub batch: Option<&'a Batch>,
 }
 
 /// One request of a redirect chain, on its way.
@@ -109,6 +113,10 @@ impl Scope<'_> {
                 self.host.unbuilt(&session.groups, &name, &message);
                 return Outcome { session, end: End::Unbuilt, response_time: 0 };
             }
+        };
+        let _token = match self.batch {
+            Some(batch) if resource => Box::pin(batch.token(self.config, &built.url)).await,
+            _ => None,
         };
         if let Some(turn) = self.host.permit(self.scenario) {
             turn.await;
@@ -180,7 +188,7 @@ impl Scope<'_> {
             let asks = !self.config.spec.disable_caching && !state.cache.is_empty();
             let key = asks.then(|| key_of(built, &cookies));
             if key.as_ref().is_some_and(|key| state.cache.is_fresh(key, now_ms)) {
-                return Step::End(End::Ok);
+                return Step::End(self.skip(hop, built));
             }
             let validators = key.as_ref().and_then(|key| state.cache.validators(key).cloned());
             (state.referer.clone(), validators.unwrap_or_default())
@@ -285,15 +293,45 @@ impl Scope<'_> {
                 body: &body,
                 response_time_ms: to_millis(counted.time),
             };
+            let changed = match hop.template.transform {
+                Some(function) => self.transformed(function, &view, session)?,
+                None => None,
+            };
+            let view = changed.as_ref().map_or(view, |it| it.in_place_of(&built.url, counted.time));
             let mut verdict = Ok(());
             let mut tell = |check| self.host.checked(check);
             self.host.with_eval(&mut |eval| {
                 let observer = self.host.observes().then_some(&mut tell as _);
                 verdict = hop.template.checks.run_observed(&view, session, eval, observer);
             });
+            if let (Ok(()), Some(batch)) = (&verdict, self.batch) {
+                batch.look(self.config, &view, hop.resource);
+            }
             verdict
         });
         self.count(id, verdict.err().as_deref(), counted)
+    }
+
+    /// What `transformResponse` makes of an answer.
+    fn transformed(
+        &self,
+        function: FnId,
+        view: &View<'_>,
+        session: &Session,
+    ) -> Result<Option<Box<Changed>>, String> {
+        let mut outcome = Ok(None);
+        self.host.with_eval(&mut |eval| {
+            outcome = transformed(function, view, session, eval);
+        });
+        Ok(outcome?.map(Box::new))
+    }
+
+    /// A request that the cache answers; what its document names is asked for all the same.
+    fn skip(&self, hop: &Hop<'_>, built: &Built) -> End {
+        if let Some(batch) = self.batch {
+            batch.look_known(self.config, &built.url, hop.resource);
+        }
+        End::Ok
     }
 
     /// None: silent.
@@ -368,7 +406,8 @@ impl Scope<'_> {
         now: Micros,
         address: &Cell<Option<SocketAddr>>,
     ) -> Result<(Answer, Connection), Failure> {
-        let keep = hop.template.checks.needs_body() || self.host.observes();
+        let infers = self.batch.is_some() && self.config.infer.is_some();
+        let keep = hop.template.needs_body() || self.host.observes() || infers;
         let mut reader = Reader::new(&built.method, keep);
         let route = built.route.as_deref();
         let pooled = self.with_pool(|pool| pool.take(&built.url, route, now));

@@ -4,7 +4,7 @@
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
-use super::spec::RequestSpec;
+use super::spec::{RequestSpec, Resource};
 use crate::expr::Expr;
 
 /// `spec` of an action `{"protocol": "http", "name": …, "spec": …}`.
@@ -19,6 +19,9 @@ pub enum OtherKind {
     AddCookie(AddCookieSpec),
     GetCookieValue(GetCookieSpec),
     Flush(Flushed),
+    /// `httpConcurrentRequests(…)`
+    Concurrent(Vec<Resource>),
+    Poll(PollSpec),
 }
 
 /// `addCookie(Cookie(name, value)…)`
@@ -59,6 +62,23 @@ pub struct GetCookieSpec {
     pub save_as: Option<String>,
 }
 
+/// `poll()…every(period).exec(request)`, `poll()…stop()`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PollSpec {
+    pub poller: String,
+    /// Absent: it is stopped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<Box<PollStart>>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PollStart {
+    pub every: Expr,
+    pub request: Resource,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Flushed {
@@ -87,10 +107,26 @@ impl ActionKind {
 }
 
 impl OtherKind {
+    /// The requests in it.
+    pub(super) fn requests(&self) -> impl Iterator<Item = &RequestSpec> {
+        let (several, one) = match self {
+            Self::Concurrent(requests) => (&requests[..], None),
+            Self::Poll(poll) => (&[][..], poll.start.as_ref().map(|it| &it.request)),
+            _ => (&[][..], None),
+        };
+        several.iter().chain(one).map(|it| &it.spec)
+    }
+
     /// In a line, for people.
     #[must_use]
     pub fn describe(&self) -> String {
         match self {
+            Self::Concurrent(requests) => format!("{} requests at once", requests.len()),
+            Self::Poll(PollSpec { start: Some(start), .. }) => {
+                let PollStart { every, request } = &**start;
+                format!("poll {} {} every {every}", request.spec.method, request.spec.url)
+            }
+            Self::Poll(PollSpec { poller, start: None }) => format!("stop polling {poller}"),
             Self::AddCookie(cookie) => format!("add cookie {}", cookie.name),
             Self::GetCookieValue(key) => format!("get cookie {}", key.name),
             Self::Flush(Flushed::SessionCookies) => "flush the session cookies".to_owned(),

@@ -13,6 +13,7 @@ use crate::script::Sources;
 
 mod action;
 mod auth;
+mod batch;
 mod body;
 pub mod cache;
 mod config;
@@ -25,11 +26,14 @@ mod digest;
 mod exec;
 mod h1;
 mod http2;
+mod infer;
+mod infer_html;
 pub mod kinds;
 mod local;
 pub mod multipart;
 mod oauth1;
 mod outgoing;
+mod poll;
 mod proxy;
 mod reader;
 pub mod redirect;
@@ -38,9 +42,12 @@ mod response;
 mod seen;
 pub mod spec;
 mod tls;
+mod transform;
 pub mod url;
 mod ways;
 
+#[cfg(test)]
+mod action_tests;
 #[cfg(test)]
 mod auth_tests;
 #[cfg(test)]
@@ -52,16 +59,17 @@ pub(crate) mod test_server;
 #[cfg(test)]
 mod tests;
 
-use action::{Client, HttpAction, Named};
+use action::{Client, ConcurrentAction, HttpAction, Named};
 use body::BodyFiles;
 use config::Config;
 use cookie_actions::{Change, CookieAction};
 use dial::Dialer;
-use kinds::{ActionKind, OtherKind};
+use kinds::{ActionKind, OtherKind, PollSpec};
+use poll::PollAction;
 
 use request::Template;
 pub(super) use seen::describe;
-use spec::{HttpProtocolSpec, RequestSpec};
+use spec::{HttpProtocolSpec, RequestSpec, Resource};
 
 /// The protocol on one engine thread.
 pub struct Http {
@@ -117,11 +125,7 @@ impl Configured {
         if spec.resources.iter().any(|it| !it.spec.resources.is_empty()) {
             return Err("resources can't have resources themselves".to_owned());
         }
-        let resources = spec
-            .resources
-            .iter()
-            .map(|resource| self.named(&resource.name, &resource.spec))
-            .collect::<Result<Vec<_>, _>>()?;
+        let resources = self.all_named(&spec.resources)?;
         Ok(HttpAction {
             slot: self.slot,
             request: self.named(name, spec)?,
@@ -129,6 +133,36 @@ impl Configured {
             config: Rc::clone(&self.config),
             client: Rc::clone(&self.client),
         })
+    }
+
+    fn all_named(&self, requests: &[Resource]) -> Result<Vec<Rc<Named>>, String> {
+        requests.iter().map(|it| self.named(&it.name, &it.spec).map(Rc::new)).collect()
+    }
+
+    fn concurrent(&self, requests: &[Resource]) -> Result<ConcurrentAction, String> {
+        if requests.is_empty() {
+            return Err("httpConcurrentRequests needs at least one request".to_owned());
+        }
+        if requests.iter().any(|it| !it.spec.resources.is_empty()) {
+            return Err("concurrent requests can't have resources".to_owned());
+        }
+        Ok(ConcurrentAction {
+            slot: self.slot,
+            requests: self.all_named(requests)?,
+            config: Rc::clone(&self.config),
+            client: Rc::clone(&self.client),
+        })
+    }
+
+    fn poll(&self, spec: &PollSpec) -> Result<PollAction, String> {
+        let change = match &spec.start {
+            None => poll::Change::Stop,
+            Some(start) => poll::Change::Start {
+                period: Compiled::new(&start.every)?,
+                request: Rc::new(self.request(&start.request.name, &start.request.spec)?),
+            },
+        };
+        Ok(PollAction { slot: self.slot, poller: spec.poller.as_str().into(), change })
     }
 
     /// An action that changes what the protocol keeps for the user.
@@ -147,6 +181,10 @@ impl Bound for Configured {
             ActionKind::Other(OtherKind::GetCookieValue(spec)) => {
                 self.change(Change::get(&spec, &self.config)?)
             }
+            ActionKind::Other(OtherKind::Concurrent(requests)) => {
+                Rc::new(self.concurrent(&requests)?)
+            }
+            ActionKind::Other(OtherKind::Poll(spec)) => Rc::new(self.poll(&spec)?),
             ActionKind::Other(OtherKind::Flush(what)) => self.change(Change::Flush(what)),
         })
     }

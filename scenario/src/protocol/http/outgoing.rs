@@ -5,7 +5,7 @@ use std::io::Write as _;
 
 use bytes::Bytes;
 use http::Method;
-use http::header::{self, HeaderMap};
+use http::header::{self, HeaderMap, HeaderName};
 
 use super::cache::Validators;
 use super::connection::Failure;
@@ -29,8 +29,9 @@ pub(super) struct OfUser<'a> {
     pub validators: &'a Validators,
 }
 
-/// In Gatling's order: own, referer, accept, authorization, cookie, origin, host, content type
-/// of a form, validators, content length. What this writes takes the place of an own header.
+/// In Gatling's order: own, referer, own that were computed, accept, authorization, content type
+/// after a redirect, cookie, origin, host, content type of a form, validators, content length. What
+/// this writes takes the place of an own header.
 ///
 /// # Errors
 /// When the path cannot be sent.
@@ -41,7 +42,7 @@ pub(super) fn outgoing(
 ) -> Result<Outgoing, Failure> {
     let target = &built.url.path_and_query;
     if target.bytes().any(|byte| byte <= b' ' || byte == 0x7f) {
-        let text = format!("{} is not a valid url: it has a character no url has", built.url);
+        let text = format!("The URI contain illegal characters: {target}");
         return Err(Failure::Text(text));
     }
     let body = built.body.as_ref().map_or(&[][..], |body| body);
@@ -66,7 +67,13 @@ fn push_headers(head: &mut Vec<u8>, spec: &HttpProtocolSpec, built: &Built, user
     let needs_length = matches!(built.method, Method::POST | Method::PUT | Method::PATCH);
     let length = built.body.as_ref().map(Bytes::len).or_else(|| needs_length.then_some(0));
     let Validators { etag, last_modified } = user.validators;
-    for (name, value) in own {
+    let referer = user.referer.filter(|_| !spec.disable_auto_referer);
+    let own_referer = own.contains_key(header::REFERER);
+    let mut auto_referer = referer.filter(|_| !own_referer);
+    for (index, (name, value)) in own.iter().enumerate() {
+        if index == built.fixed {
+            push_referer(head, auto_referer.take());
+        }
         let replaced = match *name {
             header::COOKIE => !user.cookies.is_empty(),
             header::CONTENT_TYPE => built.content_type.is_some(),
@@ -79,11 +86,7 @@ fn push_headers(head: &mut Vec<u8>, spec: &HttpProtocolSpec, built: &Built, user
             push(head, built.spelt(name), value.as_bytes());
         }
     }
-    if let Some(referer) = user.referer.filter(|_| !spec.disable_auto_referer)
-        && !own.contains_key(header::REFERER)
-    {
-        push(head, header::REFERER.as_str(), referer.to_string().as_bytes());
-    }
+    push_referer(head, auto_referer);
     if !own.contains_key(header::ACCEPT) {
         push(head, header::ACCEPT.as_str(), b"*/*");
     }
@@ -95,10 +98,18 @@ fn push_headers(head: &mut Vec<u8>, spec: &HttpProtocolSpec, built: &Built, user
     {
         push(head, header::PROXY_AUTHORIZATION.as_str(), value.as_bytes());
     }
+    let (early_type, late_type) = match &built.content_type {
+        kind if built.redirected => (kind.as_ref(), None),
+        kind => (None, kind.as_ref()),
+    };
+    if let Some(value) = early_type {
+        push(head, header::CONTENT_TYPE.as_str(), value.as_bytes());
+    }
     if !user.cookies.is_empty() {
         push(head, header::COOKIE.as_str(), user.cookies.as_bytes());
     }
-    if let Some(referer) = user.referer.filter(|_| !spec.disable_auto_origin)
+    // It is made of the Referer: without that there is none.
+    if let Some(referer) = referer.filter(|_| !spec.disable_auto_origin)
         && !matches!(built.method, Method::GET | Method::HEAD)
         && !own.contains_key(header::ORIGIN)
     {
@@ -108,7 +119,7 @@ fn push_headers(head: &mut Vec<u8>, spec: &HttpProtocolSpec, built: &Built, user
         push_host(head, &built.url);
     }
     let optional = [
-        (header::CONTENT_TYPE, built.content_type.as_ref().map(|it| it.as_bytes())),
+        (header::CONTENT_TYPE, late_type.map(|it| it.as_bytes())),
         (header::IF_NONE_MATCH, etag.as_ref().map(String::as_bytes)),
         (header::IF_MODIFIED_SINCE, last_modified.as_ref().map(String::as_bytes)),
     ];
@@ -120,6 +131,12 @@ fn push_headers(head: &mut Vec<u8>, spec: &HttpProtocolSpec, built: &Built, user
     if let Some(length) = length {
         // Writing to a Vec cannot fail.
         let _ = write!(head, "content-length: {length}\r\n");
+    }
+}
+
+fn push_referer(head: &mut Vec<u8>, referer: Option<&Url>) {
+    if let Some(referer) = referer {
+        push(head, header::REFERER.as_str(), referer.to_string().as_bytes());
     }
 }
 
@@ -156,12 +173,12 @@ pub(super) fn follow(mut request: Built, status: u16, to: Url, strict_302: bool)
         request.content_type = None;
     }
     let same_origin = request.url.same_origin(&to);
-    request.headers = request
-        .headers
-        .iter()
-        .filter(|(name, _)| !drops_header(name.as_str(), keep_body, same_origin))
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect();
+    let keeps = |name: &HeaderName| !drops_header(name.as_str(), keep_body, same_origin);
+    let kept = request.headers.iter().filter(|(name, _)| keeps(name));
+    let fixed = request.headers.keys().take(request.fixed).filter(|name| keeps(name)).count();
+    request.headers = kept.map(|(name, value)| (name.clone(), value.clone())).collect();
+    request.fixed = fixed;
+    request.redirected = true;
     if !same_origin {
         request.authorization = None;
     }

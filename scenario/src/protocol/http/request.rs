@@ -8,14 +8,14 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use super::auth::{AuthTemplate, Identity};
 use super::body::{
-    BodyFiles, BodyValue, ParamValue, PartValue, boundary, form_text, multipart, text_of,
+    BodyFiles, BodyValue, ParamValue, PartValue, boundary, form_text, multipart, processed, text_of,
 };
 use super::config::Config;
 use super::proxy::{Route, RouteTemplate};
-use super::spec::RequestSpec;
+use super::spec::{BodyProcessor, RequestSpec};
 use super::url::Url;
 use crate::check::CompiledChecks;
-use crate::expr::{Compiled, EvalCtx};
+use crate::expr::{Compiled, EvalCtx, FnId};
 use crate::session::Session;
 use crate::time::Micros;
 use crate::value::Value;
@@ -30,6 +30,8 @@ pub(super) struct Template {
     query: Vec<ParamValue>,
     /// The protocol's and the request's own, one per name.
     headers: Vec<(HeaderName, HeaderTemplate)>,
+    /// So many of them, the first, are not computed.
+    fixed: usize,
     spelling: Spelling,
     auth: Option<Box<AuthTemplate>>,
     route: Option<Box<RouteTemplate>>,
@@ -38,6 +40,8 @@ pub(super) struct Template {
     parts: Vec<PartValue>,
     multipart: bool,
     encode: bool,
+    processors: Vec<BodyProcessor>,
+    pub transform: Option<FnId>,
     pub checks: CompiledChecks,
     pub follow: bool,
     pub silent: Option<bool>,
@@ -62,8 +66,12 @@ enum UrlTemplate {
 pub(super) struct Built {
     pub method: Method,
     pub url: Url,
-    /// Own headers only, in their order.
+    /// Own headers only, in their order: those that were computed come last.
     pub headers: HeaderMap,
+    /// So many of them were not computed: the Referer follows them.
+    pub fixed: usize,
+    /// It follows a redirect.
+    pub redirected: bool,
     spelling: Spelling,
     /// Of basic authentication; an own `Authorization` header wins.
     pub authorization: Option<HeaderValue>,
@@ -85,6 +93,19 @@ impl Built {
 }
 
 impl Template {
+    /// Whether anything looks at the answer's body.
+    pub(super) fn needs_body(&self) -> bool {
+        self.checks.needs_body() || self.transform.is_some()
+    }
+
+    /// Where no user changes it.
+    pub(super) fn fixed_url(&self) -> Option<&Url> {
+        match &self.url {
+            UrlTemplate::Fixed(url) => Some(url),
+            UrlTemplate::Relative(_) | UrlTemplate::Computed(_) => None,
+        }
+    }
+
     /// # Errors
     /// What is wrong with the request.
     pub(super) fn compile(spec: &RequestSpec, config: &Config) -> Result<Self, String> {
@@ -111,6 +132,9 @@ impl Template {
             }
         }
         add_default_type(&mut headers, spec);
+        let is_computed = |value: &HeaderTemplate| matches!(value, HeaderTemplate::Computed(_));
+        headers.sort_by_key(|(_, value)| is_computed(value));
+        let fixed = headers.iter().filter(|(_, value)| !is_computed(value)).count();
         let inherited: &[crate::check::CheckSpec] =
             if spec.ignore_protocol_checks { &[] } else { &config.spec.checks };
         let all = |params: &[super::spec::Param]| {
@@ -121,6 +145,7 @@ impl Template {
             url: UrlTemplate::compile(Compiled::new(&spec.url)?, config, encode)?,
             query: all(&spec.query)?,
             headers,
+            fixed,
             spelling: spelling.into(),
             auth: AuthTemplate::compile(spec, &config.spec)?,
             route: RouteTemplate::compile(spec, &config.spec)?,
@@ -129,6 +154,8 @@ impl Template {
             parts: spec.parts.iter().map(PartValue::compile).collect::<Result<_, _>>()?,
             multipart: spec.multipart || !spec.parts.is_empty(),
             encode,
+            processors: spec.body_processors.clone(),
+            transform: spec.transform_response,
             checks: CompiledChecks::compile(&spec.checks, inherited)?,
             follow: !(spec.disable_follow_redirect || config.spec.disable_follow_redirect),
             silent: spec.silent,
@@ -176,13 +203,18 @@ impl Template {
             Some(route) => Some(route.build(session, eval)?),
             None => None,
         };
-        let (body, content_type) = self.build_body(&headers, files, session, eval)?;
+        let (mut body, content_type) = self.build_body(&headers, files, session, eval)?;
+        if !self.processors.is_empty() {
+            body = body.map(|body| processed(body, &self.processors));
+        }
         let method = self.method.clone();
         let spelling = Rc::clone(&self.spelling);
         Ok(Built {
             method,
             url,
             headers,
+            fixed: self.fixed,
+            redirected: false,
             spelling,
             authorization,
             identity,
@@ -312,6 +344,6 @@ fn text_of_header(
 }
 
 fn to_value(text: &str) -> Result<HeaderValue, String> {
-    HeaderValue::from_bytes(text.trim().as_bytes())
+    HeaderValue::from_bytes(text.as_bytes())
         .map_err(|_| format!("{text:?} cannot be sent in a header"))
 }

@@ -12,8 +12,10 @@ import {
 import {
   connecting, headerList, headerOf, protocolConnecting, proxyTo,
 } from "onrush:http-connection";
+import { filterSpecs } from "onrush:filters";
 import { ProtocolBuilder, asProtocol } from "onrush:simulation";
 import { ActionBuilder } from "onrush:structure";
+import { bodyProcessor, responseTransform } from "onrush:http-responses";
 
 // ---- shared parts ------------------------------------------------------------------------------
 
@@ -41,9 +43,15 @@ const map = (given, what) => {
 
 // ---- requests ----------------------------------------------------------------------------------
 
+/** A request as part of another action. */
+export const inside = (request, where) =>
+  request instanceof HttpRequestActionBuilder
+    ? { name: request.title, spec: request.spec }
+    : fail(`${where} takes http requests, found ${show(request)}`);
+
 export class HttpRequestActionBuilder extends ActionBuilder {
   static label = "an http request";
-  static refused = ["sign", "transformResponse", "processRequestBody"];
+  static refused = ["sign"];
   change(changes) {
     return this.with({ spec: { ...this.spec, ...changes } });
   }
@@ -122,6 +130,12 @@ export class HttpRequestActionBuilder extends ActionBuilder {
   ignoreProtocolChecks() {
     return this.change({ ignore_protocol_checks: true });
   }
+  transformResponse(f) {
+    return this.change({ transform_response: responseTransform(f) });
+  }
+  processRequestBody(processor) {
+    return this.appended("body_processors", bodyProcessor(processor));
+  }
   silent() {
     return this.change({ silent: true });
   }
@@ -136,11 +150,9 @@ export class HttpRequestActionBuilder extends ActionBuilder {
   }
   resources(...requests) {
     return this.appended("resources", ...requests.map((request) => {
-      if (!(request instanceof HttpRequestActionBuilder)) {
-        fail(`resources(...) takes http requests, found ${show(request)}`);
-      }
+      const resource = inside(request, "resources(...)");
       if (request.spec.resources !== undefined) fail("resources can't have resources themselves");
-      return { name: request.title, spec: request.spec };
+      return resource;
     }));
   }
   steps() {
@@ -165,16 +177,11 @@ for (const method of ["get", "put", "post", "patch", "head", "delete", "options"
   };
 }
 
-export const httpConcurrentRequests = unsupported("httpConcurrentRequests");
-
 // ---- protocol ----------------------------------------------------------------------------------
 
 class HttpProtocolBuilder extends ProtocolBuilder {
   static label = "the http protocol";
   static refused = [
-    "inferHtmlResources", "nameInferredHtmlResourcesAfterUrlTail",
-    "nameInferredHtmlResourcesAfterAbsoluteUrl", "nameInferredHtmlResourcesAfterRelativeUrl",
-    "nameInferredHtmlResourcesAfterPath", "nameInferredHtmlResourcesAfterLastPathElement",
     "wsBaseUrl", "wsBaseUrls", "wsReconnect", "wsMaxReconnects", "wsAutoReplyTextFrame",
     "wsAutoReplySocketIo4", "wsUnmatchedInboundMessageBufferSize",
     "sseUnmatchedInboundMessageBufferSize",
@@ -247,6 +254,9 @@ class HttpProtocolBuilder extends ProtocolBuilder {
   strict302Handling() {
     return this.change({ strict_302: true });
   }
+  inferHtmlResources(...filters) {
+    return this.change({ infer_html_resources: filterSpecs(filters, "inferHtmlResources") });
+  }
   check(...checks) {
     return this.appended("checks", ...checkSpecs(checks, "check(...)"));
   }
@@ -270,6 +280,17 @@ for (const [method, key] of Object.entries({
 })) {
   HttpProtocolBuilder.prototype[method] = function (value) {
     return this.header(key, value);
+  };
+}
+for (const [after, infer_names] of Object.entries({
+  UrlTail: "url_tail",
+  AbsoluteUrl: "absolute_url",
+  RelativeUrl: "relative_url",
+  Path: "path",
+  LastPathElement: "last_path_element",
+})) {
+  HttpProtocolBuilder.prototype[`nameInferredHtmlResourcesAfter${after}`] = function () {
+    return this.change({ infer_names });
   };
 }
 
@@ -356,7 +377,9 @@ export const PebbleFileBodyPart = part("PebbleFileBodyPart", "text", pebbleFile)
 
 export {
   Cookie, CookieKey, addCookie, flushCookieJar, flushHttpCache, flushSessionCookies, getCookieValue,
+  httpConcurrentRequests, poll,
 } from "onrush:http-actions";
+export { sitemap } from "onrush:feeders";
 
 export { proxyTo as Proxy };
 
@@ -364,8 +387,6 @@ export { proxyTo as Proxy };
 
 export const ws = unsupportedTree("ws");
 export const sse = unsupportedTree("sse");
-export const poll = unsupported("poll");
-export const sitemap = unsupported("sitemap");
 export const HttpResponseStatus = unsupportedTree("HttpResponseStatus");
 export const isWsInboundMessageText = unsupported("isWsInboundMessageText");
 export const isWsInboundMessageBinary = unsupported("isWsInboundMessageBinary");

@@ -1,6 +1,7 @@
-// HTTP's actions beside requests: cookies and the cache.
+// HTTP's actions beside plain requests: cookies and the cache, several requests at once, polling.
 
-import { Immutable, any, fail, flag, name, show, text } from "onrush:base";
+import { inside } from "@gatling.io/http";
+import { Builder, Immutable, any, duration, fail, flag, name, show, text } from "onrush:base";
 import { ActionBuilder } from "onrush:structure";
 
 /** An action that is no request; its title is what the graph and messages call it. */
@@ -71,3 +72,38 @@ export const getCookieValue = (key) => {
 export const flushSessionCookies = () => action("flushSessionCookies", { flush: "session_cookies" });
 export const flushCookieJar = () => action("flushCookieJar", { flush: "cookie_jar" });
 export const flushHttpCache = () => action("flushHttpCache", { flush: "http_cache" });
+
+// ---- requests beside others ----------------------------------------------------------------------
+
+export const httpConcurrentRequests = (...requests) => {
+  if (requests.length === 0) fail("httpConcurrentRequests(...) needs at least one request");
+  const concurrent = requests.map((request) => {
+    const one = inside(request, "httpConcurrentRequests(...)");
+    if (request.spec.resources !== undefined) fail("concurrent requests can't have resources");
+    return one;
+  });
+  return action("httpConcurrentRequests", { concurrent });
+};
+
+class PollingEvery extends Builder {
+  static label = "poll().every(...) without .exec(...)";
+  exec(request) {
+    const start = { every: this.period, request: inside(request, "poll().every(...).exec(...)") };
+    return action("poll", { poll: { poller: this.poller, start } });
+  }
+}
+
+class Polling extends Immutable {
+  static label = "poll() without .every(...) or .stop()";
+  pollerName(poller) {
+    return this.with({ poller: name(poller, "pollerName") });
+  }
+  every(period) {
+    const parts = { poller: this.poller, period: duration(period, "the period of poll") };
+    return Object.assign(new PollingEvery(), parts);
+  }
+  stop() {
+    return action("poll", { poll: { poller: this.poller } });
+  }
+}
+export const poll = () => Object.assign(new Polling(), { poller: "poll" });

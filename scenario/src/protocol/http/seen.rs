@@ -19,7 +19,9 @@ pub(crate) fn describe(spec: &RawValue) -> Description {
     let spec = match ActionKind::parse(spec.get()) {
         Ok(ActionKind::Request(spec)) => spec,
         Ok(ActionKind::Other(kind)) => {
-            return Description { text: kind.describe(), files: Vec::new() };
+            let mut files = Vec::new();
+            kind.requests().for_each(|it| files_of(it, &mut files));
+            return Description { text: kind.describe(), files };
         }
         Err(_) => return Description { text: "http".to_owned(), files: Vec::new() },
     };

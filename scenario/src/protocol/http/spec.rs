@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::check::CheckSpec;
-use crate::expr::Expr;
+use crate::expr::{Expr, FnId};
 use crate::time::Micros;
 
 /// `spec` of an action `{"protocol": "http", "name": …, "spec": …}`.
@@ -60,6 +60,75 @@ pub struct RequestSpec {
     pub proxy: Option<ProxySpec>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub resources: Vec<Resource>,
+    /// `processRequestBody(…)`, in this order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub body_processors: Vec<BodyProcessor>,
+    /// `transformResponse((response, session) => …)`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transform_response: Option<FnId>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BodyProcessor {
+    Gzip,
+}
+
+impl RequestSpec {
+    /// Without anything of its own.
+    #[must_use]
+    pub fn new(method: impl Into<String>, url: Expr) -> Self {
+        Self {
+            method: method.into(),
+            url,
+            query: Vec::new(),
+            headers: Vec::new(),
+            ignore_protocol_headers: false,
+            default_type: None,
+            body: None,
+            form: Vec::new(),
+            parts: Vec::new(),
+            multipart: false,
+            checks: Vec::new(),
+            ignore_protocol_checks: false,
+            disable_follow_redirect: false,
+            disable_url_encoding: false,
+            silent: None,
+            request_timeout_us: None,
+            basic_auth: None,
+            digest_auth: None,
+            oauth1: None,
+            ignore_protocol_signature: false,
+            proxy: None,
+            resources: Vec::new(),
+            body_processors: Vec::new(),
+            transform_response: None,
+        }
+    }
+}
+
+/// `inferHtmlResources(…)`: patterns of whole addresses.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct InferSpec {
+    /// Absent: all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub deny: Vec<String>,
+}
+
+/// What inferred requests are called after.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Naming {
+    /// What follows the last slash, with the query.
+    #[default]
+    UrlTail,
+    AbsoluteUrl,
+    RelativeUrl,
+    Path,
+    LastPathElement,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -224,4 +293,12 @@ pub struct HttpProtocolSpec {
     pub http2_prior_knowledge: BTreeMap<String, bool>,
     /// Each engine thread gets this once before its first request, uncounted.
     pub warm_up: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub infer_html_resources: Option<InferSpec>,
+    #[serde(skip_serializing_if = "is_default")]
+    pub infer_names: Naming,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }

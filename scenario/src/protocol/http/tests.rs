@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::LocalBoxFuture;
 use rand::SeedableRng as _;
@@ -73,7 +74,9 @@ impl Host for TestHost {
         self.events.borrow_mut().push(event);
     }
 
-    fn note(&self, _line: &str) {}
+    fn note(&self, line: &str) {
+        self.log.borrow_mut().push(format!("note {line}"));
+    }
 }
 
 pub(super) fn test_host() -> Rc<TestHost> {
@@ -116,6 +119,10 @@ pub(super) fn run_with(
     let (user, failed) = tokio::task::LocalSet::new().block_on(&runtime, async {
         let (mut user, mut failed) = (user, false);
         for request in requests {
+            if let Some(millis) = request["pause_ms"].as_u64() {
+                tokio::time::sleep(Duration::from_millis(millis)).await;
+                continue;
+            }
             let name = request["name"].as_str().unwrap_or("r");
             let mut spec = request.clone();
             spec.as_object_mut().unwrap().remove("name");
@@ -125,6 +132,8 @@ pub(super) fn run_with(
             user = done.user;
             failed |= done.failed;
         }
+        // The user ends, and with it what goes on beside its actions.
+        user.state = None;
         (user, failed)
     });
     Ran { log: host.log.take(), events: host.events.take(), session: user.session, failed }

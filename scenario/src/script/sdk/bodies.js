@@ -16,6 +16,10 @@ const made = (label, body, f) => {
 const resolve = (value, session) =>
   isFunction(value) ? value(session) : native.elValue(value, session);
 
+/** For `processRequestBody`: the body goes out compressed. */
+export const gzipBody = () => fail("gzipBody belongs into processRequestBody(gzipBody)");
+gzipBody.label = "gzipBody";
+
 export const StringBody = (value) =>
   made("StringBody(...)", { text: text(value, "the text of StringBody") }, (session) =>
     String(resolve(value, session)));

@@ -96,6 +96,10 @@ export const separatedValues = (path, separator, quote) =>
 export const jsonFile = (path) =>
   made(FileBasedFeederBuilder, { json: { path: located(path, "jsonFile") } });
 
+/** Of `@gatling.io/http`: a record for each `<url>`. */
+export const sitemap = (path) =>
+  made(FileBasedFeederBuilder, { sitemap: { path: located(path, "sitemap") } });
+
 export const jsonUrl = (url) => {
   if (typeof url !== "string" || !/^https?:\/\//.test(url)) {
     fail(`jsonUrl takes an http or https url, found ${show(url)}`);

@@ -1,0 +1,265 @@
+//! HTTP's actions beside plain requests, on one user: cookies, cache, inferred resources, several
+//! requests at once, polling.
+
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value as Json, json};
+
+use super::test_server::{Reply, Seen, Server};
+use super::tests::{base, get, run, run_with};
+use crate::session::Session;
+use crate::value::Value;
+
+fn add(name: &str, value: &str, more: Json) -> Json {
+    let mut cookie = json!({ "name": { "lit": name }, "value": { "el": value } });
+    for (key, value) in more.as_object().unwrap() {
+        cookie[key] = value.clone();
+    }
+    json!({ "add_cookie": cookie })
+}
+
+fn cookies_sent(server: &Server) -> Vec<String> {
+    server.seen().iter().map(|it| it.header("cookie").unwrap_or("-").to_owned()).collect()
+}
+
+#[test]
+fn cookies_are_added_read_and_flushed() {
+    let server = Server::start(|seen, _| match seen.target.as_str() {
+        "/set" => Reply::with(200, &["set-cookie: q=\"6\"; Path=/; Max-Age=100"], ""),
+        _ => Reply::with(200, &[], ""),
+    });
+    let key = |name: &str, save_as: Option<&str>| json!({ "get_cookie_value": { "name": { "lit": name }, "save_as": save_as } });
+    let actions = [
+        add("k", "#{v}", json!({})),
+        add("x", "1", json!({ "path": "/x" })),
+        add("gone", "1", json!({ "max_age": 0 })),
+        add("other", "1", json!({ "domain": ".Shop.Test" })),
+        add("kept", "1", json!({ "max_age": 60 })),
+        get("/"),
+        get("/x"),
+        get("/set"),
+        key("q", Some("saved")),
+        key("k", None),
+        json!({ "flush": "session_cookies" }),
+        get("/"),
+        json!({ "flush": "cookie_jar" }),
+        get("/"),
+    ];
+    let mut session = Session::new("s".into(), 0);
+    session.set("v", Value::from("el"));
+    let ran = run_with(base(&server), &actions, session);
+    let expected = ["k=el; kept=1", "x=1; k=el; kept=1", "k=el; kept=1", "kept=1; q=\"6\"", "-"];
+    assert_eq!(cookies_sent(&server), expected);
+    assert_eq!(ran.session.get("saved"), Some(&Value::from("6")));
+    assert_eq!(ran.session.get("k"), Some(&Value::from("el")));
+    assert!(!ran.failed);
+}
+
+#[test]
+fn a_cookie_that_is_not_there_fails_the_user_and_says_so() {
+    let missing = json!({ "get_cookie_value": { "name": { "lit": "A" }, "path": "/p",
+        "domain": { "lit": "127.0.0.1" } } });
+    let broken = add("a", "1; Domain=evil.test", json!({ "domain": "a.test" }));
+    let ran = run(json!({}), &[missing, broken]);
+    let expected = [
+        "note s: getCookieValue failed: No cookie matching (name=A, domain=127.0.0.1, \
+         path=Some(/p), secure=None)",
+        "note s: addCookie failed: a=1; Domain=evil.test is no cookie",
+    ];
+    assert_eq!(ran.log, expected);
+    assert!(ran.failed);
+}
+
+#[test]
+fn the_cache_is_flushed_with_its_redirects() {
+    let server = Server::start(|seen, _| match seen.target.as_str() {
+        "/old" => Reply::with(301, &["location: /new"], ""),
+        _ => Reply::with(200, &["cache-control: max-age=100"], ""),
+    });
+    let flush = json!({ "flush": "http_cache" });
+    run(base(&server), &[get("/old"), get("/old"), flush, get("/old")]);
+    let targets: Vec<_> = server.seen().into_iter().map(|it| it.target).collect();
+    assert_eq!(targets, ["/old", "/new", "/old", "/new"]);
+}
+
+const PAGE: &str = r#"<link rel=stylesheet href=/css/a.css><img src=/i.png><img src=/i.png>
+    <script src=/s.js></script><img src="http://127.0.0.1:1/never.png">"#;
+
+fn site(seen: &Seen, _: usize) -> Reply {
+    match seen.target.as_str() {
+        "/page" if seen.header("if-none-match").is_some() => Reply::with(304, &[], ""),
+        "/page" => Reply::with(200, &["content-type: text/html", "etag: \"1\""], PAGE),
+        "/moved" => Reply::with(302, &["location: /page"], ""),
+        "/css/a.css" => Reply::with(
+            200,
+            &["content-type: text/css", "cache-control: max-age=100"],
+            "@import url(b.css); @import url(a.css); @import url(/i.png);",
+        ),
+        "/ko" => Reply::with(404, &["content-type: text/html"], PAGE),
+        _ => Reply::with(200, &[], ""),
+    }
+}
+
+fn infers(server: &Server) -> Json {
+    json!({ "base_urls": [server.base()], "infer_html_resources": { "deny": [".*never.*"] } })
+}
+
+fn sorted(mut lines: Vec<String>) -> Vec<String> {
+    lines.sort();
+    lines
+}
+
+#[test]
+fn the_resources_that_a_page_and_its_style_sheets_name_are_fetched() {
+    let server = Server::start(site);
+    let own = json!({ "name": { "lit": "own" }, "spec": get("/i.png") });
+    let page = json!({ "name": "page", "method": "GET", "url": { "lit": "/moved" },
+        "resources": [own] });
+    let ran = run(infers(&server), &[page]);
+    let expected = [
+        "a.css 200 OK",
+        "b.css 200 OK",
+        "i.png 200 OK",
+        "own 200 OK",
+        "page 302 OK",
+        "page Redirect 1 200 OK",
+        "s.js 200 OK",
+    ];
+    assert_eq!(sorted(ran.log), expected);
+    let seen = server.seen();
+    let css = seen.iter().find(|it| it.target == "/css/a.css").unwrap();
+    assert_eq!(css.header("accept"), Some("text/css,*/*;q=0.1"));
+    assert_eq!(css.header("referer"), Some(format!("{}/page", server.base()).as_str()));
+    assert_eq!(run(infers(&server), &[get("/ko")]).log.len(), 1);
+    assert_eq!(run(base(&server), &[get("/page")]).log, ["r 200 OK"]);
+}
+
+#[test]
+fn a_page_that_does_not_come_again_has_the_resources_it_had() {
+    let server = Server::start(site);
+    let ran = run(infers(&server), &[get("/page"), get("/page")]);
+    let count = |line: &str| ran.log.iter().filter(|it| *it == line).count();
+    assert_eq!((count("r 200 OK"), count("r 304 OK")), (1, 1));
+    assert_eq!(count("i.png 200 OK"), 2);
+    // The style sheet is fresh in the cache; what it imports is not.
+    assert_eq!((count("a.css 200 OK"), count("b.css 200 OK")), (1, 2));
+    assert!(!ran.failed, "{:?}", ran.log);
+}
+
+#[test]
+fn allowed_addresses_and_silent_resources() {
+    let server = Server::start(site);
+    let config = json!({ "base_urls": [server.base()], "infer_names": "path",
+        "infer_html_resources": { "allow": [".*/css/.*"] } });
+    let ran = run(config.clone(), &[get("/page")]);
+    assert_eq!(ran.log, ["r 200 OK", "/css/a.css 200 OK", "/css/b.css 200 OK"]);
+    let mut quiet = config;
+    quiet["silent_resources"] = json!(true);
+    assert_eq!(run(quiet, &[get("/page")]).log, ["r 200 OK"]);
+    assert_eq!(server.seen().len(), 6);
+}
+
+/// Answers after so long.
+fn slow(millis: u64) -> impl Fn(&Seen, usize) -> Reply + Send + Sync {
+    move |seen, _| {
+        std::thread::sleep(Duration::from_millis(millis));
+        let status = if seen.target == "/bad" { 500 } else { 200 };
+        Reply::with(status, &["set-cookie: c=1"], "body")
+    }
+}
+
+fn concurrent(requests: &[(&str, &str)]) -> Json {
+    let all = requests.iter().map(|(name, url)| {
+        let saves = json!([{ "extractor": { "kind": "body_string" },
+            "save_as": name }]);
+        let mut spec = get(url);
+        spec["checks"] = saves;
+        json!({ "name": { "lit": name }, "spec": spec })
+    });
+    json!({ "concurrent": all.collect::<Vec<_>>() })
+}
+
+#[test]
+fn concurrent_requests_go_at_once_and_keep_their_saves() {
+    let server = Server::start(slow(150));
+    let began = Instant::now();
+    let ran = run(base(&server), &[concurrent(&[("a", "/1"), ("b", "/2"), ("c", "/3")])]);
+    assert!(began.elapsed() < Duration::from_millis(400), "{:?}", began.elapsed());
+    assert_eq!(sorted(ran.log), ["a 200 OK", "b 200 OK", "c 200 OK"]);
+    assert!(["a", "b", "c"].iter().all(|it| ran.session.get(it) == Some(&Value::from("body"))));
+    assert!(!ran.failed);
+    let mut connections: Vec<_> = server.seen().iter().map(|it| it.connection).collect();
+    connections.sort_unstable();
+    assert_eq!(connections, [0, 1, 2]);
+}
+
+#[test]
+fn one_bad_concurrent_request_fails_the_user_and_the_others_go_on() {
+    let server = Server::start(slow(0));
+    let mut actions = concurrent(&[("a", "/bad"), ("b", "/2")]);
+    let unbuildable = json!({ "name": { "lit": "c" },
+        "spec": { "method": "GET", "url": { "el": "/#{none}" } } });
+    actions["concurrent"].as_array_mut().unwrap().push(unbuildable);
+    let ran = run(base(&server), &[actions]);
+    assert!(ran.failed);
+    let unbuilt = "unbuilt c: No attribute named 'none' is defined".to_owned();
+    assert!(
+        ran.log.contains(&unbuilt) && ran.log.contains(&"b 200 OK".to_owned()),
+        "{:?}",
+        ran.log
+    );
+}
+
+/// The limit is per host: two hosts have twice as many requests under way.
+#[test]
+fn connections_per_host_are_limited() {
+    let most: &'static Mutex<(usize, usize)> = Box::leak(Box::default());
+    let server = Server::start(move |_, _| {
+        let mut count = most.lock().unwrap();
+        count.0 += 1;
+        count.1 = count.1.max(count.0);
+        drop(count);
+        std::thread::sleep(Duration::from_millis(50));
+        most.lock().unwrap().0 -= 1;
+        Reply::with(200, &[], "")
+    });
+    let config = json!({ "base_urls": [server.base()], "max_connections_per_host": 2 });
+    let all: Vec<_> = (0..6).map(|_| ("r", "/")).collect();
+    let ran = run(config, &[concurrent(&all)]);
+    assert_eq!(ran.log.len(), 6);
+    assert_eq!(most.lock().unwrap().1, 2);
+}
+
+fn poll(every_ms: u64, url: Json) -> Json {
+    json!({ "poll": { "poller": "p", "start": { "every": { "lit": every_ms as f64 / 1_000.0 },
+        "request": { "name": { "lit": "polled" }, "spec": { "method": "GET", "url": url,
+            "checks": [{ "extractor": { "kind": "body_string" },
+                "save_as": "v" }] } } } } })
+}
+
+#[test]
+fn a_poller_runs_beside_its_user_and_ends_with_it() {
+    let server = Server::start(|_, _| Reply::with(200, &[], "ok"));
+    let mut session = Session::new("s".into(), 0);
+    session.set("v", Value::from("before"));
+    let stop = json!({ "poll": { "poller": "p" } });
+    let start = poll(100, json!({ "el": "/#{v}" }));
+    let pause = |millis: u64| json!({ "pause_ms": millis });
+    let actions = [start.clone(), pause(250), stop.clone(), pause(200), start.clone(), pause(50)];
+    let ran = run_with(base(&server), &actions, session);
+    let targets: Vec<_> = server.seen().into_iter().map(|it| it.target).collect();
+    assert_eq!(targets, ["/before", "/ok", "/ok", "/before"]);
+    assert_eq!(ran.session.get("v"), Some(&Value::from("before")));
+    std::thread::sleep(Duration::from_millis(150));
+    assert_eq!(server.seen().len(), 4);
+    assert!(!ran.failed);
+    let ran = run(base(&server), &[stop, start.clone(), start]);
+    let notes: Vec<_> = ran.log.iter().filter(|it| it.starts_with("note")).collect();
+    let expected = [
+        "note s: poll p failed: there is no poller of that name to stop",
+        "note s: poll p failed: a poller of that name is running already",
+    ];
+    assert_eq!(notes, expected);
+    assert!(ran.failed);
+}

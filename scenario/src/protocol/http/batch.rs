@@ -1,0 +1,127 @@
+//! Requests that go at once: the resources of a page, those its content names, and
+//! `httpConcurrentRequests`.
+
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+use http::header::CONTENT_TYPE;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::action::Named;
+use super::config::Config;
+use super::exec::{End, Outcome, Scope};
+use super::outgoing::is_page;
+use super::response::{View, header as value_of};
+use super::url::Url;
+use crate::check::ResponseView as _;
+use crate::session::Session;
+
+/// What the requests of one action share; only actions of several requests have one.
+#[derive(Default)]
+pub(super) struct Batch {
+    /// By origin: how many more requests may go to it now.
+    tokens: RefCell<Vec<(String, Arc<Semaphore>)>>,
+    found: RefCell<Vec<Rc<Named>>>,
+    /// Addresses that were asked for: a style sheet does not have them fetched again.
+    asked: RefCell<HashSet<String>>,
+}
+
+impl Batch {
+    /// Waits until another request may go to the URL's host.
+    pub(super) async fn token(&self, config: &Config, url: &Url) -> Option<OwnedSemaphorePermit> {
+        self.asked.borrow_mut().insert(url.to_string());
+        let tokens = self.tokens_of(config, url.origin());
+        // Never closed.
+        tokens.acquire_owned().await.ok()
+    }
+
+    fn tokens_of(&self, config: &Config, origin: String) -> Arc<Semaphore> {
+        let mut tokens = self.tokens.borrow_mut();
+        if let Some((_, held)) = tokens.iter().find(|(held, _)| *held == origin) {
+            return Arc::clone(held);
+        }
+        let made = Arc::new(Semaphore::new(config.connections_max));
+        tokens.push((origin, Arc::clone(&made)));
+        made
+    }
+
+    /// Looks at an answer that passed its checks: a page names resources, a resource that is a style
+    /// sheet names others.
+    pub(super) fn look(&self, config: &Config, view: &View<'_>, resource: bool) {
+        let Some(infer) = &config.infer else { return };
+        let kind = value_of(view.headers, CONTENT_TYPE).unwrap_or_default();
+        let counts = if resource { kind.starts_with("text/css") } else { is_page(view.headers) };
+        match view.status {
+            200 if counts => {
+                let found = infer.of_document(view.url, &view.text(), resource, config);
+                self.add(&found, resource);
+            }
+            304 => self.look_known(config, view.url, resource),
+            _ => {}
+        }
+    }
+
+    /// A document that was not sent again.
+    pub(super) fn look_known(&self, config: &Config, url: &Url, resource: bool) {
+        if let Some(found) = config.infer.as_ref().and_then(|infer| infer.of_known(url)) {
+            self.add(&found, resource);
+        }
+    }
+
+    fn add(&self, found: &[Rc<Named>], resource: bool) {
+        let mut asked = self.asked.borrow_mut();
+        let mut fresh = |it: &&Rc<Named>| {
+            let is_new = it.template.fixed_url().is_none_or(|url| asked.insert(url.to_string()));
+            is_new || !resource
+        };
+        self.found.borrow_mut().extend(found.iter().filter(&mut fresh).cloned());
+    }
+
+    /// What was found since it was last asked.
+    pub(super) fn take_found(&self) -> Vec<Rc<Named>> {
+        self.found.take()
+    }
+}
+
+/// Carries the requests out, and those that their answers name, so many at once as the protocol
+/// allows; gives how they ended, in the order of their start. They do not see one another's saves;
+/// all of them are kept.
+pub(super) async fn carry_out(
+    scope: &Scope<'_>,
+    batch: &Batch,
+    first: Vec<Rc<Named>>,
+    session: &mut Session,
+) -> Vec<End> {
+    let base = session.clone();
+    let mut running = FuturesUnordered::new();
+    let mut outcomes: Vec<(usize, Outcome)> = Vec::new();
+    let mut started = 0;
+    let mut next = first;
+    loop {
+        for named in next {
+            let (base, index) = (base.clone(), started);
+            running.push(async move { (index, scope.transact(&named, base, true).await) });
+            started += 1;
+        }
+        let Some(ended) = running.next().await else { break };
+        outcomes.push(ended);
+        next = batch.take_found();
+    }
+    outcomes.sort_by_key(|(index, _)| *index);
+    for (_, outcome) in &outcomes {
+        adopt_saves(session, &base, &outcome.session);
+    }
+    outcomes.into_iter().map(|(_, outcome)| outcome.end).collect()
+}
+
+fn adopt_saves(session: &mut Session, base: &Session, from: &Session) {
+    for (name, value) in from.attributes() {
+        if base.get(name) != Some(value) {
+            session.set(Arc::clone(name), value.clone());
+        }
+    }
+}

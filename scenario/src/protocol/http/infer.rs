@@ -1,0 +1,158 @@
+//! `inferHtmlResources`: from pages to requests. What a page names is worked out once for each of its
+//! contents; a page that is not sent again (304, or fresh in the user's cache) has the resources of
+//! its last content.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash as _, Hasher as _};
+use std::rc::Rc;
+
+use regex::Regex;
+
+use super::action::Named;
+use super::config::Config;
+use super::infer_html::{self, Named as Found};
+use super::request::Template;
+use super::spec::{Header, InferSpec, Naming, RequestSpec};
+use super::url::Url;
+use crate::expr::{Compiled, Expr};
+
+/// Different requests, and documents, that a thread remembers for one protocol.
+const REMEMBERED_MAX: usize = 10_000;
+
+pub(super) type Requests = Rc<[Rc<Named>]>;
+
+/// What the protocol says of it, and what is known already.
+pub(super) struct Infer {
+    allow: Option<Vec<Regex>>,
+    deny: Vec<Regex>,
+    naming: Naming,
+    known: RefCell<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    /// By the address of a page or a style sheet: a hash of its content, and what that names.
+    documents: HashMap<String, (u64, Requests)>,
+    requests: HashMap<(String, bool), Rc<Named>>,
+}
+
+impl Infer {
+    /// # Errors
+    /// A pattern that is none.
+    pub(super) fn new(spec: &InferSpec, naming: Naming) -> Result<Self, String> {
+        let all = |patterns: &[String]| {
+            let compile = |pattern: &String| Regex::new(&format!("^(?:{pattern})$"));
+            let compiled: Result<Vec<_>, _> = patterns.iter().map(compile).collect();
+            compiled.map_err(|error| format!("inferHtmlResources: {error}"))
+        };
+        Ok(Self {
+            allow: spec.allow.as_deref().map(all).transpose()?,
+            deny: all(&spec.deny)?,
+            naming,
+            known: RefCell::default(),
+        })
+    }
+
+    /// What a page, or a style sheet, names.
+    pub(super) fn of_document(
+        &self,
+        url: &Url,
+        content: &str,
+        is_css: bool,
+        config: &Config,
+    ) -> Requests {
+        let mut hasher = DefaultHasher::new();
+        content.hash(&mut hasher);
+        let hash = hasher.finish();
+        let address = url.to_string();
+        if let Some((held, requests)) = self.known.borrow().documents.get(&address)
+            && *held == hash
+        {
+            return Rc::clone(requests);
+        }
+        let found = if is_css {
+            infer_html::of_css(content, url)
+        } else {
+            infer_html::of_page(content, url)
+        };
+        let mut known = self.known.borrow_mut();
+        if known.documents.len().max(known.requests.len()) >= REMEMBERED_MAX {
+            *known = Known::default();
+        }
+        let requests: Requests =
+            found.iter().filter_map(|it| self.request(it, &mut known, config)).collect();
+        known.documents.insert(address, (hash, Rc::clone(&requests)));
+        requests
+    }
+
+    /// Of a document that did not come again.
+    pub(super) fn of_known(&self, url: &Url) -> Option<Requests> {
+        let known = self.known.borrow();
+        known.documents.get(&url.to_string()).map(|(_, requests)| Rc::clone(requests))
+    }
+
+    /// None: filtered out, or no request that could be sent.
+    fn request(&self, found: &Found, known: &mut Known, config: &Config) -> Option<Rc<Named>> {
+        let url = found.url.to_string();
+        let allowed =
+            self.allow.as_ref().is_none_or(|them| them.iter().any(|it| it.is_match(&url)));
+        if !allowed || self.deny.iter().any(|it| it.is_match(&url)) {
+            return None;
+        }
+        let key = (url, found.css);
+        if let Some(named) = known.requests.get(&key) {
+            return Some(Rc::clone(named));
+        }
+        let accept = if found.css { "text/css,*/*;q=0.1" } else { "*/*" };
+        let accept = Header { name: "accept".to_owned(), value: Expr::str(accept) };
+        let spec = RequestSpec {
+            headers: vec![accept],
+            ..RequestSpec::new("GET", Expr::str(key.0.as_str()))
+        };
+        let name = Compiled::Lit(self.naming.name(&found.url).into());
+        let named = Rc::new(Named { name, template: Template::compile(&spec, config).ok()? });
+        known.requests.insert(key, Rc::clone(&named));
+        Some(named)
+    }
+}
+
+impl Naming {
+    fn name(self, url: &Url) -> String {
+        let text = match self {
+            Self::AbsoluteUrl => url.to_string(),
+            Self::RelativeUrl => url.path_and_query.clone(),
+            Self::Path => url.path().to_owned(),
+            Self::LastPathElement => {
+                let path = url.path();
+                let end = path.strip_suffix('/').unwrap_or(path);
+                path[end.rfind('/').map_or(0, |at| at + 1)..].to_owned()
+            }
+            Self::UrlTail => {
+                let url = url.to_string();
+                url[url.rfind('/').map_or(0, |at| at + 1)..].to_owned()
+            }
+        };
+        if text.is_empty() { "/".to_owned() } else { text }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_inferred_requests() {
+        let name = |naming: Naming, url: &str| naming.name(&Url::parse(url, true).unwrap());
+        let url = "http://a.test:81/js/s.js?v=1";
+        assert_eq!(name(Naming::UrlTail, url), "s.js?v=1");
+        assert_eq!(name(Naming::AbsoluteUrl, url), url);
+        assert_eq!(name(Naming::RelativeUrl, url), "/js/s.js?v=1");
+        assert_eq!(name(Naming::Path, url), "/js/s.js");
+        assert_eq!(name(Naming::LastPathElement, url), "s.js");
+        assert_eq!(name(Naming::LastPathElement, "http://a.test/x/y/"), "y/");
+        assert_eq!(name(Naming::LastPathElement, "http://a.test/"), "/");
+        assert_eq!(name(Naming::UrlTail, "http://a.test/x/"), "/");
+    }
+}

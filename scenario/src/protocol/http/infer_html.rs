@@ -1,0 +1,274 @@
+//! Which resources a page and a style sheet name, as Gatling sees it: a scan of the tags, without a
+//! tree. Comments, and so conditional ones, are passed over. Pure.
+
+use std::cell::RefCell;
+
+use html5ever::tokenizer::states::{Rawtext, Rcdata, ScriptData};
+use html5ever::tokenizer::{
+    BufferQueue, Tag, TagKind, Token, TokenSink, TokenSinkResult, Tokenizer, TokenizerOpts,
+};
+
+use super::url::Url;
+
+/// A resource as it is named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Named {
+    pub url: Url,
+    pub css: bool,
+}
+
+/// The resources of a page, each once, in the order of the document.
+pub(super) fn of_page(html: &str, page: &Url) -> Vec<Named> {
+    let sink = Sink::default();
+    let tokenizer = Tokenizer::new(sink, TokenizerOpts::default());
+    let input = BufferQueue::default();
+    input.push_back(html.into());
+    // A sink that runs no scripts is never interrupted.
+    let _ = tokenizer.feed(&input);
+    tokenizer.end();
+    let Scan { base, found, .. } = tokenizer.sink.0.into_inner();
+    let base = base.and_then(|base| page.join(&base).ok());
+    resolved(found.into_iter(), base.as_ref().unwrap_or(page))
+}
+
+/// The style sheets that a style sheet imports by `@import url(…)`.
+pub(super) fn of_css(css: &str, sheet: &Url) -> Vec<Named> {
+    resolved(imports(css).into_iter().map(|url| (url, true)), sheet)
+}
+
+fn resolved(found: impl Iterator<Item = (String, bool)>, base: &Url) -> Vec<Named> {
+    let mut all: Vec<Named> = Vec::new();
+    for (reference, css) in found {
+        // `data:`, `about:` and what is no reference at all name no request.
+        let Some(url) = is_reference(&reference).then(|| base.join(&reference).ok()).flatten()
+        else {
+            continue;
+        };
+        if !all.iter().any(|held| held.url == url && held.css == css) {
+            all.push(Named { url, css });
+        }
+    }
+    all
+}
+
+/// Relative, or with a scheme that a request can have.
+fn is_reference(text: &str) -> bool {
+    let text = text.trim();
+    let scheme = text.split_once(':').map(|(scheme, _)| scheme);
+    let scheme = scheme.filter(|it| !it.is_empty() && it.bytes().all(|b| b.is_ascii_alphabetic()));
+    !text.is_empty()
+        && !text.starts_with('#')
+        && scheme.is_none_or(|it| matches!(it, "http" | "https"))
+}
+
+#[derive(Default)]
+struct Sink(RefCell<Scan>);
+
+#[derive(Default)]
+struct Scan {
+    base: Option<String>,
+    /// As written, and whether it is a style sheet.
+    found: Vec<(String, bool)>,
+    /// Of the `<style>` that is open.
+    style: Option<String>,
+}
+
+impl TokenSink for Sink {
+    type Handle = ();
+
+    fn process_token(&self, token: Token, _line: u64) -> TokenSinkResult<()> {
+        let mut scan = self.0.borrow_mut();
+        match token {
+            Token::TagToken(tag) if tag.kind == TagKind::StartTag => {
+                scan.open(&tag);
+                match &*tag.name {
+                    "script" => return TokenSinkResult::RawData(ScriptData),
+                    "style" => {
+                        scan.style = Some(String::new());
+                        return TokenSinkResult::RawData(Rawtext);
+                    }
+                    "xmp" | "noframes" => return TokenSinkResult::RawData(Rawtext),
+                    "textarea" | "title" => return TokenSinkResult::RawData(Rcdata),
+                    _ => {}
+                }
+            }
+            Token::TagToken(tag) if &*tag.name == "style" => {
+                let style = scan.style.take().unwrap_or_default();
+                scan.found.extend(imports(&style).into_iter().map(|url| (url, true)));
+            }
+            Token::CharacterTokens(text) => {
+                if let Some(style) = &mut scan.style {
+                    style.push_str(&text);
+                }
+            }
+            _ => {}
+        }
+        TokenSinkResult::Continue
+    }
+}
+
+impl Scan {
+    fn open(&mut self, tag: &Tag) {
+        let value = |name: &str| {
+            let held = tag.attrs.iter().find(|it| &*it.name.local == name);
+            held.map(|it| it.value.trim().to_owned())
+        };
+        let mut found = |url: Option<String>, css| self.found.extend(url.map(|url| (url, css)));
+        match &*tag.name {
+            "base" => {
+                if self.base.is_none() {
+                    self.base = value("href");
+                }
+            }
+            "link" => match value("rel").unwrap_or_default().to_ascii_lowercase().as_str() {
+                "stylesheet" => found(value("href"), true),
+                "icon" | "shortcut icon" | "prefetch" => found(value("href"), false),
+                _ => {}
+            },
+            "script" | "img" | "bgsound" | "embed" | "input" => found(value("src"), false),
+            "body" => found(value("background"), false),
+            "object" => found(value("data").map(|it| in_code_base(value("codebase"), &it)), false),
+            "applet" => {
+                let archives = value("archive").or_else(|| value("code")).unwrap_or_default();
+                for archive in archives.split(',').map(str::trim) {
+                    found(Some(in_code_base(value("codebase"), archive)), false);
+                }
+            }
+            _ => {
+                let style = value("style").unwrap_or_default();
+                let mut rest = style.as_str();
+                while let Some((url, after)) = next_url(rest) {
+                    found(Some(url.to_owned()), false);
+                    rest = after;
+                }
+            }
+        }
+    }
+}
+
+fn in_code_base(code_base: Option<String>, url: &str) -> String {
+    match code_base {
+        Some(base) if !url.starts_with("http") => {
+            format!("{}/{url}", base.strip_suffix('/').unwrap_or(&base))
+        }
+        _ => url.to_owned(),
+    }
+}
+
+/// The text of the next `url(…)`, and what follows it.
+fn next_url(text: &str) -> Option<(&str, &str)> {
+    let (_, after) = text.split_once("url(")?;
+    let (url, rest) = after.split_once(')')?;
+    let url = url.trim();
+    let bare = |quote: char| url.strip_prefix(quote).and_then(|it| it.strip_suffix(quote));
+    Some((bare('"').or_else(|| bare('\'')).unwrap_or(url).trim(), rest))
+}
+
+fn imports(css: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let css = without_comments(css);
+    for statement in css.split("@import").skip(1) {
+        // A semicolon may be part of the url: what counts is that `url(` comes before it.
+        let url = statement.find("url(").filter(|at| !statement[..*at].contains(';'));
+        if let Some((url, _)) = url.and_then(|at| next_url(&statement[at..])) {
+            found.push(url.to_owned());
+        }
+    }
+    found
+}
+
+fn without_comments(css: &str) -> String {
+    let mut out = String::with_capacity(css.len());
+    let mut rest = css;
+    while let Some((before, comment)) = rest.split_once("/*") {
+        out.push_str(before);
+        rest = comment.split_once("*/").map_or("", |(_, after)| after);
+    }
+    out.push_str(rest);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn page(html: &str) -> Vec<String> {
+        let at = Url::parse("http://a.test/dir/page?q", true).unwrap();
+        let found = of_page(html, &at);
+        found
+            .into_iter()
+            .map(|it| format!("{}{}", it.url.path_and_query, if it.css { " css" } else { "" }))
+            .collect()
+    }
+
+    #[test]
+    fn tags_that_count() {
+        let html = r#"<!doctype html><html><head><LINK REL=stylesheet HREF="/a.css">
+            <link rel="shortcut icon" href="i.ico"><link rel="prefetch" href="/p">
+            <script src="/s.js?v=1&amp;w">if (a < b) "<img src='/no'>"</script>
+            <style>@import url("/st.css"); b { background: url(/no) }</style></head>
+            <body background=/bg.png style="background: url(/no)"><img src=img.png>
+            <p style="background: url('/x.png'), url(/y.png)">x</p><input src=/in><embed src=/em>
+            <bgsound src=/bgs><object data=o codebase=/cb></object>
+            <applet archive="a.jar, b.jar" codebase="/cb/"></applet><applet code=c.class></applet>
+            <noscript><img src=/ns.png></noscript>"#;
+        let expected = [
+            "/a.css css",
+            "/dir/i.ico",
+            "/p",
+            "/s.js?v=1&w",
+            "/st.css css",
+            "/bg.png",
+            "/dir/img.png",
+            "/x.png",
+            "/y.png",
+            "/in",
+            "/em",
+            "/bgs",
+            "/cb/o",
+            "/cb/a.jar",
+            "/cb/b.jar",
+            "/dir/c.class",
+            "/ns.png",
+        ];
+        assert_eq!(page(html), expected);
+    }
+
+    #[test]
+    fn tags_that_do_not_count() {
+        let html = r##"<link rel=alternate href=/1><link rel=preload href=/2><iframe src=/3></iframe>
+            <audio src=/4></audio><video src=/5><source src=/6><track src=/7></video>
+            <img srcset="/8 2x"><img src="data:image/png;base64,AA"><a href=/9>x</a>
+            <!--[if IE]><img src=/10><![endif]--><textarea><img src=/11></textarea>
+            <img src=""><img src="#x"><img src="javascript:void(0)"><script>let a</script>"##;
+        assert_eq!(page(html), Vec::<String>::new());
+    }
+
+    #[test]
+    fn each_once_and_relative_to_the_base() {
+        let html =
+            r#"<base href="/base/"><img src=a><img src="/base/a"><img src="a"><base href=/no>"#;
+        assert_eq!(page(html), ["/base/a"]);
+    }
+
+    #[test]
+    fn imports_of_style_sheets() {
+        let at = Url::parse("http://a.test/css/a.css", true).unwrap();
+        let css = r#"@import url("b.css"); /* @import url(no.css); */ @import
+            url( '../c;1.css' ) screen; @import "plain.css"; body { background: url(bg.png) }
+            @import url(http://b.test/d.css);@import url("#;
+        let found: Vec<_> = of_css(css, &at).into_iter().map(|it| it.url.to_string()).collect();
+        let expected = ["http://a.test/css/b.css", "http://a.test/c;1.css", "http://b.test/d.css"];
+        assert_eq!(found, expected);
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_makes_it_panic(html in "[<>a-z/=\"'!@;(*) -]{0,200}") {
+            page(&html);
+            of_css(&html, &Url::parse("http://a.test/", true).unwrap());
+        }
+    }
+}
