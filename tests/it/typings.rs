@@ -13,9 +13,9 @@ const NEEDED: &str = "this test needs Node.js 18 or later with npm: scripts/test
                       or use your system's packages nodejs and npm";
 
 fn said(command: &mut Command) -> (bool, String) {
-    let output = command.output().unwrap_or_else(|error| {
-        panic!("{}: {error}; {NEEDED}", command.get_program().display());
-    });
+    let output = command.output();
+    assert!(output.is_ok(), "{}: {output:?}; {NEEDED}", command.get_program().display());
+    let output = output.expect("it was started");
     let text = [output.stdout, output.stderr].map(|it| String::from_utf8_lossy(&it).into_owned());
     (output.status.success(), text.concat())
 }

@@ -57,6 +57,21 @@ impl CompiledChecks {
         Ok(Self { checks, may_be_fatal })
     }
 
+    /// Of a message that is a body and nothing else: in the order of declaration.
+    ///
+    /// # Errors
+    /// As [`Self::compile`], and a check of what a message does not have.
+    pub fn of_message(specs: &[CheckSpec]) -> Result<Self, String> {
+        let checks = specs.iter().map(Check::new).collect::<Result<Vec<_>, _>>()?;
+        if checks.iter().any(|check| check.scope != Scope::Body) {
+            return Err("a message has a body alone: no status, header, url or response time to \
+                        check"
+                .to_owned());
+        }
+        let may_be_fatal = checks.iter().any(|check| check.extractor.may_be_fatal());
+        Ok(Self { checks, may_be_fatal })
+    }
+
     /// Whether any check looks at the body: where not, it need not be kept.
     #[must_use]
     pub fn needs_body(&self) -> bool {

@@ -25,7 +25,7 @@ mod thread;
 mod watchdog;
 
 #[cfg(test)]
-mod gatling_tests;
+pub(crate) mod gatling_tests;
 #[cfg(test)]
 mod tests;
 

@@ -245,7 +245,7 @@ fn outcome_of(code: &str) -> String {
     outcome_at(&Server::start(answer), code).concat()
 }
 
-fn outcome_at(server: &Server, code: &str) -> Vec<String> {
+pub(crate) fn outcome_at(server: &Server, code: &str) -> Vec<String> {
     let folder = folder();
     let root = folder.path();
     std::fs::write(root.join("sim.js"), script(code, &server.base())).unwrap();

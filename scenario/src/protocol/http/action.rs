@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use futures::future::LocalBoxFuture;
 
@@ -17,6 +18,7 @@ use super::exec::{End, Outcome, Scope};
 use super::poll::Pollers;
 use super::request::Template;
 use super::url::Url;
+use super::ws::{Socket, Sockets};
 use crate::expr::Compiled;
 use crate::protocol::{Action, Done, Host, User};
 use crate::session::Session;
@@ -43,6 +45,27 @@ pub(super) struct UserState {
     /// With `perUserNameResolution`.
     pub names: Option<Rc<RefCell<Names>>>,
     pub pollers: Pollers,
+    /// Boxed: few users have such.
+    streams: Option<Box<Streams>>,
+}
+
+/// What a user keeps open.
+#[derive(Default)]
+struct Streams {
+    sockets: Sockets,
+}
+
+impl UserState {
+    pub(super) fn take_socket(&mut self, name: &str) -> Option<Socket> {
+        let sockets = &mut self.streams.as_mut()?.sockets;
+        let at = sockets.iter().position(|(held, _)| **held == *name)?;
+        Some(sockets.swap_remove(at).1)
+    }
+
+    pub(super) fn keep_socket(&mut self, name: &Arc<str>, socket: Socket) {
+        let sockets = &mut self.streams.get_or_insert_default().sockets;
+        sockets.push((Arc::clone(name), socket));
+    }
 }
 
 /// A user's state on its way through the engine: what an action that goes on beside the others

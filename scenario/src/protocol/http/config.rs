@@ -39,6 +39,11 @@ impl Config {
                 return Err(format!("baseUrl {base} must begin with http:// or https://"));
             }
         }
+        for base in &spec.ws_base_urls {
+            if !base.starts_with("ws://") && !base.starts_with("wss://") {
+                return Err(format!("wsBaseUrl {base} must begin with ws:// or wss://"));
+            }
+        }
         let silent_uri = spec
             .silent_uri
             .as_ref()
@@ -64,7 +69,12 @@ impl Config {
 
     /// Which of the `baseUrls`: chosen per user, round robin, for the user's life.
     pub(super) fn base_of(&self, user: u64) -> usize {
-        let count = self.spec.base_urls.len();
+        self.turn_of(user, self.spec.base_urls.len())
+    }
+
+    /// Round robin among so many, for the user's life.
+    #[expect(clippy::unused_self, reason = "how turns go is the configuration's to say")]
+    pub(super) fn turn_of(&self, user: u64, count: usize) -> usize {
         usize::try_from(user % (count.max(1) as u64)).unwrap_or(0)
     }
 

@@ -5,6 +5,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use super::spec::{RequestSpec, Resource};
+use super::ws::spec::WsSpec;
 use crate::expr::Expr;
 
 /// `spec` of an action `{"protocol": "http", "name": …, "spec": …}`.
@@ -22,6 +23,7 @@ pub enum OtherKind {
     /// `httpConcurrentRequests(…)`
     Concurrent(Vec<Resource>),
     Poll(PollSpec),
+    Ws(Box<WsSpec>),
 }
 
 /// `addCookie(Cookie(name, value)…)`
@@ -131,6 +133,7 @@ impl OtherKind {
             Self::GetCookieValue(key) => format!("get cookie {}", key.name),
             Self::Flush(Flushed::SessionCookies) => "flush the session cookies".to_owned(),
             Self::Flush(Flushed::CookieJar) => "flush the cookie jar".to_owned(),
+            Self::Ws(spec) => spec.describe(),
             Self::Flush(Flushed::HttpCache) => "flush the cache".to_owned(),
         }
     }

@@ -26,6 +26,7 @@ mod digest;
 mod exec;
 mod h1;
 mod http2;
+pub mod inbound;
 mod infer;
 mod infer_html;
 pub mod kinds;
@@ -45,6 +46,8 @@ mod tls;
 mod transform;
 pub mod url;
 mod ways;
+mod wire;
+pub mod ws;
 
 #[cfg(test)]
 mod action_tests;
@@ -70,6 +73,8 @@ use poll::PollAction;
 use request::Template;
 pub(super) use seen::describe;
 use spec::{HttpProtocolSpec, RequestSpec, Resource};
+
+use ws::WsAction;
 
 /// The protocol on one engine thread.
 pub struct Http {
@@ -185,6 +190,9 @@ impl Bound for Configured {
                 Rc::new(self.concurrent(&requests)?)
             }
             ActionKind::Other(OtherKind::Poll(spec)) => Rc::new(self.poll(&spec)?),
+            ActionKind::Other(OtherKind::Ws(spec)) => {
+                Rc::new(WsAction::new(self.slot, name, &spec, &self.config, &self.client)?)
+            }
             ActionKind::Other(OtherKind::Flush(what)) => self.change(Change::Flush(what)),
         })
     }

@@ -80,6 +80,15 @@ impl Reader {
         self.state == State::Done
     }
 
+    /// Status and headers are there.
+    pub(super) fn has_head(&self) -> bool {
+        self.state != State::Head
+    }
+
+    pub(super) fn head(&self) -> (StatusCode, &HeaderMap) {
+        (self.status, &self.headers)
+    }
+
     /// After this answer the connection can carry another request.
     pub(super) fn is_persistent(&self) -> bool {
         self.persistent
@@ -93,7 +102,7 @@ impl Reader {
         let mut rest = bytes;
         while !rest.is_empty() && !self.is_done() {
             let used = match self.state {
-                State::Head => self.head(rest)?,
+                State::Head => self.read_head(rest)?,
                 State::Length(left) | State::Chunk(left) => self.data(rest, left)?,
                 State::ToClose => self.data(rest, u64::MAX)?,
                 State::ChunkLine | State::ChunkEnd | State::Trailer => self.line(rest)?,
@@ -137,7 +146,7 @@ impl Reader {
         }
     }
 
-    fn head(&mut self, bytes: &[u8]) -> Result<usize, Failure> {
+    fn read_head(&mut self, bytes: &[u8]) -> Result<usize, Failure> {
         if self.partial.is_empty()
             && let Some((head, used)) = parse(bytes)?
         {

@@ -109,6 +109,18 @@ impl Template {
     /// # Errors
     /// What is wrong with the request.
     pub(super) fn compile(spec: &RequestSpec, config: &Config) -> Result<Self, String> {
+        Self::compile_for(spec, config, &config.spec.base_urls)
+    }
+
+    /// The same with other base URLs: those of WebSockets.
+    ///
+    /// # Errors
+    /// What is wrong with the request.
+    pub(super) fn compile_for(
+        spec: &RequestSpec,
+        config: &Config,
+        bases: &[String],
+    ) -> Result<Self, String> {
         let method = Method::from_bytes(spec.method.as_bytes())
             .map_err(|_| format!("{} is not an HTTP method", spec.method))?;
         let encode = !(spec.disable_url_encoding || config.spec.disable_url_encoding);
@@ -142,7 +154,7 @@ impl Template {
         };
         Ok(Self {
             method,
-            url: UrlTemplate::compile(Compiled::new(&spec.url)?, config, encode)?,
+            url: UrlTemplate::compile(Compiled::new(&spec.url)?, bases, encode)?,
             query: all(&spec.query)?,
             headers,
             fixed,
@@ -172,7 +184,22 @@ impl Template {
         session: &Session,
         eval: &mut EvalCtx<'_>,
     ) -> Result<Built, String> {
-        let mut url = self.url.build(config, self.encode, session, eval)?;
+        self.build_for(config, &config.spec.base_urls, files, session, eval)
+    }
+
+    /// The same with other base URLs: those it was compiled with.
+    ///
+    /// # Errors
+    /// As [`Self::build`].
+    pub(super) fn build_for(
+        &self,
+        config: &Config,
+        bases: &[String],
+        files: &BodyFiles,
+        session: &Session,
+        eval: &mut EvalCtx<'_>,
+    ) -> Result<Built, String> {
+        let mut url = self.url.build(config, bases, self.encode, session, eval)?;
         if !self.query.is_empty() {
             let mut params = Vec::new();
             for param in &self.query {
@@ -284,27 +311,28 @@ impl HeaderTemplate {
 }
 
 impl UrlTemplate {
-    fn compile(url: Compiled, config: &Config, encode: bool) -> Result<Self, String> {
+    fn compile(url: Compiled, bases: &[String], encode: bool) -> Result<Self, String> {
         let Compiled::Lit(value) = url else { return Ok(Self::Computed(url)) };
         let text = value.to_string();
-        if text.starts_with("http") {
+        if is_absolute(&text) {
             return Url::parse(&text, encode).map(|url| Self::Fixed(Box::new(url)));
         }
-        if config.spec.base_urls.is_empty() {
+        if bases.is_empty() {
             return Err(no_base(&text));
         }
         let joined = |base: &String| Url::parse(&format!("{base}{text}"), encode);
-        Ok(Self::Relative(config.spec.base_urls.iter().map(joined).collect::<Result<_, _>>()?))
+        Ok(Self::Relative(bases.iter().map(joined).collect::<Result<_, _>>()?))
     }
 
     fn build(
         &self,
         config: &Config,
+        bases: &[String],
         encode: bool,
         session: &Session,
         eval: &mut EvalCtx<'_>,
     ) -> Result<Url, String> {
-        let base = config.base_of(session.user_id);
+        let base = config.turn_of(session.user_id, bases.len());
         match self {
             Self::Fixed(url) => Ok((**url).clone()),
             Self::Relative(urls) => {
@@ -313,14 +341,18 @@ impl UrlTemplate {
             }
             Self::Computed(expr) => {
                 let text = text_of(expr, session, eval)?;
-                match config.spec.base_urls.get(base) {
-                    _ if text.starts_with("http") => Url::parse(&text, encode),
+                match bases.get(base) {
+                    _ if is_absolute(&text) => Url::parse(&text, encode),
                     Some(base) => Url::parse(&format!("{base}{text}"), encode),
                     None => Err(no_base(&text)),
                 }
             }
         }
     }
+}
+
+fn is_absolute(url: &str) -> bool {
+    url.starts_with("http") || url.starts_with("ws://") || url.starts_with("wss://")
 }
 
 fn no_base(url: &str) -> String {

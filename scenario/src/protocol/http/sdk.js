@@ -13,6 +13,7 @@ import {
   connecting, headerList, headerOf, protocolConnecting, proxyTo,
 } from "onrush:http-connection";
 import { filterSpecs } from "onrush:filters";
+import { streamProtocol, webSockets } from "onrush:http-streams";
 import { ProtocolBuilder, asProtocol } from "onrush:simulation";
 import { ActionBuilder } from "onrush:structure";
 import { bodyProcessor, responseTransform } from "onrush:http-responses";
@@ -182,8 +183,6 @@ for (const method of ["get", "put", "post", "patch", "head", "delete", "options"
 class HttpProtocolBuilder extends ProtocolBuilder {
   static label = "the http protocol";
   static refused = [
-    "wsBaseUrl", "wsBaseUrls", "wsReconnect", "wsMaxReconnects", "wsAutoReplyTextFrame",
-    "wsAutoReplySocketIo4", "wsUnmatchedInboundMessageBufferSize",
     "sseUnmatchedInboundMessageBufferSize",
   ];
   constructor(spec) {
@@ -294,6 +293,8 @@ for (const [after, infer_names] of Object.entries({
   };
 }
 
+Object.assign(HttpProtocolBuilder.prototype, streamProtocol);
+
 /** `http("name").get(...)` is a request, `http.baseUrl(...)` a protocol. */
 const protocol = new HttpProtocolBuilder({});
 const request = (title) =>
@@ -383,13 +384,15 @@ export { sitemap } from "onrush:feeders";
 
 export { proxyTo as Proxy };
 
+// ---- streams -----------------------------------------------------------------------------------
+
+export const ws = webSockets(HttpRequestActionBuilder);
+export { isWsInboundMessageBinary, isWsInboundMessageText } from "onrush:http-streams";
+
 // ---- not yet -----------------------------------------------------------------------------------
 
-export const ws = unsupportedTree("ws");
 export const sse = unsupportedTree("sse");
 export const HttpResponseStatus = unsupportedTree("HttpResponseStatus");
-export const isWsInboundMessageText = unsupported("isWsInboundMessageText");
-export const isWsInboundMessageBinary = unsupported("isWsInboundMessageBinary");
 
 // ---- the packages' own glue --------------------------------------------------------------------
 

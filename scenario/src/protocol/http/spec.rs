@@ -297,8 +297,31 @@ pub struct HttpProtocolSpec {
     pub infer_html_resources: Option<InferSpec>,
     #[serde(skip_serializing_if = "is_default")]
     pub infer_names: Naming,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ws_base_urls: Vec<String>,
+    /// How often a socket that its server has closed is opened again; absent: never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ws_max_reconnects: Option<u32>,
+    /// What answers text frames unasked; the first that has an answer gives it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ws_auto_replies: Vec<AutoReply>,
+    /// Messages that no check has matched and that are kept; absent: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ws_unmatched_max: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sse_unmatched_max: Option<usize>,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
+}
+
+/// `wsAutoReplyTextFrame`, `wsAutoReplySocketIo4`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AutoReply {
+    /// `text => text | null`
+    Function(FnId),
+    /// The heartbeat of Socket.IO 4: `2` is answered `3`.
+    SocketIo4,
 }

@@ -32,6 +32,8 @@ pub(crate) enum Reply {
     Close,
     /// Nothing ever.
     Hang,
+    /// What takes the connection over.
+    Take(Box<dyn FnOnce(TcpStream)>),
 }
 
 impl Reply {
@@ -100,6 +102,7 @@ fn serve(
                 }
             }
             Reply::Close => return,
+            Reply::Take(over) => return over(stream),
             Reply::Hang => loop {
                 thread::park();
             },

@@ -23,8 +23,8 @@ impl Url {
     pub fn parse(text: &str, encode: bool) -> Result<Self, String> {
         let invalid = |why: &str| format!("Invalid URL {text}: {why}");
         let (secure, rest) = match text.split_once("://") {
-            Some(("http", rest)) => (false, rest),
-            Some(("https", rest)) => (true, rest),
+            Some(("http" | "ws", rest)) => (false, rest),
+            Some(("https" | "wss", rest)) => (true, rest),
             Some((scheme, _)) => {
                 return Err(invalid(&format!("scheme '{scheme}' is not http or https")));
             }

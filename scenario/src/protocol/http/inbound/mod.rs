@@ -1,0 +1,258 @@
+//! What servers send unasked, over a WebSocket or an event stream: kept for whoever waits for it,
+//! and judged by checks with names of their own.
+//!
+//! The task that reads a stream never touches a session: it only puts messages here, in order.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+
+use bytes::Bytes;
+
+use crate::expr::{EvalCtx, FnId, HookArgs, HookOutcome};
+use crate::protocol::Host;
+use crate::session::Session;
+use crate::time::Micros;
+use crate::value::Value;
+
+mod check;
+mod open;
+
+pub(super) use check::{Awaiting, Sequence, Verdict};
+pub use check::{MessageCheckSpec, MessageChecksSpec, SequenceSpec};
+pub(super) use open::Opened;
+
+/// Evaluates something that needs the thread's script.
+pub(super) fn evaluated<T>(
+    host: &dyn Host,
+    work: impl FnOnce(&mut EvalCtx<'_>) -> Result<T, String>,
+) -> Result<T, String> {
+    let (mut work, mut outcome) = (Some(work), Err(String::new()));
+    host.with_eval(&mut |eval| {
+        if let Some(work) = work.take() {
+            outcome = work(eval);
+        }
+    });
+    outcome
+}
+
+/// Messages that may lie between the task that reads and the action that waits.
+const QUEUE_MAX: usize = 1_000;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    Text(Arc<str>),
+    Binary(Bytes),
+}
+
+impl Content {
+    pub(super) fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Text(text) => text.as_bytes(),
+            Self::Binary(bytes) => bytes,
+        }
+    }
+
+    fn value(&self) -> Value {
+        match self {
+            Self::Text(text) => Value::Str(Arc::clone(text)),
+            Self::Binary(bytes) => Value::Bytes(bytes.as_ref().into()),
+        }
+    }
+}
+
+/// A message and when it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Inbound {
+    pub at: Micros,
+    pub unix_ms: i64,
+    pub content: Content,
+}
+
+/// How a stream ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    Closed(String),
+    Crashed(String),
+}
+
+impl Ended {
+    pub(super) fn text(&self) -> &str {
+        match self {
+            Self::Closed(text) | Self::Crashed(text) => text,
+        }
+    }
+}
+
+#[derive(Default)]
+struct State {
+    awaited: bool,
+    queue: VecDeque<Inbound>,
+    unmatched: VecDeque<Inbound>,
+    ended: Option<Ended>,
+    waker: Option<Waker>,
+}
+
+/// Between the task that reads a stream and its user's actions.
+pub(super) struct Inbox {
+    state: RefCell<State>,
+    unmatched_max: usize,
+}
+
+impl Inbox {
+    pub(super) fn new(unmatched_max: usize) -> Self {
+        Self { state: RefCell::default(), unmatched_max }
+    }
+
+    /// Whether some action waits for messages now.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.state.borrow().awaited
+    }
+
+    /// The task that reads must let the action have its turn first.
+    pub(super) fn is_full(&self) -> bool {
+        self.state.borrow().queue.len() >= QUEUE_MAX
+    }
+
+    pub(super) fn put(&self, message: Inbound) {
+        let mut state = self.state.borrow_mut();
+        if state.awaited {
+            state.queue.push_back(message);
+            if let Some(waker) = state.waker.take() {
+                waker.wake();
+            }
+            return;
+        }
+        drop(state);
+        self.keep_unmatched(message);
+    }
+
+    /// The oldest goes when there are too many.
+    pub(super) fn keep_unmatched(&self, message: Inbound) {
+        if self.unmatched_max == 0 {
+            return;
+        }
+        let unmatched = &mut self.state.borrow_mut().unmatched;
+        if unmatched.len() >= self.unmatched_max {
+            unmatched.pop_front();
+        }
+        unmatched.push_back(message);
+    }
+
+    /// The first end is the one that counts.
+    pub(super) fn end(&self, ended: Ended) {
+        let mut state = self.state.borrow_mut();
+        state.ended.get_or_insert(ended);
+        if let Some(waker) = state.waker.take() {
+            waker.wake();
+        }
+    }
+
+    /// It goes on, over another connection.
+    pub(super) fn reopen(&self) {
+        self.state.borrow_mut().ended = None;
+    }
+
+    pub(super) fn ended(&self) -> Option<Ended> {
+        self.state.borrow().ended.clone()
+    }
+
+    /// From now on messages are kept for [`Self::next`], until [`Self::leave`].
+    pub(super) fn await_from_now(&self) {
+        self.state.borrow_mut().awaited = true;
+    }
+
+    /// Nobody waits any more.
+    pub(super) fn leave(&self) {
+        let mut state = self.state.borrow_mut();
+        state.awaited = false;
+        let rest = std::mem::take(&mut state.queue);
+        drop(state);
+        rest.into_iter().for_each(|message| self.keep_unmatched(message));
+    }
+
+    /// The next message; what came before the end still comes first.
+    pub(super) async fn next(&self) -> Result<Inbound, Ended> {
+        poll_fn(|cx| {
+            let mut state = self.state.borrow_mut();
+            if let Some(message) = state.queue.pop_front() {
+                return Poll::Ready(Ok(message));
+            }
+            if let Some(ended) = &state.ended {
+                return Poll::Ready(Err(ended.clone()));
+            }
+            state.waker = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Until the stream has ended, whatever else comes.
+    pub(super) async fn closed(&self) -> Ended {
+        loop {
+            if let Err(ended) = self.next().await {
+                return ended;
+            }
+        }
+    }
+
+    /// `processUnmatchedMessages(f)`: the messages as pairs of time and content.
+    ///
+    /// # Errors
+    /// What the function threw, or that it gave no session.
+    pub(super) fn process(
+        &self,
+        function: FnId,
+        session: &Session,
+        eval: &mut EvalCtx<'_>,
+    ) -> Result<Session, String> {
+        let messages = std::mem::take(&mut self.state.borrow_mut().unmatched);
+        let pair = |it: &Inbound| Value::list(vec![it.unix_ms.into(), it.content.value()]);
+        let list = Value::list(messages.iter().map(pair).collect());
+        match eval.hooks.call(function, session, HookArgs::ValueAndSession(&list))? {
+            HookOutcome::Session(session) => Ok(session),
+            HookOutcome::Value(value) => {
+                Err(format!("the function must return a session, it returned {value}"))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(text: &str) -> Inbound {
+        Inbound { at: 0, unix_ms: 0, content: Content::Text(text.into()) }
+    }
+
+    fn unmatched(inbox: &Inbox) -> Vec<String> {
+        let state = inbox.state.borrow();
+        state.unmatched.iter().map(|it| it.content.value().to_string()).collect()
+    }
+
+    #[tokio::test]
+    async fn messages_come_in_order_and_before_the_end() {
+        let inbox = Inbox::new(2);
+        inbox.put(message("early"));
+        inbox.await_from_now();
+        for text in ["a", "b", "c"] {
+            inbox.put(message(text));
+        }
+        inbox.end(Ended::Closed("bye".to_owned()));
+        inbox.end(Ended::Crashed("later".to_owned()));
+        assert_eq!(inbox.next().await, Ok(message("a")));
+        inbox.leave();
+        assert_eq!(unmatched(&inbox), ["b", "c"]);
+        assert_eq!(inbox.next().await, Err(Ended::Closed("bye".to_owned())));
+    }
+
+    #[test]
+    fn without_a_buffer_nothing_is_kept() {
+        let inbox = Inbox::new(0);
+        inbox.put(message("a"));
+        assert_eq!(unmatched(&inbox), Vec::<String>::new());
+    }
+}

@@ -1,0 +1,150 @@
+//! A request whose answer begins a stream: sent with the user's cookies and referer as any other,
+//! counted under its name. ✖ IO.
+
+use std::time::Duration;
+
+use http::header;
+use http::{HeaderMap, Method};
+
+use super::super::connection::Failure;
+use super::super::cookies::Origin;
+use super::super::dial::Dial;
+use super::super::exec::Scope;
+use super::super::outgoing::OfUser;
+use super::super::reader::Reader;
+use super::super::request::Built;
+use super::super::seen;
+use super::super::wire::Wire;
+use super::Verdict;
+use crate::protocol::{Exchange, Message, Response};
+use crate::session::Session;
+use crate::time::{Micros, to_millis};
+
+/// A stream whose head has been read.
+pub(in super::super) struct Opened {
+    pub wire: Wire,
+    pub reader: Reader,
+    /// What came behind that which belongs to the answer.
+    pub rest: Vec<u8>,
+}
+
+/// What came of a request, as it has been counted.
+pub(in super::super) struct Outcome<T> {
+    pub stream: Result<T, String>,
+    pub ended: Micros,
+    pub time: Micros,
+}
+
+impl Scope<'_> {
+    /// Opens, lets `accept` judge the head, and counts.
+    pub(in super::super) async fn open<T>(
+        &self,
+        name: &str,
+        built: &Built,
+        timeout: Micros,
+        session: &Session,
+        accept: impl FnOnce(u16, &HeaderMap) -> Result<(), String>,
+        make: impl FnOnce(Opened) -> T,
+    ) -> Outcome<T> {
+        let id = self.host.request(&session.groups, name);
+        self.host.sent(id);
+        let began = self.host.now();
+        let (mut code, mut bytes_sent) = (0, 0);
+        let limit = Duration::from_micros(timeout);
+        let work = self.begin(name, built, began, &mut bytes_sent);
+        let opened = match tokio::time::timeout(limit, work).await {
+            Ok(opened) => opened.map_err(|failure| failure.text()),
+            Err(_) => {
+                let (host, port) = (&built.url.host, built.url.port);
+                let millis = to_millis(timeout);
+                Err(format!("Request timeout to {host}:{port} after {millis} ms"))
+            }
+        };
+        let stream = opened.and_then(|opened| {
+            let (status, headers) = opened.reader.head();
+            code = status.as_u16();
+            accept(code, headers).map(|()| make(opened))
+        });
+        let ended = self.host.now();
+        let time = ended.saturating_sub(began);
+        let failure = stream.as_ref().err().map(String::as_str);
+        self.host.response(id, Response { failure, time, code, bytes_sent, bytes_received: 0 });
+        Outcome { stream, ended, time }
+    }
+
+    /// Counts what is no request and answer: a frame, a close.
+    pub(in super::super) fn count_message(
+        &self,
+        name: &str,
+        session: &Session,
+        failure: Option<&str>,
+        time: Micros,
+        bytes_sent: u64,
+    ) -> Verdict {
+        let id = self.host.request(&session.groups, name);
+        self.host.sent(id);
+        let response = Response { failure, time, code: 0, bytes_sent, bytes_received: 0 };
+        self.host.response(id, response);
+        Verdict { failed: failure.is_some(), response_time: time }
+    }
+
+    /// A message that is sent, for people who watch.
+    pub(in super::super) fn show_message(&self, name: &str, head: &str, body: &[u8]) {
+        if self.host.observes() {
+            let sent =
+                Message { head: head.to_owned(), headers: Vec::new(), body: body.to_vec().into() };
+            let received = Ok(Message::default());
+            self.host.exchange(Exchange { name: name.to_owned(), sent, received, time: 0 });
+        }
+    }
+
+    async fn begin(
+        &self,
+        name: &str,
+        built: &Built,
+        began: Micros,
+        bytes_sent: &mut u64,
+    ) -> Result<Opened, Failure> {
+        let now_ms = self.host.unix_ms();
+        let origin =
+            || Origin { host: &built.url.host, path: built.url.path(), secure: built.url.secure };
+        let mut cookies = String::new();
+        let referer = {
+            let state = self.state.borrow();
+            state.jar.header_into(&mut cookies, origin(), now_ms);
+            state.referer.clone()
+        };
+        let validators = Default::default();
+        let of_user =
+            OfUser { referer: referer.as_ref(), cookies: &cookies, validators: &validators };
+        let request = self.outgoing(built, &of_user)?;
+        *bytes_sent = request.length() as u64;
+        let way = self.dial(&built.url, built.route.as_deref());
+        let dial = Dial { http2: false, tunnel: true, ..way };
+        let stream = self.client.dialer.open(&built.url, dial, self.host).await?;
+        let mut wire = Wire::new(stream.io, self.host);
+        let mut reader = Reader::new(&Method::GET, true);
+        let begun = wire.begin(&request, &mut reader).await;
+        if self.host.observes() {
+            let received = begun.as_ref().map(|_| head_of(&reader)).map_err(Failure::text);
+            let time = self.host.now().saturating_sub(began);
+            let sent = seen::sent(built, Some(&request));
+            self.host.exchange(Exchange { name: name.to_owned(), sent, received, time });
+        }
+        let rest = begun?;
+        for cookie in reader.head().1.get_all(header::SET_COOKIE) {
+            let cookie = String::from_utf8_lossy(cookie.as_bytes());
+            self.state.borrow_mut().jar.store(&cookie, origin(), now_ms);
+        }
+        Ok(Opened { wire, reader, rest })
+    }
+}
+
+fn head_of(reader: &Reader) -> Message {
+    let (status, headers) = reader.head();
+    let pair = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+        (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+    };
+    let head = format!("HTTP/1.1 {status}");
+    Message { head, headers: headers.iter().map(pair).collect(), ..Message::default() }
+}

@@ -1,0 +1,399 @@
+//! WebSockets: actions on the sockets that a user keeps open. Each connect, send and close is
+//! counted under its own name, each check under the check's.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::LocalBoxFuture;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+
+use super::action::{Client, Kept};
+use super::body::{bytes_of, text_of};
+use super::config::Config;
+use super::exec::Scope;
+use super::inbound::{Awaiting, Ended, Inbox, Sequence, Verdict, evaluated};
+use super::request::{Built, Template};
+use crate::expr::{Compiled, Expr, FnId};
+use crate::protocol::{Action, Done, Host, User};
+use crate::session::Session;
+use crate::time::to_millis;
+
+mod handshake;
+mod socket;
+pub mod spec;
+#[cfg(test)]
+pub(crate) mod tests;
+
+use socket::Running;
+use spec::{ConnectSpec, SendSpec, WsOp, WsSpec};
+
+const WHAT: &str = "WebSocket";
+
+/// An open socket, or one that was.
+pub(super) struct Socket {
+    inbox: Rc<Inbox>,
+    running: Option<Running>,
+    connect: Rc<Connect>,
+    /// As it is counted.
+    connect_name: String,
+    reconnects_left: u32,
+}
+
+/// The sockets of one user, by name; few.
+pub(super) type Sockets = Vec<(Arc<str>, Socket)>;
+
+struct Connect {
+    template: Template,
+    subprotocol: Option<Compiled>,
+    awaits: Vec<Sequence>,
+    connected: Option<Arc<str>>,
+}
+
+enum Op {
+    Connect(Rc<Connect>),
+    Send { content: Compiled, binary: bool, awaits: Vec<Sequence> },
+    Close(CloseFrame),
+    Process(FnId),
+}
+
+impl Op {
+    fn send(spec: &SendSpec, binary: bool) -> Result<Self, String> {
+        let awaits = Sequence::all(&spec.awaits)?;
+        Ok(Self::Send { content: Compiled::new(&spec.content)?, binary, awaits })
+    }
+}
+
+pub(super) struct WsAction {
+    slot: usize,
+    name: Compiled,
+    socket: Compiled,
+    op: Op,
+    config: Rc<Config>,
+    client: Rc<Client>,
+}
+
+/// Why an action did not come about: an error line, and the user has failed.
+type Unbuilt = String;
+
+impl WsAction {
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) fn new(
+        slot: usize,
+        name: &Expr,
+        spec: &WsSpec,
+        config: &Rc<Config>,
+        client: &Rc<Client>,
+    ) -> Result<Self, String> {
+        let op = match &spec.op {
+            WsOp::Connect(spec) => Op::Connect(Rc::new(Connect::new(spec, config)?)),
+            WsOp::SendText(spec) => Op::send(spec, false)?,
+            WsOp::SendBytes(spec) => Op::send(spec, true)?,
+            WsOp::Close(spec) => Op::Close(CloseFrame {
+                code: spec.code.into(),
+                reason: spec.reason.as_str().into(),
+            }),
+            WsOp::Process(function) => Op::Process(*function),
+        };
+        Ok(Self {
+            slot,
+            name: Compiled::new(name)?,
+            socket: Compiled::new(&spec.socket)?,
+            op,
+            config: Rc::clone(config),
+            client: Rc::clone(client),
+        })
+    }
+}
+
+impl Connect {
+    fn new(spec: &ConnectSpec, config: &Config) -> Result<Self, String> {
+        Ok(Self {
+            template: Template::compile_for(&spec.request, config, &config.spec.ws_base_urls)
+                .map_err(of_ws)?,
+            subprotocol: spec.subprotocol.as_ref().map(Compiled::new).transpose()?,
+            awaits: Sequence::all(&spec.awaits)?,
+            connected: spec.connected.as_deref().map(Arc::from),
+        })
+    }
+
+    fn build<'a>(
+        &'a self,
+        scope: &Scope<'a>,
+        session: &Session,
+    ) -> Result<(Built, Awaiting<'a>), Unbuilt> {
+        evaluated(&**scope.host, |eval| {
+            let bases = &scope.config.spec.ws_base_urls;
+            let files = &scope.client.files;
+            let mut built = self
+                .template
+                .build_for(scope.config, bases, files, session, eval)
+                .map_err(of_ws)?;
+            let subprotocol = self.subprotocol.as_ref();
+            let subprotocol = subprotocol.map(|it| text_of(it, session, eval)).transpose()?;
+            handshake::ask(&mut built, subprotocol.as_deref(), eval.rng)?;
+            let awaits = Awaiting::prepare(&self.awaits, WHAT, scope.host, session, eval)?;
+            Ok((built, awaits))
+        })
+    }
+}
+
+fn of_ws(text: String) -> String {
+    text.replace("No baseUrl defined", "No wsBaseUrl defined")
+}
+
+impl Action for WsAction {
+    fn slot(&self) -> usize {
+        self.slot
+    }
+
+    fn run(self: Rc<Self>, user: User, host: Rc<dyn Host>) -> LocalBoxFuture<'static, Done> {
+        Box::pin(async move { self.carry_out(user, host).await })
+    }
+}
+
+impl WsAction {
+    async fn carry_out(&self, mut user: User, host: Rc<dyn Host>) -> Done {
+        let state = Kept::of(&mut user);
+        let scope = Scope {
+            config: &self.config,
+            client: &self.client,
+            state: &state,
+            host: &host,
+            scenario: user.scenario,
+            source: self.config.source_of(user.session.user_id),
+            batch: None,
+        };
+        let session = &mut user.session;
+        let names = evaluated(&*host, |eval| {
+            let socket: Arc<str> = text_of(&self.socket, session, eval)?.into();
+            Ok((text_of(&self.name, session, eval)?, socket))
+        });
+        let mut verdict = Verdict { failed: true, response_time: 0 };
+        if let Ok((name, socket)) = names {
+            match self.perform(&scope, &name, &socket, session).await {
+                Ok(came) => verdict = came,
+                Err(message) => host.unbuilt(&session.groups, &name, &message),
+            }
+        }
+        user.state = Some(state);
+        let Verdict { failed, response_time } = verdict;
+        Done { user, failed, response_time, slot: self.slot }
+    }
+
+    async fn perform(
+        &self,
+        scope: &Scope<'_>,
+        name: &str,
+        key: &Arc<str>,
+        session: &mut Session,
+    ) -> Result<Verdict, Unbuilt> {
+        // Taken out while it is in use: an action that is abandoned closes its socket.
+        let held = scope.state.borrow_mut().take_socket(key);
+        let (verdict, socket) = match &self.op {
+            Op::Connect(connect) => match held.filter(|it| it.inbox.ended().is_none()) {
+                Some(socket) => {
+                    let text =
+                        format!("Unable to create a new WebSocket with name {key}: already exists");
+                    (Err(text), Some(socket))
+                }
+                None => {
+                    let mut socket = Socket::new(connect, name, scope);
+                    (socket.open(scope, session).await, Some(socket))
+                }
+            },
+            _ => match held {
+                None => (Err(format!("no WebSocket with name {key} is open")), None),
+                Some(socket) => self.go_on(scope, name, socket, session).await,
+            },
+        };
+        if let Some(socket) = socket {
+            scope.state.borrow_mut().keep_socket(key, socket);
+        }
+        verdict
+    }
+
+    /// What is done with a socket that has been opened before; gives it back where it stays.
+    async fn go_on(
+        &self,
+        scope: &Scope<'_>,
+        name: &str,
+        mut socket: Socket,
+        session: &mut Session,
+    ) -> (Result<Verdict, Unbuilt>, Option<Socket>) {
+        match &self.op {
+            Op::Send { content, binary, awaits } => {
+                let frame = frame(content, *binary, scope, session);
+                let verdict = match frame {
+                    Ok(frame) => socket.send(scope, name, frame, awaits, session).await,
+                    Err(text) => Err(text),
+                };
+                (verdict, Some(socket))
+            }
+            Op::Close(frame) => (socket.close(scope, name, frame.clone(), session).await, None),
+            Op::Process(function) => {
+                let processed =
+                    evaluated(&**scope.host, |eval| socket.inbox.process(*function, session, eval));
+                let verdict = processed.map(|changed| {
+                    *session = changed;
+                    Verdict::default()
+                });
+                (verdict, Some(socket))
+            }
+            Op::Connect(_) => (Ok(Verdict::default()), Some(socket)),
+        }
+    }
+}
+
+fn frame(
+    content: &Compiled,
+    binary: bool,
+    scope: &Scope<'_>,
+    session: &Session,
+) -> Result<Message, Unbuilt> {
+    evaluated(&**scope.host, |eval| {
+        if binary {
+            return Ok(Message::Binary(bytes_of(&content.eval(session, eval)?)?));
+        }
+        Ok(Message::text(text_of(content, session, eval)?))
+    })
+}
+
+impl Socket {
+    fn new(connect: &Rc<Connect>, name: &str, scope: &Scope<'_>) -> Self {
+        let spec = &scope.config.spec;
+        Self {
+            inbox: Rc::new(Inbox::new(spec.ws_unmatched_max.unwrap_or(0))),
+            running: None,
+            connect: Rc::clone(connect),
+            connect_name: name.to_owned(),
+            reconnects_left: spec.ws_max_reconnects.unwrap_or(0),
+        }
+    }
+
+    /// Connects, and waits for what is to be checked then.
+    async fn open(&mut self, scope: &Scope<'_>, session: &mut Session) -> Result<Verdict, Unbuilt> {
+        let connect = Rc::clone(&self.connect);
+        let (built, awaits) = match connect.build(scope, session) {
+            Ok(both) => both,
+            Err(text) => {
+                self.inbox.end(Ended::Crashed(text.clone()));
+                connect.tell(session, false);
+                return Err(text);
+            }
+        };
+        let (name, timeout) = (&self.connect_name, connect.template.timeout);
+        let accept = |status, headers: &_| handshake::accept(&built.headers, status, headers);
+        let outcome = scope.open(name, &built, timeout, session, accept, |opened| opened).await;
+        connect.tell(session, outcome.stream.is_ok());
+        let opened = match outcome.stream {
+            Ok(opened) => opened,
+            Err(text) => {
+                self.inbox.end(Ended::Crashed(text));
+                return Ok(Verdict { failed: true, response_time: outcome.time });
+            }
+        };
+        if !awaits.is_empty() {
+            self.inbox.await_from_now();
+        }
+        let (inbox, host) = (Rc::clone(&self.inbox), Rc::clone(scope.host));
+        let replies = &scope.config.spec.ws_auto_replies;
+        self.running = Some(Running::start(opened, inbox, host, replies));
+        let verdict = awaits.run(&self.inbox, session, outcome.ended).await;
+        let response_time = verdict.response_time + outcome.time;
+        Ok(Verdict { response_time, ..verdict })
+    }
+
+    async fn send(
+        &mut self,
+        scope: &Scope<'_>,
+        name: &str,
+        frame: Message,
+        awaits: &[Sequence],
+        session: &mut Session,
+    ) -> Result<Verdict, Unbuilt> {
+        let awaits = evaluated(&**scope.host, |eval| {
+            Awaiting::prepare(awaits, WHAT, scope.host, session, eval)
+        })?;
+        let mut response_time = 0;
+        if self.inbox.ended().is_some() {
+            let kind = if matches!(frame, Message::Binary(_)) { "binary" } else { "text" };
+            if self.reconnects_left == 0 {
+                let text = format!(
+                    "Client issued {kind} frame but server has closed the WebSocket and max \
+                     reconnects is reached"
+                );
+                return Ok(scope.count_message(name, session, Some(&text), 0, 0));
+            }
+            self.reconnects_left -= 1;
+            self.running = None;
+            self.inbox.reopen();
+            // Boxed: it is seldom needed.
+            let opened = Box::pin(self.open(scope, session)).await?;
+            if opened.failed {
+                return Err("Couldn't reconnect".to_owned());
+            }
+            response_time = opened.response_time;
+        }
+        if !awaits.is_empty() {
+            self.inbox.await_from_now();
+        }
+        let start = scope.host.now();
+        let length = frame.len() as u64;
+        scope.show_message(name, "WebSocket frame", &frame.clone().into_data());
+        // Where the socket is gone its end is known by now, and tells the checks.
+        if let Some(running) = &self.running {
+            running.send(frame).await;
+        }
+        scope.count_message(name, session, None, 0, length);
+        let verdict = awaits.run(&self.inbox, session, start).await;
+        Ok(Verdict { response_time: verdict.response_time + response_time, ..verdict })
+    }
+
+    /// Sends a close frame and waits for the server's.
+    async fn close(
+        &mut self,
+        scope: &Scope<'_>,
+        name: &str,
+        frame: CloseFrame,
+        session: &Session,
+    ) -> Result<Verdict, Unbuilt> {
+        match self.inbox.ended() {
+            // It was closed by the server: there is nothing to do, and nothing is counted.
+            Some(Ended::Closed(_)) => return Ok(Verdict::default()),
+            Some(Ended::Crashed(text)) => {
+                let text =
+                    format!("Client issued close order but WebSocket was already crashed: {text}");
+                return Err(text);
+            }
+            None => {}
+        }
+        let start = scope.host.now();
+        if let Some(running) = &self.running {
+            running.send(Message::Close(Some(frame))).await;
+        }
+        let timeout = self.connect.template.timeout;
+        let limit = Duration::from_micros(timeout);
+        let failure = match tokio::time::timeout(limit, self.inbox.closed()).await {
+            Ok(Ended::Closed(_)) => None,
+            Ok(Ended::Crashed(text)) => Some(text),
+            Err(_) => {
+                let millis = to_millis(timeout);
+                Some(format!("WebSocket timed out while waiting for close ack ({millis} ms)"))
+            }
+        };
+        let time = scope.host.now().saturating_sub(start);
+        Ok(scope.count_message(name, session, failure.as_deref(), time, 0))
+    }
+}
+
+impl Connect {
+    /// For `onConnected`.
+    fn tell(&self, session: &mut Session, connected: bool) {
+        if let Some(attribute) = &self.connected {
+            session.set(Arc::clone(attribute), connected.into());
+        }
+    }
+}
