@@ -28,6 +28,7 @@ pub(super) struct TestHost {
     recorder: RefCell<Recorder>,
     names: RefCell<Vec<(PathId, String)>>,
     log: RefCell<Vec<String>>,
+    notes: RefCell<Vec<String>>,
     events: RefCell<Vec<ConnectionEvent>>,
     times: RefCell<Vec<Micros>>,
 }
@@ -75,7 +76,7 @@ impl Host for TestHost {
     }
 
     fn note(&self, line: &str) {
-        self.log.borrow_mut().push(format!("note {line}"));
+        self.notes.borrow_mut().push(line.to_owned());
     }
 }
 
@@ -85,6 +86,7 @@ pub(super) fn test_host() -> Rc<TestHost> {
         recorder: RefCell::new(Recorder::new(&[])),
         names: RefCell::default(),
         log: RefCell::default(),
+        notes: RefCell::default(),
         events: RefCell::default(),
         times: RefCell::default(),
     })
@@ -93,6 +95,7 @@ pub(super) fn test_host() -> Rc<TestHost> {
 /// What one user's actions came to.
 pub(super) struct Ran {
     pub log: Vec<String>,
+    pub notes: Vec<String>,
     pub events: Vec<ConnectionEvent>,
     pub session: Session,
     pub failed: bool,
@@ -116,6 +119,8 @@ pub(super) fn run_with(
     let host = test_host();
     let user = User { session, scenario: 0, state: None };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    // Of its life, without the end of its connections.
+    let mut events = Vec::new();
     let (user, failed) = tokio::task::LocalSet::new().block_on(&runtime, async {
         let (mut user, mut failed) = (user, false);
         for request in requests {
@@ -132,11 +137,13 @@ pub(super) fn run_with(
             user = done.user;
             failed |= done.failed;
         }
+        events = host.events.take();
         // The user ends, and with it what goes on beside its actions.
         user.state = None;
         (user, failed)
     });
-    Ran { log: host.log.take(), events: host.events.take(), session: user.session, failed }
+    let (log, notes) = (host.log.take(), host.notes.take());
+    Ran { log, notes, events, session: user.session, failed }
 }
 
 pub(super) fn bind(

@@ -144,8 +144,8 @@ fn bad_use_of_the_sdk_is_refused_by_name() {
         ("pkg.ws('a').connect('/')", "ws(...) is not supported yet"),
         ("pkg.ws.checkTextMessage('a')", "ws.checkTextMessage(...) is not supported yet"),
         ("pkg.sse('a')", "sse(...) is not supported yet"),
-        ("http.enableHttp2()", "enableHttp2(...) is not supported yet"),
-        ("http('a').get('/').digestAuth('u', 'p')", "digestAuth(...) is not supported yet"),
+        ("http.wsReconnect()", "wsReconnect(...) is not supported yet"),
+        ("http('a').get('/').sign(() => 1)", "sign(...) is not supported yet"),
         ("http('a').get('/').foo()", "an http request has no method foo(...)"),
         (
             "http('a').foo('/')",
