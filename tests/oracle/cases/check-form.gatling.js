@@ -1,5 +1,4 @@
 // form: which controls are collected, and sending them back.
-// @pending * | not there yet: form
 import { form } from "@gatling.io/core";
 import { http } from "@gatling.io/http";
 import { one, run, say } from "./lib.js";

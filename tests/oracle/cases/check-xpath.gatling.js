@@ -1,5 +1,4 @@
 // xpath: elements, attributes, namespaces, functions, errors.
-// @pending * | not there yet: xpath
 import { xpath } from "@gatling.io/core";
 import { http } from "@gatling.io/http";
 import { one, run, say } from "./lib.js";

@@ -1,5 +1,4 @@
 // hostNameAliases: names that need no resolver.
-// @pending * | not there yet: hostNameAliases
 import { simulation } from "@gatling.io/core";
 import { http } from "@gatling.io/http";
 import { one, protocol, target } from "./lib.js";
