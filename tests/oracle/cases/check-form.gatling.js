@@ -1,4 +1,6 @@
 // form: which controls are collected, and sending them back.
+// @differs sent.form.1.* | a list in text | lists and maps that came from
+// @differs sent.form.2.* | a list in a form is several parameters | lists and maps that came from
 import { form } from "@gatling.io/core";
 import { http } from "@gatling.io/http";
 import { one, run, say } from "./lib.js";
