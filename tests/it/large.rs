@@ -82,6 +82,7 @@ fn hold(cluster: &Cluster, target: &Target, of: (&str, u64, bool)) -> anyhow::Re
 
 #[test]
 fn large_simulations_send_what_they_say_and_report_what_was_sent() {
+    let _machine = crate::whole_machine();
     let cluster = Cluster::start(3);
     let target = Target::start(&cluster.dir);
     for of in SIMULATIONS {

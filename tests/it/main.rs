@@ -15,3 +15,10 @@ mod tidy;
 mod tools;
 mod typings;
 mod worker;
+
+/// Held by the tests whose clusters take all that two cores have: side by side they lose quorums.
+static MACHINE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
+fn whole_machine() -> std::sync::MutexGuard<'static, ()> {
+    MACHINE.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

@@ -34,6 +34,7 @@ fn jobs_files_reports_and_history_survive_the_death_of_all_nodes() {
 
 #[test]
 fn a_master_that_stands_still_and_comes_back_drives_nothing_any_more() {
+    let _machine = crate::whole_machine();
     let mut cluster = Cluster::start(5);
     let target = Target::start(&cluster.dir);
     let load = Load { users_per_sec: 40, seconds: 25 };
