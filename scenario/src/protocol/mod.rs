@@ -29,7 +29,7 @@ pub const SDK_PARTS: &[(&str, &str)] = &[
     ("onrush:http-actions", include_str!("http/sdk_actions.js")),
     ("onrush:http-connection", include_str!("http/sdk_connection.js")),
     ("onrush:http-responses", include_str!("http/sdk_responses.js")),
-    ("onrush:http-streams", include_str!("http/ws.js")),
+    ("onrush:http-streams", include_str!("http/sdk_streams.js")),
 ];
 
 /// A protocol on one engine thread: it owns that thread's client (pools, TLS, name cache).

@@ -2,7 +2,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::sync::Arc;
 
 use futures::future::LocalBoxFuture;
 
@@ -15,10 +14,10 @@ use super::cookies::CookieJar;
 use super::dial::{Dialer, Names};
 use super::digest::Challenges;
 use super::exec::{End, Outcome, Scope};
+use super::inbound::Streams;
 use super::poll::Pollers;
 use super::request::Template;
 use super::url::Url;
-use super::ws::{Socket, Sockets};
 use crate::expr::Compiled;
 use crate::protocol::{Action, Done, Host, User};
 use crate::session::Session;
@@ -49,27 +48,15 @@ pub(super) struct UserState {
     streams: Option<Box<Streams>>,
 }
 
-/// What a user keeps open.
-#[derive(Default)]
-struct Streams {
-    sockets: Sockets,
-}
-
 impl UserState {
-    pub(super) fn take_socket(&mut self, name: &str) -> Option<Socket> {
-        let sockets = &mut self.streams.as_mut()?.sockets;
-        let at = sockets.iter().position(|(held, _)| **held == *name)?;
-        Some(sockets.swap_remove(at).1)
-    }
-
-    pub(super) fn keep_socket(&mut self, name: &Arc<str>, socket: Socket) {
-        let sockets = &mut self.streams.get_or_insert_default().sockets;
-        sockets.push((Arc::clone(name), socket));
+    pub(super) fn streams(&mut self) -> &mut Streams {
+        self.streams.get_or_insert_default()
     }
 }
 
-/// A user's state on its way through the engine: what an action that goes on beside the others
-/// (a poller) shares with them ends when this is dropped, and that is when the user ends.
+/// A user's state on its way through the engine: what goes on beside the user's actions and shares
+/// it with them (a poller, an event stream) ends when this is dropped, and that is when the user
+/// ends.
 #[derive(Default)]
 pub(super) struct Kept(Rc<RefCell<UserState>>);
 
@@ -82,9 +69,10 @@ impl Kept {
 
 impl Drop for Kept {
     fn drop(&mut self) {
-        // A poller has the state as well: it would keep itself alive.
+        // They have the state as well: they would keep themselves alive.
         if let Ok(mut state) = self.0.try_borrow_mut() {
             state.pollers = Pollers::default();
+            state.streams = None;
         }
     }
 }

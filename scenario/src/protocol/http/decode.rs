@@ -2,7 +2,7 @@
 //! response cannot become a big one in memory.
 
 use std::borrow::Cow;
-use std::io::Read;
+use std::io::{self, Read, Write};
 
 use encoding_rs::Encoding;
 
@@ -48,6 +48,85 @@ fn inflate(reader: impl Read, name: &str) -> Result<Vec<u8>, String> {
         return Err(format!("decode error: {name}: more than {DECODED_BYTES_MAX} bytes"));
     }
     Ok(out)
+}
+
+/// Undoes the encoding of a body that comes in pieces and has no end.
+pub enum Decoder {
+    Plain,
+    /// Boxed: they are large, and rare.
+    Gzip(Box<flate2::write::MultiGzDecoder<Decoded>>),
+    Deflate(Box<flate2::write::ZlibDecoder<Decoded>>),
+    Brotli(Box<brotli::DecompressorWriter<Decoded>>),
+}
+
+/// What one piece has become; no more than [`DECODED_BYTES_MAX`].
+#[derive(Default)]
+pub struct Decoded(Vec<u8>);
+
+impl Write for Decoded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.0.len() + bytes.len() > DECODED_BYTES_MAX {
+            return Err(io::Error::other(format!("more than {DECODED_BYTES_MAX} bytes")));
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Decoder {
+    /// By the header. Unknown encodings are left alone, as in [`decode`].
+    ///
+    /// # Errors
+    /// Where there are several.
+    pub fn new(content_encoding: &str) -> Result<Self, String> {
+        let mut found = Self::Plain;
+        for encoding in content_encoding.split(',') {
+            let one = match encoding.trim().to_ascii_lowercase().as_str() {
+                "gzip" | "x-gzip" => Self::Gzip(Box::new(flate2::write::MultiGzDecoder::new(
+                    Decoded::default(),
+                ))),
+                "deflate" => {
+                    Self::Deflate(Box::new(flate2::write::ZlibDecoder::new(Decoded::default())))
+                }
+                "br" => Self::Brotli(Box::new(brotli::DecompressorWriter::new(
+                    Decoded::default(),
+                    4_096,
+                ))),
+                _ => continue,
+            };
+            if !matches!(std::mem::replace(&mut found, one), Self::Plain) {
+                return Err(format!("decode error: a stream with several encodings: {content_encoding}"));
+            }
+        }
+        Ok(found)
+    }
+
+    /// All that the pieces so far allow to tell.
+    ///
+    /// # Errors
+    /// `decode error: …` for broken data, or a piece that grows beyond [`DECODED_BYTES_MAX`].
+    pub fn decode(&mut self, piece: Vec<u8>) -> Result<Vec<u8>, String> {
+        let (written, decoded, name) = match self {
+            Self::Plain => return Ok(piece),
+            Self::Gzip(inner) => (through(&mut **inner, &piece), inner.get_mut(), "gzip"),
+            Self::Deflate(inner) => (through(&mut **inner, &piece), inner.get_mut(), "deflate"),
+            Self::Brotli(inner) => (through(&mut **inner, &piece), inner.get_mut(), "br"),
+        };
+        written.map_err(|error| format!("decode error: {name}: {error}"))?;
+        Ok(std::mem::take(&mut decoded.0))
+    }
+}
+
+fn through(decoder: &mut impl Write, piece: &[u8]) -> io::Result<()> {
+    if piece.is_empty() {
+        return Ok(());
+    }
+    decoder.write_all(piece)?;
+    decoder.flush()
 }
 
 /// The text of a body: by the `charset` of the content type; UTF-8 where there is none or it is
@@ -110,6 +189,35 @@ mod tests {
             decode(&bomb, "gzip").unwrap_err(),
             "decode error: gzip: more than 16777216 bytes"
         );
+    }
+
+    #[test]
+    fn a_stream_is_decoded_as_far_as_it_has_come() {
+        let text = b"data: one\n\n".as_slice();
+        let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+        let mut br = brotli::CompressorWriter::new(Vec::new(), 4_096, 5, 22);
+        for (encoding, encoder) in
+            [("GZIP", &mut gz as &mut dyn Write), ("deflate", &mut zlib), ("br", &mut br)]
+        {
+            encoder.write_all(text).unwrap();
+            encoder.flush().unwrap();
+            assert!(Decoder::new(encoding).is_ok());
+        }
+        let all = [("GZIP", gz.get_ref()), ("deflate", zlib.get_ref()), ("br", br.get_ref())];
+        for (encoding, bytes) in all {
+            let mut decoder = Decoder::new(encoding).unwrap();
+            let pieces = bytes.iter().map(|byte| decoder.decode(vec![*byte]).unwrap());
+            assert_eq!(pieces.collect::<Vec<_>>().concat(), text, "{encoding}");
+        }
+        let mut plain = Decoder::new("identity").unwrap();
+        assert_eq!(plain.decode(text.to_vec()).unwrap(), text);
+        assert!(Decoder::new("gzip, br").is_err());
+        let text = Decoder::new("gzip").unwrap().decode(b"not gzip at all".to_vec()).unwrap_err();
+        assert!(text.starts_with("decode error: gzip: "), "{text}");
+        let bomb = gzip(&vec![0; DECODED_BYTES_MAX + 1]);
+        let text = Decoder::new("gzip").unwrap().decode(bomb).unwrap_err();
+        assert_eq!(text, "decode error: gzip: more than 16777216 bytes");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use super::spec::{RequestSpec, Resource};
+use super::sse::spec::SseSpec;
 use super::ws::spec::WsSpec;
 use crate::expr::Expr;
 
@@ -24,6 +25,7 @@ pub enum OtherKind {
     Concurrent(Vec<Resource>),
     Poll(PollSpec),
     Ws(Box<WsSpec>),
+    Sse(Box<SseSpec>),
 }
 
 /// `addCookie(Cookie(name, value)…)`
@@ -113,10 +115,11 @@ impl OtherKind {
     pub(super) fn requests(&self) -> impl Iterator<Item = &RequestSpec> {
         let (several, one) = match self {
             Self::Concurrent(requests) => (&requests[..], None),
-            Self::Poll(poll) => (&[][..], poll.start.as_ref().map(|it| &it.request)),
+            Self::Poll(poll) => (&[][..], poll.start.as_ref().map(|it| &it.request.spec)),
+            Self::Sse(spec) => (&[][..], spec.request()),
             _ => (&[][..], None),
         };
-        several.iter().chain(one).map(|it| &it.spec)
+        several.iter().map(|it| &it.spec).chain(one)
     }
 
     /// In a line, for people.
@@ -133,8 +136,9 @@ impl OtherKind {
             Self::GetCookieValue(key) => format!("get cookie {}", key.name),
             Self::Flush(Flushed::SessionCookies) => "flush the session cookies".to_owned(),
             Self::Flush(Flushed::CookieJar) => "flush the cookie jar".to_owned(),
-            Self::Ws(spec) => spec.describe(),
             Self::Flush(Flushed::HttpCache) => "flush the cache".to_owned(),
+            Self::Ws(spec) => spec.describe(),
+            Self::Sse(spec) => spec.describe(),
         }
     }
 }

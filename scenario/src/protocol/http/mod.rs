@@ -42,6 +42,7 @@ mod request;
 mod response;
 mod seen;
 pub mod spec;
+pub mod sse;
 mod tls;
 mod transform;
 pub mod url;
@@ -74,6 +75,7 @@ use request::Template;
 pub(super) use seen::describe;
 use spec::{HttpProtocolSpec, RequestSpec, Resource};
 
+use sse::SseAction;
 use ws::WsAction;
 
 /// The protocol on one engine thread.
@@ -192,6 +194,9 @@ impl Bound for Configured {
             ActionKind::Other(OtherKind::Poll(spec)) => Rc::new(self.poll(&spec)?),
             ActionKind::Other(OtherKind::Ws(spec)) => {
                 Rc::new(WsAction::new(self.slot, name, &spec, &self.config, &self.client)?)
+            }
+            ActionKind::Other(OtherKind::Sse(spec)) => {
+                Rc::new(SseAction::new(self.slot, name, &spec, &self.config, &self.client)?)
             }
             ActionKind::Other(OtherKind::Flush(what)) => self.change(Change::Flush(what)),
         })

@@ -50,7 +50,6 @@ pub(super) struct Reader {
     status: StatusCode,
     headers: HeaderMap,
     body: Vec<u8>,
-    body_length: u64,
     received: u64,
     trailer_bytes: usize,
     informational: u8,
@@ -68,7 +67,6 @@ impl Reader {
             status: StatusCode::OK,
             headers: HeaderMap::new(),
             body: Vec::new(),
-            body_length: 0,
             received: 0,
             trailer_bytes: 0,
             informational: 0,
@@ -137,6 +135,11 @@ impl Reader {
         }
     }
 
+    /// What has come of the body since the last time: for answers without an end.
+    pub(super) fn take_body(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.body)
+    }
+
     pub(super) fn into_answer(self) -> Answer {
         Answer {
             status: self.status,
@@ -200,9 +203,8 @@ impl Reader {
 
     fn data(&mut self, bytes: &[u8], left: u64) -> Result<usize, Failure> {
         let part = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
-        self.body_length += part as u64;
         if self.keep {
-            if self.body_length > BODY_BYTES_MAX {
+            if (self.body.len() + part) as u64 > BODY_BYTES_MAX {
                 let text = format!("the response is larger than {} MiB", BODY_BYTES_MAX >> 20);
                 return Err(Failure::Text(text));
             }

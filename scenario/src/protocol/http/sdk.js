@@ -13,7 +13,7 @@ import {
   connecting, headerList, headerOf, protocolConnecting, proxyTo,
 } from "onrush:http-connection";
 import { filterSpecs } from "onrush:filters";
-import { streamProtocol, webSockets } from "onrush:http-streams";
+import { eventStreams, streamProtocol, webSockets } from "onrush:http-streams";
 import { ProtocolBuilder, asProtocol } from "onrush:simulation";
 import { ActionBuilder } from "onrush:structure";
 import { bodyProcessor, responseTransform } from "onrush:http-responses";
@@ -182,9 +182,6 @@ for (const method of ["get", "put", "post", "patch", "head", "delete", "options"
 
 class HttpProtocolBuilder extends ProtocolBuilder {
   static label = "the http protocol";
-  static refused = [
-    "sseUnmatchedInboundMessageBufferSize",
-  ];
   constructor(spec) {
     super();
     this.protocol = "http";
@@ -387,11 +384,11 @@ export { proxyTo as Proxy };
 // ---- streams -----------------------------------------------------------------------------------
 
 export const ws = webSockets(HttpRequestActionBuilder);
+export const sse = eventStreams(HttpRequestActionBuilder);
 export { isWsInboundMessageBinary, isWsInboundMessageText } from "onrush:http-streams";
 
 // ---- not yet -----------------------------------------------------------------------------------
 
-export const sse = unsupportedTree("sse");
 export const HttpResponseStatus = unsupportedTree("HttpResponseStatus");
 
 // ---- the packages' own glue --------------------------------------------------------------------

@@ -19,10 +19,12 @@ use crate::value::Value;
 
 mod check;
 mod open;
+mod target;
 
 pub(super) use check::{Awaiting, Sequence, Verdict};
 pub use check::{MessageCheckSpec, MessageChecksSpec, SequenceSpec};
-pub(super) use open::Opened;
+pub(super) use open::{Asked, Opened};
+pub(super) use target::{Held, Owner, Streams, Target, UserStream};
 
 /// Evaluates something that needs the thread's script.
 pub(super) fn evaluated<T>(
@@ -40,6 +42,10 @@ pub(super) fn evaluated<T>(
 
 /// Messages that may lie between the task that reads and the action that waits.
 const QUEUE_MAX: usize = 1_000;
+/// Of those; a single message may have more.
+const QUEUE_BYTES_MAX: usize = 16 << 20;
+/// Of the messages that a stream keeps unmatched, however many it may keep.
+const UNMATCHED_BYTES_MAX: usize = 64 << 20;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Content {
@@ -86,11 +92,31 @@ impl Ended {
     }
 }
 
+/// Messages in order, and what they weigh.
+#[derive(Default)]
+struct Messages {
+    list: VecDeque<Inbound>,
+    bytes: usize,
+}
+
+impl Messages {
+    fn push(&mut self, message: Inbound) {
+        self.bytes += message.content.bytes().len();
+        self.list.push_back(message);
+    }
+
+    fn pop(&mut self) -> Option<Inbound> {
+        let message = self.list.pop_front()?;
+        self.bytes -= message.content.bytes().len();
+        Some(message)
+    }
+}
+
 #[derive(Default)]
 struct State {
     awaited: bool,
-    queue: VecDeque<Inbound>,
-    unmatched: VecDeque<Inbound>,
+    queue: Messages,
+    unmatched: Messages,
     ended: Option<Ended>,
     waker: Option<Waker>,
 }
@@ -111,15 +137,22 @@ impl Inbox {
         self.state.borrow().awaited
     }
 
-    /// The task that reads must let the action have its turn first.
-    pub(super) fn is_full(&self) -> bool {
-        self.state.borrow().queue.len() >= QUEUE_MAX
+    fn is_full(&self) -> bool {
+        let queue = &self.state.borrow().queue;
+        queue.list.len() >= QUEUE_MAX || queue.bytes >= QUEUE_BYTES_MAX
+    }
+
+    /// Lets the action have its turn where it has much to look at: before each message.
+    pub(super) async fn room(&self) {
+        while self.is_full() {
+            tokio::task::yield_now().await;
+        }
     }
 
     pub(super) fn put(&self, message: Inbound) {
         let mut state = self.state.borrow_mut();
         if state.awaited {
-            state.queue.push_back(message);
+            state.queue.push(message);
             if let Some(waker) = state.waker.take() {
                 waker.wake();
             }
@@ -135,10 +168,13 @@ impl Inbox {
             return;
         }
         let unmatched = &mut self.state.borrow_mut().unmatched;
-        if unmatched.len() >= self.unmatched_max {
-            unmatched.pop_front();
+        let left = UNMATCHED_BYTES_MAX.saturating_sub(message.content.bytes().len());
+        while unmatched.list.len() >= self.unmatched_max || unmatched.bytes > left {
+            if unmatched.pop().is_none() {
+                break;
+            }
         }
-        unmatched.push_back(message);
+        unmatched.push(message);
     }
 
     /// The first end is the one that counts.
@@ -170,14 +206,14 @@ impl Inbox {
         state.awaited = false;
         let rest = std::mem::take(&mut state.queue);
         drop(state);
-        rest.into_iter().for_each(|message| self.keep_unmatched(message));
+        rest.list.into_iter().for_each(|message| self.keep_unmatched(message));
     }
 
     /// The next message; what came before the end still comes first.
     pub(super) async fn next(&self) -> Result<Inbound, Ended> {
         poll_fn(|cx| {
             let mut state = self.state.borrow_mut();
-            if let Some(message) = state.queue.pop_front() {
+            if let Some(message) = state.queue.pop() {
                 return Poll::Ready(Ok(message));
             }
             if let Some(ended) = &state.ended {
@@ -205,18 +241,22 @@ impl Inbox {
     pub(super) fn process(
         &self,
         function: FnId,
-        session: &Session,
-        eval: &mut EvalCtx<'_>,
-    ) -> Result<Session, String> {
-        let messages = std::mem::take(&mut self.state.borrow_mut().unmatched);
+        session: &mut Session,
+        host: &dyn Host,
+    ) -> Result<Verdict, String> {
+        let messages = std::mem::take(&mut self.state.borrow_mut().unmatched).list;
         let pair = |it: &Inbound| Value::list(vec![it.unix_ms.into(), it.content.value()]);
         let list = Value::list(messages.iter().map(pair).collect());
-        match eval.hooks.call(function, session, HookArgs::ValueAndSession(&list))? {
-            HookOutcome::Session(session) => Ok(session),
+        let outcome = evaluated(host, |eval| {
+            eval.hooks.call(function, session, HookArgs::ValueAndSession(&list))
+        });
+        match outcome? {
+            HookOutcome::Session(changed) => *session = changed,
             HookOutcome::Value(value) => {
-                Err(format!("the function must return a session, it returned {value}"))
+                return Err(format!("the function must return a session, it returned {value}"));
             }
         }
+        Ok(Verdict::default())
     }
 }
 
@@ -230,7 +270,7 @@ mod tests {
 
     fn unmatched(inbox: &Inbox) -> Vec<String> {
         let state = inbox.state.borrow();
-        state.unmatched.iter().map(|it| it.content.value().to_string()).collect()
+        state.unmatched.list.iter().map(|it| it.content.value().to_string()).collect()
     }
 
     #[tokio::test]
@@ -254,5 +294,23 @@ mod tests {
         let inbox = Inbox::new(0);
         inbox.put(message("a"));
         assert_eq!(unmatched(&inbox), Vec::<String>::new());
+    }
+    #[tokio::test]
+    async fn few_large_messages_fill_it_as_many_small_ones_do() {
+        let inbox = Inbox::new(3);
+        let (small, large) = (message("x"), message(&"x".repeat(QUEUE_BYTES_MAX)));
+        inbox.await_from_now();
+        inbox.put(small.clone());
+        assert!(!inbox.is_full());
+        inbox.put(large.clone());
+        assert!(inbox.is_full());
+        assert_eq!(inbox.next().await, Ok(small));
+        assert_eq!(inbox.next().await, Ok(large.clone()));
+        assert!(!inbox.is_full());
+        inbox.leave();
+        (0..5).for_each(|_| inbox.put(large.clone()));
+        assert_eq!(inbox.state.borrow().unmatched.list.len(), 3);
+        inbox.put(message(&"x".repeat(UNMATCHED_BYTES_MAX)));
+        assert_eq!(inbox.state.borrow().unmatched.list.len(), 1);
     }
 }

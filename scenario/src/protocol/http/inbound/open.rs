@@ -20,6 +20,18 @@ use crate::protocol::{Exchange, Message, Response};
 use crate::session::Session;
 use crate::time::{Micros, to_millis};
 
+/// The request for a stream.
+#[derive(Clone, Copy)]
+pub(in super::super) struct Asked<'a> {
+    pub name: &'a str,
+    pub built: &'a Built,
+    pub timeout: Micros,
+    /// [`Dial::tunnel`]
+    pub tunnel: bool,
+    /// What is wrong with the answer's status and headers.
+    pub accept: &'a dyn Fn(u16, &HeaderMap) -> Result<(), String>,
+}
+
 /// A stream whose head has been read.
 pub(in super::super) struct Opened {
     pub wire: Wire,
@@ -29,47 +41,57 @@ pub(in super::super) struct Opened {
 }
 
 /// What came of a request, as it has been counted.
-pub(in super::super) struct Outcome<T> {
-    pub stream: Result<T, String>,
+pub(in super::super) struct Outcome {
+    pub stream: Result<Opened, String>,
     pub ended: Micros,
     pub time: Micros,
 }
 
 impl Scope<'_> {
-    /// Opens, lets `accept` judge the head, and counts.
-    pub(in super::super) async fn open<T>(
-        &self,
-        name: &str,
-        built: &Built,
-        timeout: Micros,
-        session: &Session,
-        accept: impl FnOnce(u16, &HeaderMap) -> Result<(), String>,
-        make: impl FnOnce(Opened) -> T,
-    ) -> Outcome<T> {
-        let id = self.host.request(&session.groups, name);
+    /// Opens, and counts.
+    pub(in super::super) async fn open(&self, asked: Asked<'_>, session: &Session) -> Outcome {
+        let id = self.host.request(&session.groups, asked.name);
         self.host.sent(id);
         let began = self.host.now();
         let (mut code, mut bytes_sent) = (0, 0);
-        let limit = Duration::from_micros(timeout);
-        let work = self.begin(name, built, began, &mut bytes_sent);
-        let opened = match tokio::time::timeout(limit, work).await {
-            Ok(opened) => opened.map_err(|failure| failure.text()),
-            Err(_) => {
-                let (host, port) = (&built.url.host, built.url.port);
-                let millis = to_millis(timeout);
-                Err(format!("Request timeout to {host}:{port} after {millis} ms"))
-            }
-        };
-        let stream = opened.and_then(|opened| {
-            let (status, headers) = opened.reader.head();
-            code = status.as_u16();
-            accept(code, headers).map(|()| make(opened))
-        });
+        let stream = self.begin_within(asked, began, &mut code, &mut bytes_sent).await;
         let ended = self.host.now();
         let time = ended.saturating_sub(began);
         let failure = stream.as_ref().err().map(String::as_str);
         self.host.response(id, Response { failure, time, code, bytes_sent, bytes_received: 0 });
         Outcome { stream, ended, time }
+    }
+
+    /// Opens what was open before; nothing is counted.
+    ///
+    /// # Errors
+    /// Why it does not go on.
+    pub(in super::super) async fn reopen(&self, asked: Asked<'_>) -> Result<Opened, String> {
+        self.begin_within(asked, self.host.now(), &mut 0, &mut 0).await
+    }
+
+    async fn begin_within(
+        &self,
+        asked: Asked<'_>,
+        began: Micros,
+        code: &mut u16,
+        bytes_sent: &mut u64,
+    ) -> Result<Opened, String> {
+        let Asked { built, timeout, accept, .. } = asked;
+        let limit = Duration::from_micros(timeout);
+        let work = self.begin(asked, began, bytes_sent);
+        let opened = match tokio::time::timeout(limit, work).await {
+            Ok(opened) => opened.map_err(|failure| failure.text())?,
+            Err(_) => {
+                let (host, port) = (&built.url.host, built.url.port);
+                let millis = to_millis(timeout);
+                return Err(format!("Request timeout to {host}:{port} after {millis} ms"));
+            }
+        };
+        let (status, headers) = opened.reader.head();
+        *code = status.as_u16();
+        accept(*code, headers)?;
+        Ok(opened)
     }
 
     /// Counts what is no request and answer: a frame, a close.
@@ -100,11 +122,11 @@ impl Scope<'_> {
 
     async fn begin(
         &self,
-        name: &str,
-        built: &Built,
+        asked: Asked<'_>,
         began: Micros,
         bytes_sent: &mut u64,
     ) -> Result<Opened, Failure> {
+        let Asked { name, built, tunnel, .. } = asked;
         let now_ms = self.host.unix_ms();
         let origin =
             || Origin { host: &built.url.host, path: built.url.path(), secure: built.url.secure };
@@ -120,7 +142,7 @@ impl Scope<'_> {
         let request = self.outgoing(built, &of_user)?;
         *bytes_sent = request.length() as u64;
         let way = self.dial(&built.url, built.route.as_deref());
-        let dial = Dial { http2: false, tunnel: true, ..way };
+        let dial = Dial { http2: false, tunnel, ..way };
         let stream = self.client.dialer.open(&built.url, dial, self.host).await?;
         let mut wire = Wire::new(stream.io, self.host);
         let mut reader = Reader::new(&Method::GET, true);

@@ -9,11 +9,14 @@ use futures::future::LocalBoxFuture;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
-use super::action::{Client, Kept};
+use super::action::Client;
 use super::body::{bytes_of, text_of};
 use super::config::Config;
 use super::exec::Scope;
-use super::inbound::{Awaiting, Ended, Inbox, Sequence, Verdict, evaluated};
+use super::inbound::{
+    Asked, Awaiting, Ended, Held, Inbox, Owner, Sequence, Streams, Target, UserStream, Verdict,
+    evaluated,
+};
 use super::request::{Built, Template};
 use crate::expr::{Compiled, Expr, FnId};
 use crate::protocol::{Action, Done, Host, User};
@@ -41,8 +44,17 @@ pub(super) struct Socket {
     reconnects_left: u32,
 }
 
-/// The sockets of one user, by name; few.
-pub(super) type Sockets = Vec<(Arc<str>, Socket)>;
+impl UserStream for Socket {
+    const NOUN: &'static str = WHAT;
+
+    fn held(streams: &mut Streams) -> &mut Held<Self> {
+        &mut streams.sockets
+    }
+
+    fn inbox(&self) -> &Inbox {
+        &self.inbox
+    }
+}
 
 struct Connect {
     template: Template,
@@ -66,12 +78,8 @@ impl Op {
 }
 
 pub(super) struct WsAction {
-    slot: usize,
-    name: Compiled,
-    socket: Compiled,
+    target: Target,
     op: Op,
-    config: Rc<Config>,
-    client: Rc<Client>,
 }
 
 /// Why an action did not come about: an error line, and the user has failed.
@@ -97,14 +105,7 @@ impl WsAction {
             }),
             WsOp::Process(function) => Op::Process(*function),
         };
-        Ok(Self {
-            slot,
-            name: Compiled::new(name)?,
-            socket: Compiled::new(&spec.socket)?,
-            op,
-            config: Rc::clone(config),
-            client: Rc::clone(client),
-        })
+        Ok(Self { target: Target::new(slot, name, &spec.socket, config, client)?, op })
     }
 }
 
@@ -146,104 +147,43 @@ fn of_ws(text: String) -> String {
 
 impl Action for WsAction {
     fn slot(&self) -> usize {
-        self.slot
+        self.target.slot()
     }
 
     fn run(self: Rc<Self>, user: User, host: Rc<dyn Host>) -> LocalBoxFuture<'static, Done> {
-        Box::pin(async move { self.carry_out(user, host).await })
+        Box::pin(async move {
+            let work = async |owner: &Owner, name: &str, key: &Arc<str>, session: &mut Session| {
+                self.perform(owner, name, key, session).await
+            };
+            self.target.carry_out(user, host, work).await
+        })
     }
 }
 
 impl WsAction {
-    async fn carry_out(&self, mut user: User, host: Rc<dyn Host>) -> Done {
-        let state = Kept::of(&mut user);
-        let scope = Scope {
-            config: &self.config,
-            client: &self.client,
-            state: &state,
-            host: &host,
-            scenario: user.scenario,
-            source: self.config.source_of(user.session.user_id),
-            batch: None,
-        };
-        let session = &mut user.session;
-        let names = evaluated(&*host, |eval| {
-            let socket: Arc<str> = text_of(&self.socket, session, eval)?.into();
-            Ok((text_of(&self.name, session, eval)?, socket))
-        });
-        let mut verdict = Verdict { failed: true, response_time: 0 };
-        if let Ok((name, socket)) = names {
-            match self.perform(&scope, &name, &socket, session).await {
-                Ok(came) => verdict = came,
-                Err(message) => host.unbuilt(&session.groups, &name, &message),
-            }
-        }
-        user.state = Some(state);
-        let Verdict { failed, response_time } = verdict;
-        Done { user, failed, response_time, slot: self.slot }
-    }
-
     async fn perform(
         &self,
-        scope: &Scope<'_>,
+        owner: &Owner,
         name: &str,
         key: &Arc<str>,
         session: &mut Session,
     ) -> Result<Verdict, Unbuilt> {
-        // Taken out while it is in use: an action that is abandoned closes its socket.
-        let held = scope.state.borrow_mut().take_socket(key);
-        let (verdict, socket) = match &self.op {
-            Op::Connect(connect) => match held.filter(|it| it.inbox.ended().is_none()) {
-                Some(socket) => {
-                    let text =
-                        format!("Unable to create a new WebSocket with name {key}: already exists");
-                    (Err(text), Some(socket))
-                }
-                None => {
-                    let mut socket = Socket::new(connect, name, scope);
-                    (socket.open(scope, session).await, Some(socket))
-                }
-            },
-            _ => match held {
-                None => (Err(format!("no WebSocket with name {key} is open")), None),
-                Some(socket) => self.go_on(scope, name, socket, session).await,
-            },
+        let scope = &owner.scope();
+        let fresh = match &self.op {
+            Op::Connect(connect) => Some(Socket::new(connect, name, scope)),
+            _ => None,
         };
-        if let Some(socket) = socket {
-            scope.state.borrow_mut().keep_socket(key, socket);
-        }
-        verdict
-    }
-
-    /// What is done with a socket that has been opened before; gives it back where it stays.
-    async fn go_on(
-        &self,
-        scope: &Scope<'_>,
-        name: &str,
-        mut socket: Socket,
-        session: &mut Session,
-    ) -> (Result<Verdict, Unbuilt>, Option<Socket>) {
-        match &self.op {
+        let keep = !matches!(self.op, Op::Close(_));
+        let work = async |socket: &mut Socket| match &self.op {
+            Op::Connect(_) => socket.open(scope, session).await,
             Op::Send { content, binary, awaits } => {
-                let frame = frame(content, *binary, scope, session);
-                let verdict = match frame {
-                    Ok(frame) => socket.send(scope, name, frame, awaits, session).await,
-                    Err(text) => Err(text),
-                };
-                (verdict, Some(socket))
+                let frame = frame(content, *binary, scope, session)?;
+                socket.send(scope, name, frame, awaits, session).await
             }
-            Op::Close(frame) => (socket.close(scope, name, frame.clone(), session).await, None),
-            Op::Process(function) => {
-                let processed =
-                    evaluated(&**scope.host, |eval| socket.inbox.process(*function, session, eval));
-                let verdict = processed.map(|changed| {
-                    *session = changed;
-                    Verdict::default()
-                });
-                (verdict, Some(socket))
-            }
-            Op::Connect(_) => (Ok(Verdict::default()), Some(socket)),
-        }
+            Op::Close(frame) => socket.close(scope, name, frame.clone(), session).await,
+            Op::Process(function) => socket.inbox.process(*function, session, &**scope.host),
+        };
+        owner.with_stream(key, fresh, keep, work).await
     }
 }
 
@@ -286,7 +226,9 @@ impl Socket {
         };
         let (name, timeout) = (&self.connect_name, connect.template.timeout);
         let accept = |status, headers: &_| handshake::accept(&built.headers, status, headers);
-        let outcome = scope.open(name, &built, timeout, session, accept, |opened| opened).await;
+        // No proxy forwards what is no request and answer.
+        let asked = Asked { name, built: &built, timeout, tunnel: true, accept: &accept };
+        let outcome = scope.open(asked, session).await;
         connect.tell(session, outcome.stream.is_ok());
         let opened = match outcome.stream {
             Ok(opened) => opened,

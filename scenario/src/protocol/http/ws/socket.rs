@@ -75,9 +75,7 @@ struct Task {
 impl Task {
     async fn run(mut self, mut commands: mpsc::Receiver<Message>) {
         let ended = loop {
-            while self.inbox.is_full() {
-                tokio::task::yield_now().await;
-            }
+            self.inbox.room().await;
             let received = tokio::select! {
                 received = self.stream.next() => received,
                 command = commands.recv() => {

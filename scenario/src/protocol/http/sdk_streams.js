@@ -77,16 +77,19 @@ class StreamAction extends ActionBuilder {
   }
 }
 
+/** `await(timeout)` of builders that collect sequences in `awaits`. */
+const awaitingFor = (Kind) =>
+  function (timeout) {
+    return awaiting(Kind, "on(...)", timeout, (sequence) => this.with({ awaits: [...this.awaits, sequence] }));
+  };
+
 class WsSend extends StreamAction {
   static label = "a WebSocket frame";
-  await(timeout) {
-    return awaiting(FrameCheck, "on(...)", timeout, (sequence) =>
-      this.with({ awaits: [...this.awaits, sequence] }));
-  }
   op() {
     return { [this.frame]: { content: this.content, awaits: this.awaits } };
   }
 }
+WsSend.prototype.await = awaitingFor(FrameCheck);
 
 const WS = { kind: "ws", key: "socket", socket: { lit: "gatling.http.webSocket" } };
 
@@ -102,11 +105,11 @@ const without = (Kind, what, members) => {
 
 const OF_ANSWERS = [
   "check", "checkIf", "ignoreProtocolChecks", "resources", "silent", "notSilent",
-  "disableFollowRedirect", "requestTimeout",
+  "disableFollowRedirect", "requestTimeout", "transformResponse",
 ];
 const OF_BODIES = [
   "body", "bodyPart", "bodyParts", "asMultipartForm", "asFormUrlEncoded", "formParam",
-  "multivaluedFormParam", "formParamMap", "form", "formUpload",
+  "multivaluedFormParam", "formParamMap", "form", "formUpload", "processRequestBody",
 ];
 
 /** `process(f)`: the engine hands over pairs of time and content. */
@@ -129,10 +132,6 @@ export const webSockets = (Request) => {
       if (!isFunction(chain?.steps)) fail(`onConnected takes a chain, found ${show(chain)}`);
       return this.with({ chain });
     }
-    await(timeout) {
-      return awaiting(FrameCheck, "on(...)", timeout, (sequence) =>
-        this.with({ awaits: [...this.awaits, sequence] }));
-    }
     steps() {
       const connect = { request: this.spec, awaits: this.awaits };
       if (this.sub !== null) connect.subprotocol = this.sub;
@@ -143,6 +142,7 @@ export const webSockets = (Request) => {
       return [action, ...doIf(`#{${CONNECTED}}`).then(this.chain).steps()];
     }
   }
+  WsConnect.prototype.await = awaitingFor(FrameCheck);
   without(WsConnect, "a WebSocket connect", [...OF_ANSWERS, ...OF_BODIES, "asJson", "asXml"]);
 
   class Ws extends Immutable {
@@ -185,6 +185,73 @@ export const webSockets = (Request) => {
 export const isWsInboundMessageText = (message) => typeof message.message() === "string";
 export const isWsInboundMessageBinary = (message) => typeof message.message() !== "string";
 
+// ---- event streams -----------------------------------------------------------------------------
+
+const SSE = { kind: "sse", key: "stream", socket: { lit: "gatling.http.sse" } };
+
+class EventCheck extends MessageCheck {
+  static label = "a check of events";
+}
+
+class SseCheck extends StreamAction {
+  static label = "setCheck()";
+  op() {
+    return { check: this.awaits };
+  }
+}
+SseCheck.prototype.await = awaitingFor(EventCheck);
+
+/** Made from the builder of requests: a connect is one. */
+export const eventStreams = (Request) => {
+  class SseConnect extends Request {
+    static label = "an SSE connect";
+    steps() {
+      const connect = { request: this.spec, awaits: this.awaits };
+      const spec = { sse: { stream: this.socket, op: { connect } } };
+      return [{ step: "action", protocol: "http", name: this.title, spec }];
+    }
+  }
+  SseConnect.prototype.await = awaitingFor(EventCheck);
+  without(SseConnect, "an SSE connect", OF_ANSWERS);
+
+  class Sse extends Immutable {
+    static label = "sse(...) without an action such as .get(...)";
+    sseName(stream) {
+      return this.with({ socket: text(stream, "sseName") });
+    }
+    /** No private member: copies of a builder would not have it. */
+    action(Kind, rest) {
+      return Object.assign(new Kind(), { ...SSE, title: this.title, socket: this.socket, ...rest });
+    }
+    connect(method, url) {
+      const spec = { method, url: text(url, "the url of an event stream") };
+      return this.action(SseConnect, { spec, awaits: [] });
+    }
+    get(url) {
+      return this.connect("GET", url);
+    }
+    post(url) {
+      return this.connect("POST", url);
+    }
+    setCheck() {
+      return this.action(SseCheck, { awaits: [] });
+    }
+    close() {
+      return this.action(StreamAction, { made: "close" });
+    }
+  }
+  const sse = (title, stream) =>
+    Object.assign(new Sse(), {
+      title: text(title, "the name of an SSE request"),
+      socket: stream === undefined ? SSE.socket : text(stream, "sseName"),
+    });
+  return Object.assign(sse, {
+    label: "sse",
+    checkMessage: messageCheck(EventCheck, "checkMessage", false),
+    processUnmatchedMessages: processing(SSE, "sse.processUnmatchedMessages"),
+  });
+};
+
 // ---- protocol ----------------------------------------------------------------------------------
 
 /** What the http protocol says of streams. */
@@ -211,5 +278,8 @@ export const streamProtocol = {
   },
   wsUnmatchedInboundMessageBufferSize(max) {
     return this.change({ ws_unmatched_max: count(max, "wsUnmatchedInboundMessageBufferSize") });
+  },
+  sseUnmatchedInboundMessageBufferSize(max) {
+    return this.change({ sse_unmatched_max: count(max, "sseUnmatchedInboundMessageBufferSize") });
   },
 };

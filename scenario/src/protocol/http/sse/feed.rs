@@ -1,0 +1,135 @@
+//! The task behind an open event stream: it reads events, and opens the stream again when the
+//! connection is lost. It ends with the user. ✖ IO.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use tokio::io::AsyncReadExt as _;
+use tokio::task::AbortHandle;
+
+use super::super::decode::Decoder;
+use super::super::inbound::{Asked, Content, Ended, Inbound, Inbox, Opened, Owner};
+use super::super::request::Built;
+use super::super::response::header as value_of;
+use super::super::wire::READ_BYTES;
+use super::accept;
+use super::event::{Event, Parser};
+use crate::time::Micros;
+
+/// Until the server says otherwise.
+const RETRY_MS: u64 = 3_000;
+/// A server that says 0 and hangs up would have its users do nothing but connect.
+const RETRY_MS_MIN: u64 = 10;
+
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+/// What ends the task when it is dropped.
+pub(super) struct Running(AbortHandle);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// A stream over as many connections as it takes.
+pub(super) struct Feed {
+    owner: Owner,
+    /// Of its connect.
+    name: String,
+    built: Built,
+    timeout: Micros,
+    inbox: Rc<Inbox>,
+    retry_ms: u64,
+}
+
+impl Feed {
+    pub(super) fn new(
+        owner: Owner,
+        name: &str,
+        built: Built,
+        timeout: Micros,
+        inbox: Rc<Inbox>,
+    ) -> Self {
+        Self { owner, name: name.to_owned(), built, timeout, inbox, retry_ms: RETRY_MS }
+    }
+
+    pub(super) fn start(mut self, opened: Opened) -> Running {
+        let task = tokio::task::spawn_local(async move {
+            let text = self.follow(opened).await;
+            self.inbox.end(Ended::Crashed(text));
+        });
+        Running(task.abort_handle())
+    }
+
+    /// Why it does not go on.
+    async fn follow(&mut self, mut opened: Opened) -> String {
+        loop {
+            // Whatever ends a connection, the stream goes on over another.
+            if let Err(text) = self.read(opened).await {
+                return text;
+            }
+            let delay = self.retry_ms.max(RETRY_MS_MIN);
+            tokio::time::sleep(Duration::from_millis(delay)).await;
+            opened = match self.reconnect().await {
+                Ok(opened) => opened,
+                Err(text) => return text,
+            };
+        }
+    }
+
+    /// Reads to the end of the connection.
+    ///
+    /// # Errors
+    /// What is wrong with what came.
+    async fn read(&mut self, opened: Opened) -> Result<(), String> {
+        let Opened { mut wire, mut reader, .. } = opened;
+        let encoding = value_of(reader.head().1, header::CONTENT_ENCODING).unwrap_or_default();
+        let mut decoder = Decoder::new(encoding)?;
+        let mut parser = Parser::default();
+        let mut buffer = [0; READ_BYTES];
+        loop {
+            let body = decoder.decode(reader.take_body())?;
+            let mut rest = &body[..];
+            while let Some(event) = parser.next(&mut rest)? {
+                self.take(event).await;
+            }
+            if reader.is_done() {
+                return Ok(());
+            }
+            let length = match wire.read(&mut buffer).await {
+                Ok(length) if length > 0 => length,
+                Ok(_) | Err(_) => return Ok(()),
+            };
+            let bytes = buffer.get(..length).unwrap_or_default();
+            reader.feed(bytes).map_err(|failure| failure.text())?;
+        }
+    }
+
+    async fn take(&mut self, event: Event) {
+        if let Some(retry) = event.retry {
+            self.retry_ms = retry;
+        }
+        if let Some(id) = &event.id {
+            // One that is empty, or that no header can hold, is not sent.
+            match HeaderValue::from_bytes(id.as_bytes()) {
+                Ok(value) if !value.is_empty() => self.built.headers.insert(LAST_EVENT_ID, value),
+                _ => self.built.headers.remove(LAST_EVENT_ID),
+            };
+        }
+        self.inbox.room().await;
+        let (at, unix_ms) = (self.owner.host.now(), self.owner.host.unix_ms());
+        self.inbox.put(Inbound { at, unix_ms, content: Content::Text(event.json().into()) });
+    }
+
+    async fn reconnect(&self) -> Result<Opened, String> {
+        let again = |status: u16, headers: &HeaderMap| match status {
+            204 => Err("End of stream".to_owned()),
+            _ => accept(status, headers),
+        };
+        let Self { name, built, timeout, .. } = self;
+        let asked = Asked { name, built, timeout: *timeout, tunnel: false, accept: &again };
+        self.owner.scope().reopen(asked).await
+    }
+}
