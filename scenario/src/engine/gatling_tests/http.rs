@@ -4,6 +4,7 @@
 //! section whose title ends in `(any order)`, those lines are sorted and name no connection.
 
 use super::*;
+use crate::protocol::http::sse::tests as sse;
 use crate::protocol::http::ws::tests as ws;
 
 const FOLDER: &str = "tests/gatling/http";
@@ -47,6 +48,7 @@ fn pages(seen: &Seen, number: usize) -> Reply {
         }
         "ok" if seen.method == "HEAD" => Reply::with(200, &[], ""),
         "ok" => Reply::with(200, &[], "ok"),
+        "sse" => sse::talk(seen),
         "ws" => ws::talk(seen),
         "500" => Reply::with(500, &[], "broken"),
         _ => answer(&Seen { target: path.to_owned(), ..seen.clone() }, number),
@@ -102,8 +104,8 @@ fn every_example_of_http_does_what_it_did() {
 /// How a simulation gets at a method of a type, and what its failure names: for types that only a
 /// refused function returns, that function.
 fn reached(name: &str) -> (String, String) {
-    const THROUGH: [(&str, &str); 4] =
-        [("Proxy", "Proxy"), ("Sse", "sse"), ("Request", "sign"), ("RequestBody", "sign")];
+    const THROUGH: [(&str, &str); 3] =
+        [("Proxy", "Proxy"), ("Request", "sign"), ("RequestBody", "sign")];
     let request = "http(\"r\").get(\"/\")";
     let Some((of, method)) = name.split_once('.') else {
         return (format!("{name}(\"x\")"), name.to_owned());

@@ -86,9 +86,9 @@ impl Decoder {
         let mut found = Self::Plain;
         for encoding in content_encoding.split(',') {
             let one = match encoding.trim().to_ascii_lowercase().as_str() {
-                "gzip" | "x-gzip" => Self::Gzip(Box::new(flate2::write::MultiGzDecoder::new(
-                    Decoded::default(),
-                ))),
+                "gzip" | "x-gzip" => {
+                    Self::Gzip(Box::new(flate2::write::MultiGzDecoder::new(Decoded::default())))
+                }
                 "deflate" => {
                     Self::Deflate(Box::new(flate2::write::ZlibDecoder::new(Decoded::default())))
                 }
@@ -99,7 +99,9 @@ impl Decoder {
                 _ => continue,
             };
             if !matches!(std::mem::replace(&mut found, one), Self::Plain) {
-                return Err(format!("decode error: a stream with several encodings: {content_encoding}"));
+                return Err(format!(
+                    "decode error: a stream with several encodings: {content_encoding}"
+                ));
             }
         }
         Ok(found)

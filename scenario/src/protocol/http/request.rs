@@ -86,6 +86,11 @@ pub(super) struct Built {
 
 impl Built {
     /// An own header's name as it is sent: targets may not care, but people who compare do.
+    /// How a header is written that is not the user's.
+    pub(super) fn spell(&mut self, name: HeaderName, spelt: &str) {
+        Rc::make_mut(&mut self.spelling).push((name, spelt.into()));
+    }
+
     pub(super) fn spelt<'a>(&'a self, name: &'a HeaderName) -> &'a str {
         let own = self.spelling.iter().find(|(known, _)| known == name);
         own.map_or(name.as_str(), |(_, spelt)| spelt)

@@ -141,12 +141,6 @@ fn bad_use_of_the_sdk_is_refused_by_name() {
     for (call, message) in [
         ("core.csv('x.csv')", "Could not locate feeder file: Resource x.csv not found"),
         ("core.readResourceAsString('x')", "Resource x not found"),
-        ("pkg.sse.checkMessage('a')", "sse.checkMessage(...) is not supported yet"),
-        ("pkg.sse('a')", "sse(...) is not supported yet"),
-        (
-            "http.sseUnmatchedInboundMessageBufferSize(1)",
-            "sseUnmatchedInboundMessageBufferSize(...) is not supported yet",
-        ),
         ("http('a').get('/').sign(() => 1)", "sign(...) is not supported yet"),
         ("http('a').get('/').foo()", "an http request has no method foo(...)"),
         (

@@ -162,7 +162,8 @@ impl Owner {
             (Some(_), Some(held)) if held.inbox().ended().is_none() => {
                 keep_it(held);
                 let noun = S::NOUN;
-                let text = format!("Unable to create a new {noun} with name {name}: already exists");
+                let text =
+                    format!("Unable to create a new {noun} with name {name}: already exists");
                 return Err(text);
             }
             (Some(fresh), _) => fresh,

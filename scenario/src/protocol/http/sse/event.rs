@@ -2,8 +2,9 @@
 //! <https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation>.
 //! Pure.
 //!
-//! Two things are Gatling's. A blank line ends an event whichever fields it has, where the standard
-//! drops one without `data`; and an event goes to the checks as JSON, of the fields that it has.
+//! Three things are Gatling's. A blank line ends an event whichever fields it has, where the standard
+//! drops one without `data`; a line without a colon is passed over, where the standard has a field
+//! without a value; and an event goes to the checks as JSON, of the fields that it has.
 
 use serde_json::Value as Json;
 
@@ -50,9 +51,8 @@ impl Event {
 
     /// A line that is neither blank nor of another event. Comments have no name.
     fn take(&mut self, line: &[u8]) {
-        let colon = memchr::memchr(b':', line);
-        let (name, value) = line.split_at(colon.unwrap_or(line.len()));
-        let value = value.strip_prefix(b":").unwrap_or_default();
+        let Some(colon) = memchr::memchr(b':', line) else { return };
+        let (name, value) = (&line[..colon], &line[colon + 1..]);
         let value = String::from_utf8_lossy(value.strip_prefix(b" ").unwrap_or(value));
         match name {
             b"event" => self.event = Some(value.into_owned()),
@@ -162,22 +162,18 @@ mod tests {
 
     #[test]
     fn fields_make_an_event_and_a_blank_line_ends_it() {
-        let text = "\u{feff}: a comment\nevent: e\ndata:  two\ndata:three\nid: 7\nretry: 10\n\n\n\n";
-        assert_eq!(
-            events(text),
-            [r#"{"event":"e","id":"7","data":" two\nthree","retry":10}"#]
-        );
+        let text =
+            "\u{feff}: a comment\nevent: e\ndata:  two\ndata:three\nid: 7\nretry: 10\n\n\n\n";
+        assert_eq!(events(text), [r#"{"event":"e","id":"7","data":" two\nthree","retry":10}"#]);
         // Whatever it has; but not with nothing, and not before the blank line.
-        assert_eq!(events("event:only\n\nid\n\nretry:1\n\n:\n\nother: x\n\ndata: cut\n"), [
-            r#"{"event":"only"}"#,
-            r#"{"id":""}"#,
-            r#"{"retry":1}"#
-        ]);
-        assert_eq!(events("data\n\ndata\ndata\n\ndata:\n\n"), [
-            r#"{"data":""}"#,
-            r#"{"data":"\n"}"#,
-            r#"{"data":""}"#
-        ]);
+        assert_eq!(
+            events("event:only\n\nid\n\nretry:1\n\n:\n\nother: x\n\ndata: cut\n"),
+            [r#"{"event":"only"}"#, r#"{"retry":1}"#]
+        );
+        assert_eq!(
+            events("data\n\ndata\ndata:\ndata:\n\nid:\n\n"),
+            [r#"{"data":"\n"}"#, r#"{"id":""}"#]
+        );
     }
 
     #[test]

@@ -1,5 +1,6 @@
-//! The task behind an open event stream: it reads events, and opens the stream again when the
-//! connection is lost. It ends with the user. ✖ IO.
+//! The task behind an open event stream: it reads events, and opens the stream again when its
+//! connection is lost. An answer that ends as it said it would ends the stream, as in Gatling; the
+//! standard would ask for another. It ends with the user. ✖ IO.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -21,6 +22,8 @@ use crate::time::Micros;
 const RETRY_MS: u64 = 3_000;
 /// A server that says 0 and hangs up would have its users do nothing but connect.
 const RETRY_MS_MIN: u64 = 10;
+
+const END_OF_STREAM: &str = "End of stream";
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
@@ -48,10 +51,11 @@ impl Feed {
     pub(super) fn new(
         owner: Owner,
         name: &str,
-        built: Built,
+        mut built: Built,
         timeout: Micros,
         inbox: Rc<Inbox>,
     ) -> Self {
+        built.spell(LAST_EVENT_ID, "Last-Event-ID");
         Self { owner, name: name.to_owned(), built, timeout, inbox, retry_ms: RETRY_MS }
     }
 
@@ -66,7 +70,6 @@ impl Feed {
     /// Why it does not go on.
     async fn follow(&mut self, mut opened: Opened) -> String {
         loop {
-            // Whatever ends a connection, the stream goes on over another.
             if let Err(text) = self.read(opened).await {
                 return text;
             }
@@ -79,10 +82,10 @@ impl Feed {
         }
     }
 
-    /// Reads to the end of the connection.
+    /// Reads until the connection is lost.
     ///
     /// # Errors
-    /// What is wrong with what came.
+    /// That the stream is over, or what is wrong with it.
     async fn read(&mut self, opened: Opened) -> Result<(), String> {
         let Opened { mut wire, mut reader, .. } = opened;
         let encoding = value_of(reader.head().1, header::CONTENT_ENCODING).unwrap_or_default();
@@ -96,11 +99,12 @@ impl Feed {
                 self.take(event).await;
             }
             if reader.is_done() {
-                return Ok(());
+                return Err(END_OF_STREAM.to_owned());
             }
             let length = match wire.read(&mut buffer).await {
-                Ok(length) if length > 0 => length,
-                Ok(_) | Err(_) => return Ok(()),
+                Ok(0) if reader.end().is_ok() => return Err(END_OF_STREAM.to_owned()),
+                Ok(0) | Err(_) => return Ok(()),
+                Ok(length) => length,
             };
             let bytes = buffer.get(..length).unwrap_or_default();
             reader.feed(bytes).map_err(|failure| failure.text())?;
@@ -125,7 +129,7 @@ impl Feed {
 
     async fn reconnect(&self) -> Result<Opened, String> {
         let again = |status: u16, headers: &HeaderMap| match status {
-            204 => Err("End of stream".to_owned()),
+            204 => Err(END_OF_STREAM.to_owned()),
             _ => accept(status, headers),
         };
         let Self { name, built, timeout, .. } = self;

@@ -60,7 +60,7 @@ struct Connect {
 }
 
 enum Op {
-    Connect(Connect),
+    Connect(Box<Connect>),
     Check(Vec<Sequence>),
     Close,
     Process(FnId),
@@ -85,7 +85,7 @@ impl SseAction {
         client: &Rc<Client>,
     ) -> Result<Self, String> {
         let op = match &spec.op {
-            SseOp::Connect(spec) => Op::Connect(Connect::new(spec, config)?),
+            SseOp::Connect(spec) => Op::Connect(Box::new(Connect::new(spec, config)?)),
             SseOp::Check(sequences) => Op::Check(Sequence::all(sequences)?),
             SseOp::Close => Op::Close,
             SseOp::Process(function) => Op::Process(*function),
@@ -221,9 +221,8 @@ impl EventStream {
         host: &Rc<dyn Host>,
         session: &mut Session,
     ) -> Result<Verdict, Unbuilt> {
-        let awaits = evaluated(&**host, |eval| {
-            Awaiting::prepare(sequences, WHAT, host, session, eval)
-        })?;
+        let awaits =
+            evaluated(&**host, |eval| Awaiting::prepare(sequences, WHAT, host, session, eval))?;
         if let Some(ended) = self.inbox.ended() {
             return Err(ended.text().to_owned());
         }
