@@ -57,3 +57,33 @@ impl SseSpec {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use serde_json::value::to_raw_value;
+
+    use crate::protocol::http::describe;
+
+    #[test]
+    fn actions_are_told_in_a_line_with_the_files_that_they_send() {
+        let check = json!({ "name": { "lit": "c" } });
+        let sequence = json!({ "timeout": { "lit": 1 }, "checks": [check, check] });
+        let post = json!({
+            "method": "POST",
+            "url": { "lit": "/events" },
+            "body": { "raw_file": { "lit": "body.txt" } },
+        });
+        for (op, text, files) in [
+            (json!({ "connect": { "request": post } }), "SSE POST /events", &["body.txt"][..]),
+            (json!({ "check": [sequence, sequence] }), "SSE: await 4 checks", &[]),
+            (json!("close"), "SSE: close", &[]),
+            (json!({ "process": 3 }), "SSE: process the unmatched messages", &[]),
+        ] {
+            let spec = json!({ "sse": { "stream": { "lit": "s" }, "op": op } });
+            let described = describe(&to_raw_value(&spec).unwrap());
+            assert_eq!(described.text, text);
+            assert_eq!(described.files, files, "{text}");
+        }
+    }
+}
