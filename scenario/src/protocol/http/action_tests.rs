@@ -83,6 +83,50 @@ fn the_cache_is_flushed_with_its_redirects() {
     assert_eq!(targets, ["/old", "/new", "/old", "/new"]);
 }
 
+#[test]
+fn a_redirect_that_is_remembered_takes_no_credentials_to_another_origin() {
+    let to = Server::start(|seen, _| match seen.header("authorization") {
+        Some(_) => Reply::with(200, &[], ""),
+        None => Reply::with(401, &["www-authenticate: Digest realm=\"r\", nonce=\"n\""], ""),
+    });
+    let location = format!("location: {}/new", to.base());
+    let from = Server::start(move |seen, _| match seen.target.as_str() {
+        "/moved" => Reply::with(308, &["location: /here"], ""),
+        "/here" => Reply::with(200, &[], ""),
+        _ => Reply::with(301, &[&location], ""),
+    });
+    let who = json!({ "user": { "lit": "u" }, "password": { "lit": "p" } });
+    let own = json!([{ "name": "Host", "value": { "lit": "secret.test" } },
+        { "name": "Cookie", "value": { "lit": "s=1" } }, { "name": "X-Own", "value": { "lit": "v" } }]);
+    for kind in ["basic_auth", "digest_auth", "headers"] {
+        let mut request = get("/old");
+        request["headers"] = own.clone();
+        request[kind] = who.clone();
+        if kind == "headers" {
+            request["headers"] =
+                json!([{ "name": "Authorization", "value": { "lit": "Bearer t" } }]);
+        }
+        let ran = run(base(&from), &[request.clone(), request.clone()]);
+        assert_eq!(ran.log.len(), 3, "{:?}", ran.log);
+        request["url"] = json!({ "lit": "/moved" });
+        run(base(&from), &[request.clone(), request]);
+    }
+    let seen = to.seen();
+    assert_eq!(seen.len(), 6);
+    let host = to.address.to_string();
+    for seen in &seen {
+        assert_eq!(seen.header("authorization"), None);
+        assert_eq!((seen.header("host"), seen.header("cookie")), (Some(&*host), None));
+    }
+    assert_eq!(seen[1].header("x-own"), Some("v"));
+    // At the same origin they stay.
+    let here: Vec<_> = from.seen().into_iter().filter(|it| it.target == "/here").collect();
+    assert_eq!(here.len(), 6);
+    assert!(here.iter().all(|it| it.header("cookie").is_none()));
+    assert_eq!(here[1].header("authorization"), Some("Basic dTpw"));
+    assert_eq!(here[5].header("authorization"), Some("Bearer t"));
+}
+
 const PAGE: &str = r#"<link rel=stylesheet href=/css/a.css><img src=/i.png><img src=/i.png>
     <script src=/s.js></script><img src="http://127.0.0.1:1/never.png">"#;
 

@@ -17,7 +17,7 @@ use super::connection::{Answer, Connection, Failure, Pool};
 use super::cookies::Origin;
 use super::decode;
 use super::h1::Outgoing;
-use super::outgoing::{OfUser, follow, is_ajax, is_page};
+use super::outgoing::{OfUser, follow, is_ajax, is_page, moved};
 use super::reader::Reader;
 use super::redirect::{is_permanent, is_redirect};
 use super::request::{Built, Template};
@@ -163,7 +163,7 @@ impl Scope<'_> {
             && let Some(to) = state.cache.redirect(&built.url.to_string())
             && let Ok(to) = Url::parse(to, true)
         {
-            built.url = to;
+            *built = moved(built.clone(), to, true);
             hop.number += 1;
         }
     }

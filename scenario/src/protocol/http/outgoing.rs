@@ -161,7 +161,7 @@ fn push_host(head: &mut Vec<u8>, url: &Url) {
     head.extend_from_slice(b"\r\n");
 }
 
-/// The request after a redirect. Credentials stay with their origin.
+/// The request after a redirect.
 pub(super) fn follow(mut request: Built, status: u16, to: Url, strict_302: bool) -> Built {
     let next = next_hop(status, request.method.as_str(), strict_302);
     let (keep_body, becomes_get) = (next.keep_body, next.method == "GET");
@@ -173,16 +173,23 @@ pub(super) fn follow(mut request: Built, status: u16, to: Url, strict_302: bool)
         request.content_type = None;
     }
     let same_origin = request.url.same_origin(&to);
+    request.identity = request.identity.and_then(|it| it.after_redirect(same_origin));
+    request.redirected = true;
+    moved(request, to, keep_body)
+}
+
+/// The request as it goes to another place. Credentials stay with their origin.
+pub(super) fn moved(mut request: Built, to: Url, keep_body: bool) -> Built {
+    let same_origin = request.url.same_origin(&to);
     let keeps = |name: &HeaderName| !drops_header(name.as_str(), keep_body, same_origin);
     let kept = request.headers.iter().filter(|(name, _)| keeps(name));
     let fixed = request.headers.keys().take(request.fixed).filter(|name| keeps(name)).count();
     request.headers = kept.map(|(name, value)| (name.clone(), value.clone())).collect();
     request.fixed = fixed;
-    request.redirected = true;
     if !same_origin {
         request.authorization = None;
+        request.identity = None;
     }
-    request.identity = request.identity.and_then(|it| it.after_redirect(same_origin));
     request.url = to;
     request
 }
