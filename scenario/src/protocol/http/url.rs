@@ -22,14 +22,14 @@ impl Url {
     /// What is wrong with it, with the URL.
     pub fn parse(text: &str, encode: bool) -> Result<Self, String> {
         let invalid = |why: &str| format!("Invalid URL {text}: {why}");
-        let (secure, rest) = match text.split_once("://") {
-            Some(("http" | "ws", rest)) => (false, rest),
-            Some(("https" | "wss", rest)) => (true, rest),
-            Some((scheme, _)) => {
-                return Err(invalid(&format!("scheme '{scheme}' is not http or https")));
-            }
-            None => return Err(invalid("it has no scheme")),
+        let Some((scheme, rest)) = text.split_once("://") else {
+            return Err(invalid("it has no scheme"));
         };
+        let is = |other: &str| scheme.eq_ignore_ascii_case(other);
+        let secure = is("https") || is("wss");
+        if !secure && !is("http") && !is("ws") {
+            return Err(invalid(&format!("scheme '{scheme}' is not http or https")));
+        }
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let (authority, target) = rest.split_at(end);
         // User info is not sent; Gatling drops it as well.
@@ -59,7 +59,7 @@ impl Url {
     /// As [`Self::parse`].
     pub fn join(&self, reference: &str) -> Result<Self, String> {
         let reference = reference.trim();
-        if reference.contains("://") && !reference.starts_with(['/', '?', '#']) {
+        if reference.split_once("://").is_some_and(|(before, _)| is_scheme(before)) {
             return Self::parse(reference, true);
         }
         let scheme = self.scheme();
@@ -122,6 +122,12 @@ impl std::fmt::Display for Url {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}{}", self.origin(), self.path_and_query)
     }
+}
+
+/// RFC 3986, 3.1: what stands before a colon otherwise is part of a path or a query.
+fn is_scheme(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_alphabetic())
+        && text.bytes().all(|it| it.is_ascii_alphanumeric() || b"+-.".contains(&it))
 }
 
 /// In brackets.
@@ -295,10 +301,14 @@ mod tests {
             ("//b.test/z", "http://b.test/z"),
             ("https://b.test", "https://b.test/"),
             ("/back?to=http://c.test", "http://a.test:81/back?to=http://c.test"),
+            ("login?next=http://c.test/x", "http://a.test:81/x/login?next=http://c.test/x"),
+            ("a/b://c", "http://a.test:81/x/a/b:/c"),
+            ("HTTPS://B.test/X", "https://b.test/X"),
         ] {
             assert_eq!(base.join(reference).unwrap().to_string(), expected, "{reference}");
         }
-        assert!(base.join("file:///etc/passwd").is_err());
+        let wrong = base.join("file:///etc/passwd").unwrap_err();
+        assert_eq!(wrong, "Invalid URL file:///etc/passwd: scheme 'file' is not http or https");
     }
 
     #[test]
