@@ -140,8 +140,14 @@ impl CookieAction {
                     expires_ms: max_age.map(expires),
                 };
                 let sendable = |text: &str| !text.contains([';', '\r', '\n', '\0']);
-                if cookie.name.is_empty() || !sendable(&cookie.name) || !sendable(&cookie.value) {
-                    return Err(format!("{}={} is no cookie", cookie.name, cookie.value));
+                if cookie.name.is_empty() || !sendable(&cookie.name) {
+                    return Err(format!("{:?} is no name of a cookie", cookie.name));
+                }
+                if !sendable(&cookie.value) {
+                    return Err(format!(
+                        "the value of cookie {} holds a character that no cookie may hold",
+                        cookie.name
+                    ));
                 }
                 state.jar.insert(cookie, now_ms);
             }

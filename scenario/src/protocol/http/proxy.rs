@@ -15,6 +15,7 @@ use tokio_socks::tcp::{Socks4Stream, Socks5Stream};
 use super::body::text_of;
 use super::connection::Failure;
 use super::h1::Io;
+use super::request::to_value;
 use super::spec::{HttpProtocolSpec, ProxyKind, ProxySpec, RequestSpec};
 use super::url::Url;
 use crate::expr::{Compiled, EvalCtx};
@@ -138,8 +139,7 @@ impl ProxyTemplate {
         let mut headers = Vec::with_capacity(self.headers.len());
         for (name, value) in &self.headers {
             let value = text_of(value, session, eval)?;
-            let value = HeaderValue::from_bytes(value.trim().as_bytes())
-                .map_err(|_| format!("{value:?} cannot be sent in a header"))?;
+            let value = to_value(value.trim(), || format!("connectHeader {name}"))?;
             headers.push((name.clone(), value));
         }
         let (kind, host, port) = (self.kind, Arc::clone(&self.host), self.port);

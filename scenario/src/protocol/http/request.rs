@@ -281,13 +281,14 @@ impl Template {
             return Ok((Some(form_text(&params, true).into()), kind));
         }
         let boundary = boundary(own, eval);
+        let content_type = || "header content-type".to_owned();
         let body = multipart(&boundary, &params, &self.parts, files, session, eval)?;
         let kind = match own {
             Some(own) if own.contains("boundary=") => None,
             Some(own) => Some(format!("{own}; boundary={boundary}")),
             None => Some(format!("multipart/form-data; boundary={boundary}")),
         };
-        Ok((Some(body), kind.map(|it| to_value(&it)).transpose()?))
+        Ok((Some(body), kind.map(|it| to_value(&it, content_type)).transpose()?))
     }
 }
 
@@ -308,7 +309,7 @@ impl HeaderTemplate {
     /// One that cannot be sent is an error of each request, as in Gatling.
     fn new(value: Compiled) -> Self {
         let fixed = match &value {
-            Compiled::Lit(literal) => to_value(&literal.to_string()).ok(),
+            Compiled::Lit(literal) => HeaderValue::from_bytes(literal.to_string().as_bytes()).ok(),
             _ => None,
         };
         fixed.map_or(Self::Computed(value), Self::Fixed)
@@ -373,14 +374,18 @@ fn text_of_header(
 ) -> Result<HeaderValue, String> {
     if let Compiled::Fn(_) = expr {
         return match expr.eval(session, eval)? {
-            Value::Str(text) => to_value(&text),
-            other => Err(format!("header {name}: {other} is not a string")),
+            Value::Str(text) => to_value(&text, || format!("header {name}")),
+            _ => Err(format!("header {name}: its function gives no string")),
         };
     }
-    to_value(&text_of(expr, session, eval)?)
+    to_value(&text_of(expr, session, eval)?, || format!("header {name}"))
 }
 
-fn to_value(text: &str) -> Result<HeaderValue, String> {
+/// The value itself is not told: it may be a secret.
+///
+/// # Errors
+/// What it belongs to.
+pub(super) fn to_value(text: &str, whose: impl FnOnce() -> String) -> Result<HeaderValue, String> {
     HeaderValue::from_bytes(text.as_bytes())
-        .map_err(|_| format!("{text:?} cannot be sent in a header"))
+        .map_err(|_| format!("the value of {} holds a character that no header may hold", whose()))
 }

@@ -345,6 +345,30 @@ fn a_bad_status_is_a_ko_and_a_silent_one_is_nothing() {
     assert!(ran.log.is_empty() && !ran.failed);
 }
 
+/// What cannot be sent may be a token that was read from a file with its line end.
+#[test]
+fn a_header_that_cannot_be_sent_is_named_and_its_value_is_not_told() {
+    let mut session = Session::new("s".into(), 0);
+    session.set("token", Value::from("secret\n"));
+    let with = |name: &str, value: serde_json::Value| {
+        json!({ "method": "GET", "url": { "lit": "http://a.test/" },
+            "headers": [{ "name": name, "value": value }] })
+    };
+    let mut proxied = get("http://a.test/");
+    proxied["proxy"] = json!({ "kind": "http", "host": "127.0.0.1", "port": 1,
+        "connect_headers": [{ "name": "X-Key", "value": { "el": "a#{token}b" } }] });
+    let requests = [
+        with("Authorization", json!({ "el": "Bearer #{token}" })),
+        with("X-Literal", json!({ "lit": "secret\n" })),
+        proxied,
+    ];
+    let ran = run_with(json!({}), &requests, session);
+    let expected = ["header authorization", "header x-literal", "connectHeader x-key"].map(|it| {
+        format!("unbuilt r: the value of {it} holds a character that no header may hold")
+    });
+    assert_eq!(ran.log, expected);
+}
+
 #[test]
 fn refused_connections_timeouts_and_unknown_hosts_are_kos() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
