@@ -9,8 +9,8 @@ use std::sync::LazyLock;
 use anyhow::Context as _;
 use onrush_api::client::Client;
 use onrush_api::routes::files::File;
-use onrush_scenario::script::DirSources;
 use onrush_scenario::script::packages::{self, Kind};
+use onrush_scenario::script::{DirSources, is_builtin_name};
 
 use super::exit::{Exit, fail};
 use super::output::bytes;
@@ -27,10 +27,6 @@ const MODULE_BYTES_MAX: u64 = 16 << 20;
 const PARENTS_MAX: usize = 4;
 const RESOURCES: &str = "resources";
 const ROOT_MARKS: [&str; 3] = [RESOURCES, "package.json", "onrush.toml"];
-/// What an import may leave out.
-const ENDINGS: [&str; 9] =
-    ["", ".js", ".ts", ".mjs", ".mts", ".cjs", ".json", "/index.js", "/index.ts"];
-
 /// One file to be sent.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Upload {
@@ -135,13 +131,12 @@ fn modules(root: &Path, entry: &Path, found: &mut BTreeMap<String, PathBuf>) -> 
         }
         let text = std::fs::read(&module)
             .map_err(|error| fail(Exit::NoInput, format!("{}: {error}", module.display())))?;
-        let folder = module.parent().unwrap_or(root).to_owned();
         for (kind, import) in imports(&String::from_utf8_lossy(&text)) {
             // What is not there is left to the script engine: it names line and column.
-            let target = if Packages::holds(&path) || !import.starts_with('.') {
-                packages.find(&path, &import, kind, found)
+            let target = if import.starts_with('.') {
+                packages.relative(&path, &import)
             } else {
-                resolve(&folder, &import)
+                packages.find(&path, &import, kind, found)
             };
             waiting.extend(target.map(|target| (target, module.clone())));
         }
@@ -165,8 +160,18 @@ impl Packages<'_> {
         Self::holds(path).then(|| packages::manifest_of(&self.sources, path)).flatten()
     }
 
-    /// The file that a package's name, or a relative path in a package, means. A package that
-    /// cannot be resolved is left to the script engine as well.
+    /// One outside of the project is found as well, to be refused.
+    fn relative(&self, from: &str, name: &str) -> Option<PathBuf> {
+        if let Some(path) = packages::relative(&self.sources, from, name) {
+            return Some(self.root.join(path));
+        }
+        let path = self.root.join(from).parent()?.join(name);
+        let mut outside = packages::candidates(path.to_str()?).map(PathBuf::from);
+        outside.find(|it| it.is_file())?.canonicalize().ok()
+    }
+
+    /// The file that a package's name means. What the script engine has itself needs none, and a
+    /// package that cannot be resolved is left to it as well.
     fn find(
         &self,
         from: &str,
@@ -174,24 +179,13 @@ impl Packages<'_> {
         kind: Kind,
         found: &mut BTreeMap<String, PathBuf>,
     ) -> Option<PathBuf> {
-        if name.starts_with('.') {
-            return packages::relative(&self.sources, from, name).map(|path| self.root.join(path));
+        if is_builtin_name(name, kind) {
+            return None;
         }
         let file = packages::resolve(&self.sources, from, name, kind).ok().flatten()?;
         found.insert(file.manifest.clone(), self.root.join(&file.manifest));
         Some(self.root.join(file.path))
     }
-}
-
-fn resolve(folder: &Path, import: &str) -> Option<PathBuf> {
-    let full = |ending: &str| folder.join(format!("{import}{ending}"));
-    let direct = ENDINGS.iter().map(|ending| full(ending)).find(|path| path.is_file());
-    // TypeScript sources are imported by the name of their output.
-    let typed = || {
-        let stem = import.strip_suffix(".js")?;
-        Some(folder.join(format!("{stem}.ts"))).filter(|path| path.is_file())
-    };
-    direct.or_else(typed)?.canonicalize().ok()
 }
 
 /// Module names in `import … from "./x"`, `export … from`, `import "./x"`, `import("./x")` and
@@ -338,6 +332,37 @@ mod tests {
         );
     }
 
+    /// What the engine would load, and nothing that it has itself.
+    #[test]
+    fn imports_mean_the_files_that_the_engine_takes() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        let sim = "import './both'; import './folder'; import './other.mjs'; import 'events';
+            import { a } from '@gatling.io/core'; import { b } from '@gatling.io/http'; import 'dep';";
+        let entry = write(root, "sim.ts", sim);
+        for path in ["both.ts", "both.mjs", "folder/index.mjs", "folder/index.ts", "other.mts"] {
+            write(root, path, "");
+        }
+        for name in ["@gatling.io/core", "@gatling.io/http", "events", "util"] {
+            write(root, &format!("node_modules/{name}/package.json"), r#"{"main": "m.js"}"#);
+            write(root, &format!("node_modules/{name}/m.js"), "");
+        }
+        write(root, "node_modules/dep/package.json", "{}");
+        write(root, "node_modules/dep/index.js", "require('node:util'); require('events')");
+        let bundle = collect(&entry, &[]).unwrap();
+        assert_eq!(
+            paths(&bundle),
+            [
+                "both.mjs",
+                "folder/index.mjs",
+                "node_modules/dep/index.js",
+                "node_modules/dep/package.json",
+                "other.mts",
+                "sim.ts",
+            ]
+        );
+    }
+
     #[test]
     fn a_simulation_brings_its_modules_and_resources() {
         let dir = tempfile::tempdir().unwrap();
@@ -365,6 +390,20 @@ mod tests {
                 "src/shop.js"
             ]
         );
+    }
+
+    /// The engine asks for a file by the path that the simulation gives it.
+    #[test]
+    fn a_linked_folder_keeps_its_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        write(root, "package.json", "{}");
+        let entry = write(root, "src/sim.js", "import './lib/x.js'");
+        write(root, "shared/x.js", "import './y.js'");
+        write(root, "shared/y.js", "");
+        std::os::unix::fs::symlink("../shared", root.join("src/lib")).unwrap();
+        let bundle = collect(&entry, &[]).unwrap();
+        assert_eq!(paths(&bundle), ["src/lib/x.js", "src/lib/y.js", "src/sim.js"]);
     }
 
     #[test]

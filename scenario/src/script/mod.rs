@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use host::ScriptHost;
+pub use modules::is_builtin_name;
 pub use sources::{DirSources, MemorySources, Sources};
 pub use store::GlobalStore;
 

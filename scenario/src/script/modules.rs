@@ -33,21 +33,6 @@ const CORE_MODULES: &[(&str, &str)] = &[
     ("onrush:simulation", include_str!("sdk/simulation.js")),
 ];
 
-/// What `./x` may mean, in this order.
-const EXTENSIONS: &[&str] = &[
-    "",
-    ".js",
-    ".mjs",
-    ".cjs",
-    ".ts",
-    ".mts",
-    ".json",
-    "/index.js",
-    "/index.mjs",
-    "/index.cjs",
-    "/index.ts",
-];
-
 /// One file of the simulation as loaded.
 pub(super) struct SourceFile {
     pub(super) text: String,
@@ -71,6 +56,13 @@ pub(super) type SharedGraph = Rc<RefCell<Graph>>;
 
 pub(super) fn is_builtin(module: &str) -> bool {
     module == "onrush:boot" || commonjs::is_node(module) || builtin(module).is_some()
+}
+
+/// Whether a simulation has that name from Onrush, whatever its `node_modules` holds.
+#[must_use]
+pub fn is_builtin_name(name: &str, kind: Kind) -> bool {
+    let own = kind == Kind::Import && !name.starts_with("onrush:") && builtin(name).is_some();
+    own || commonjs::node(name).is_some()
 }
 
 fn builtin(module: &str) -> Option<&'static str> {
@@ -111,16 +103,13 @@ impl Graph {
             return self.package(base, name);
         }
         let folder = base.rsplit_once('/').map_or("", |(folder, _)| folder);
-        let Some(path) = normalize(folder, name) else {
+        if normalize(folder, name).is_none() {
             let text = format!("import \"{name}\" leads outside the project");
             return Err(self.import_problem(base, name, ProblemKind::Script, &text));
-        };
-        for extension in EXTENSIONS {
-            let candidate = format!("{path}{extension}");
-            if self.files.contains_key(&candidate) || self.exists(&candidate) {
-                self.imported(&candidate, base);
-                return Ok(candidate);
-            }
+        }
+        if let Some(found) = packages::relative(&*self.sources, base, name) {
+            self.imported(&found, base);
+            return Ok(found);
         }
         let text = format!("cannot find module \"{name}\" (imported by {})", self.chain(base));
         Err(self.import_problem(base, name, ProblemKind::FileMissing, &text))
@@ -157,10 +146,6 @@ impl Graph {
     pub(super) fn is_commonjs(&self, path: &str, text: &str) -> bool {
         packages::is_commonjs(&*self.sources, path)
             .unwrap_or_else(|| !typescript::is_module(path, text))
-    }
-
-    fn exists(&self, path: &str) -> bool {
-        matches!(self.sources.read(path), Ok(Some(_)))
     }
 
     /// `a.js, imported by b.js, imported by sim.js`.

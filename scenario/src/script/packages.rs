@@ -6,9 +6,11 @@ use serde_json::{Map, Value};
 use super::sources::{Sources, normalize};
 
 const FOLDER: &str = "node_modules";
-/// What a path without its ending may mean, in this order.
-const ENDINGS: [&str; 8] =
-    ["", ".js", ".mjs", ".cjs", ".json", "/index.js", "/index.mjs", "/index.cjs"];
+/// What a path may leave out, in this order; a folder's index comes after its manifest.
+const ENDINGS: [&str; 7] = ["", ".js", ".mjs", ".cjs", ".ts", ".mts", ".json"];
+const INDEXES: [&str; 5] = ["/index.js", "/index.mjs", "/index.cjs", "/index.ts", "/index.mts"];
+/// TypeScript imports its own files by the names of their outputs.
+const TYPED: [(&str, &str); 2] = [(".js", ".ts"), (".mjs", ".mts")];
 /// Nested conditions and fallbacks of `exports`.
 const DEPTH_MAX: usize = 16;
 
@@ -101,18 +103,34 @@ pub fn resolve(
     Ok(None)
 }
 
-/// A relative path in a file of a package.
+/// The file that a relative path means in the file `from`: the same for the script engine and for
+/// whoever brings it the files.
 #[must_use]
 pub fn relative(sources: &dyn Sources, from: &str, name: &str) -> Option<String> {
     let folder = from.rsplit_once('/').map_or("", |(folder, _)| folder);
     probe(sources, folder, name)
 }
 
+/// The files that a path may mean, without what a folder's manifest says.
+pub fn candidates(path: &str) -> impl Iterator<Item = String> {
+    files_of(path).chain(indexes_of(path))
+}
+
+fn files_of(path: &str) -> impl Iterator<Item = String> {
+    let typed = TYPED
+        .iter()
+        .filter_map(move |(ending, typed)| Some(format!("{}{typed}", path.strip_suffix(ending)?)));
+    ENDINGS.iter().map(move |ending| format!("{path}{ending}")).chain(typed)
+}
+
+fn indexes_of(path: &str) -> impl Iterator<Item = String> {
+    INDEXES.iter().map(move |index| format!("{path}{index}"))
+}
+
 /// A file, one with an ending added, or a folder by its manifest or index.
 fn probe(sources: &dyn Sources, folder: &str, name: &str) -> Option<String> {
     let path = normalize(folder, name)?;
-    let direct = ENDINGS[..5].iter().map(|ending| format!("{path}{ending}"));
-    if let Some(found) = direct.into_iter().find(|it| is_file(sources, it)) {
+    if let Some(found) = files_of(&path).find(|it| is_file(sources, it)) {
         return Some(found);
     }
     let own = manifest(sources, &join(&path, "package.json")).ok().flatten();
@@ -121,12 +139,12 @@ fn probe(sources: &dyn Sources, folder: &str, name: &str) -> Option<String> {
     {
         return Some(found);
     }
-    ENDINGS[5..].iter().map(|ending| format!("{path}{ending}")).find(|it| is_file(sources, it))
+    indexes_of(&path).find(|it| is_file(sources, it))
 }
 
 fn file(sources: &dyn Sources, folder: &str, name: &str) -> Option<String> {
     let path = normalize(folder, name)?;
-    ENDINGS.iter().map(|ending| format!("{path}{ending}")).find(|it| is_file(sources, it))
+    candidates(&path).find(|it| is_file(sources, it))
 }
 
 fn main(sources: &dyn Sources, content: &Value, folder: &str, kind: Kind) -> Option<String> {

@@ -28,6 +28,30 @@ fn modules_json_typescript_and_cycles() {
     assert_eq!(simulation.populations[0].scenario.name, "from json");
 }
 
+/// TypeScript imports its own files by the names of their outputs.
+#[test]
+fn an_import_of_a_script_that_is_not_there_means_its_typescript() {
+    let chain = |seconds: u32| {
+        format!("import {{ pause }} from '@gatling.io/core'; export default pause({seconds});")
+    };
+    let (one, two, three) = (chain(1), chain(2), chain(3));
+    let sim = "import { exec, scenario, simulation, atOnceUsers } from '@gatling.io/core';
+        import a from './lib/typed.js'; import b from './lib/typed.mjs'; import c from './both.js';
+        export default simulation((setUp) =>
+          setUp(scenario('s').exec(a, b, c).injectOpen(atOnceUsers(1))));";
+    let files = [
+        ("sim.ts", sim),
+        ("lib/typed.ts", &one),
+        ("lib/typed.mts", &two),
+        ("both.ts", &one),
+        ("both.js", &three),
+    ];
+    let loaded = try_load(&files, &LoadOptions::default()).unwrap();
+    let graph = serde_json::to_string(&loaded.simulation).unwrap();
+    let at = |seconds: u32| graph.find(&format!("\"lit\":{seconds}}}")).unwrap_or(usize::MAX);
+    assert!(at(1) < at(2) && at(2) < at(3) && at(3) < usize::MAX, "{graph}");
+}
+
 #[test]
 fn typescript_constructs() {
     let source = "
