@@ -7,12 +7,27 @@ use indexmap::IndexMap;
 /// Entries per user, of each kind; the oldest makes room.
 const ENTRIES_MAX: usize = 200;
 
-/// Method, URL and `Cookie` header.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Key {
-    pub method: String,
-    pub url: String,
-    pub cookies: String,
+/// Of a validator and of an address that is remembered: a target cannot make a user's memory grow.
+const REMEMBERED_BYTES_MAX: usize = 4_096;
+const KEY_BYTES: usize = 16;
+
+/// Method, URL and `Cookie` header, hashed: together they may be long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Key([u8; KEY_BYTES]);
+
+impl Key {
+    #[must_use]
+    pub fn of(method: &str, url: &str, cookies: &str) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        for part in [method, url, cookies] {
+            hasher.update(part.as_bytes());
+            // None of them holds it.
+            hasher.update(b"\n");
+        }
+        let mut bytes = [0; KEY_BYTES];
+        hasher.finalize_xof().fill(&mut bytes);
+        Self(bytes)
+    }
 }
 
 /// Of a response, what the cache reads. Header values are those of the first line of each name.
@@ -79,18 +94,24 @@ impl Cache {
     /// Remembers what a response says; whatever its status and the method, but not a redirect's.
     pub fn store(&mut self, key: &Key, response: &Caching<'_>, now_ms: i64) {
         if let Some(until) = fresh_until(response, now_ms) {
-            bounded_insert(&mut self.fresh_until_ms, key.clone(), until);
+            bounded_insert(&mut self.fresh_until_ms, *key, until);
         }
-        if response.etag.is_some() || response.last_modified.is_some() {
+        let is_short = |it: &&str| it.len() <= REMEMBERED_BYTES_MAX;
+        let etag = response.etag.filter(is_short);
+        let last_modified = response.last_modified.filter(is_short);
+        if etag.is_some() || last_modified.is_some() {
             let validators = Validators {
-                etag: response.etag.map(str::to_owned),
-                last_modified: response.last_modified.map(str::to_owned),
+                etag: etag.map(str::to_owned),
+                last_modified: last_modified.map(str::to_owned),
             };
-            bounded_insert(&mut self.validators, key.clone(), validators);
+            bounded_insert(&mut self.validators, *key, validators);
         }
     }
 
     pub fn remember_redirect(&mut self, from: String, to: String) {
+        if from.len().max(to.len()) > REMEMBERED_BYTES_MAX {
+            return;
+        }
         bounded_insert(&mut self.redirects, from, to);
     }
 
@@ -147,7 +168,7 @@ mod tests {
     const NOW: i64 = 1_700_000_000_000;
 
     fn key(url: &str) -> Key {
-        Key { method: "GET".into(), url: url.into(), cookies: String::new() }
+        Key::of("GET", url, "")
     }
 
     #[test]
@@ -179,6 +200,21 @@ mod tests {
         assert_eq!(cache.validators(&key("u")).and_then(|v| v.etag.as_deref()), Some("\"a\""));
         cache.clear();
         assert!(cache.validators(&key("u")).is_none());
+    }
+
+    #[test]
+    fn entries_are_small_whatever_the_target_says() {
+        let mut cache = Cache::default();
+        let long = "x".repeat(5_000);
+        for (etag, last_modified) in [(Some(&*long), None), (None, Some(&*long))] {
+            let response = Caching { etag, last_modified, ..Caching::default() };
+            cache.store(&key("u"), &response, NOW);
+        }
+        assert!(cache.validators(&key("u")).is_none());
+        cache.remember_redirect("from".into(), long.clone());
+        cache.remember_redirect(long, "to".into());
+        assert!(!cache.knows_redirects());
+        assert!(size_of::<Key>() <= 16);
     }
 
     #[test]

@@ -11,6 +11,9 @@ const COOKIES_PER_DOMAIN_MAX: usize = 180;
 /// Of name and value together (RFC 6265 section 6.1).
 const COOKIE_BYTES_MAX: usize = 4_096;
 
+/// Of a domain, and of a path (RFC 6265bis section 5.6).
+const ATTRIBUTE_BYTES_MAX: usize = 1_024;
+
 /// A stored cookie.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cookie {
@@ -192,6 +195,9 @@ fn parse(header: &str, origin: Origin<'_>, now_ms: i64) -> Option<Cookie> {
     for attribute in attributes {
         let (key, value) = attribute.split_once('=').unwrap_or((attribute, ""));
         let value = value.trim();
+        if value.len() > ATTRIBUTE_BYTES_MAX {
+            continue;
+        }
         match key.trim().to_ascii_lowercase().as_str() {
             "domain" => {
                 let domain = value.trim_start_matches('.').to_ascii_lowercase();
@@ -219,7 +225,8 @@ fn parse(header: &str, origin: Origin<'_>, now_ms: i64) -> Option<Cookie> {
         Some(seconds) => Some(now_ms.saturating_add(seconds.saturating_mul(1_000))),
         None => expires,
     };
-    Some(cookie)
+    // That of a long address may be too long as well.
+    (cookie.path.len() <= ATTRIBUTE_BYTES_MAX).then_some(cookie)
 }
 
 fn expiry_ms(date: &str) -> Option<i64> {
@@ -327,5 +334,10 @@ mod tests {
         assert_eq!(jar.iter().last().map(|cookie| cookie.name.as_str()), Some("c999"));
         jar.store(&format!("big={}", "x".repeat(5_000)), at("a.test", "/"), NOW);
         assert!(jar.iter().all(|cookie| cookie.name != "big"));
+        let long = format!("/{}", "x".repeat(2_000));
+        jar.store(&format!("path=1; Path={long}"), at("a.test", "/y/z"), NOW);
+        assert_eq!(jar.iter().last().map(|cookie| cookie.path.as_str()), Some("/y"));
+        jar.store("long=1", at("a.test", &format!("{long}/z")), NOW);
+        assert!(jar.iter().all(|cookie| cookie.name != "long"));
     }
 }

@@ -456,11 +456,7 @@ fn origin_of(url: &Url) -> Origin<'_> {
 }
 
 fn key_of(built: &Built, cookies: &str) -> Key {
-    Key {
-        method: built.method.to_string(),
-        url: built.url.to_string(),
-        cookies: cookies.to_owned(),
-    }
+    Key::of(built.method.as_str(), &built.url.to_string(), cookies)
 }
 
 fn name_of<'n>(
