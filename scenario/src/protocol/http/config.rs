@@ -33,7 +33,11 @@ pub(super) struct Config {
 impl Config {
     /// # Errors
     /// What is wrong with it.
-    pub(super) fn new(spec: HttpProtocolSpec) -> Result<Self, String> {
+    pub(super) fn new(mut spec: HttpProtocolSpec) -> Result<Self, String> {
+        // As the hosts of URLs are.
+        let known = std::mem::take(&mut spec.http2_prior_knowledge).into_iter();
+        spec.http2_prior_knowledge =
+            known.map(|(key, speaks)| (key.to_ascii_lowercase(), speaks)).collect();
         for base in &spec.base_urls {
             if !base.starts_with("http://") && !base.starts_with("https://") {
                 return Err(format!("baseUrl {base} must begin with http:// or https://"));

@@ -199,6 +199,10 @@ fn without_agreement_it_is_http_1() {
     let (address, record) = start(BOTH);
     let mut known = config(address);
     known["http2_prior_knowledge"] = json!({ format!("localhost:{}", address.port()): false });
+    assert_eq!(run(known.clone(), &[get("/a")]).log, ["r 200 OK"]);
+    assert!(record.seen.lock().unwrap().is_empty());
+    // Names of hosts are the same in capitals.
+    known["http2_prior_knowledge"] = json!({ format!("LocalHost:{}", address.port()): false });
     assert_eq!(run(known, &[get("/a")]).log, ["r 200 OK"]);
     assert!(record.seen.lock().unwrap().is_empty());
     let mut off = config(address);
