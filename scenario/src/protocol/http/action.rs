@@ -134,10 +134,8 @@ impl HttpAction {
             source: self.config.source_of(session.user_id),
             batch: batch.as_deref(),
         };
-        if let Some(url) = &self.config.warm_up
-            && !self.client.warmed.replace(true)
-        {
-            Box::pin(scope.warm_up(url)).await;
+        if self.config.warm_up.is_some() && !self.client.warmed.get() {
+            Box::pin(scope.warm_up_once(&session)).await;
         }
         let mut main = scope.transact(&self.request, session, false).await;
         if let Some(batch) = &batch

@@ -3,12 +3,14 @@
 //! [`Connection`] is all that the requests see: another codec takes its place behind
 //! [`Connection::exchange`].
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
+use tokio::sync::Semaphore;
 
 use super::h1::{H1, Outgoing};
 use super::http2::Http2;
@@ -20,6 +22,8 @@ use crate::time::Micros;
 
 /// Idle connections are closed after this.
 const IDLE_MAX: Micros = 60_000_000;
+/// How often those that nobody takes are looked at.
+const SWEEP_PERIOD: Micros = 1_000_000;
 
 /// Why no response came.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,7 +96,12 @@ impl Connection {
         }
     }
 
-    pub(super) fn is_open(&mut self) -> bool {
+    /// It can be used once more.
+    fn lives(&mut self, now: Micros) -> bool {
+        now.saturating_sub(self.idle_since) < IDLE_MAX && self.is_open()
+    }
+
+    fn is_open(&mut self) -> bool {
         match &mut self.codec {
             Codec::H1(codec) => codec.is_open(),
             Codec::H2(codec) => codec.is_open(),
@@ -108,7 +117,7 @@ impl Connection {
     }
 
     /// Of HTTP/2: another request can be sent while others are on their way.
-    fn share(&self) -> Option<Self> {
+    pub(super) fn share(&self) -> Option<Self> {
         let Codec::H2(codec) = &self.codec else { return None };
         Some(Self {
             codec: Codec::H2(codec.clone()),
@@ -149,12 +158,31 @@ impl Remote {
         let route = route.map(|it| Rc::clone(&it.key));
         Self { https: url.secure, host: Arc::clone(&url.host), port: url.port, route }
     }
+
+    fn is(&self, url: &Url, route: Option<&Route>) -> bool {
+        self.port == url.port
+            && self.host == url.host
+            && self.https == url.secure
+            && self.route.as_deref() == route.map(|it| &*it.key)
+    }
 }
 
-/// Idle connections of one user, or of one thread where they are shared.
+/// Idle connections of one user, or of one thread where they are shared. The oldest comes first.
 #[derive(Default)]
 pub(super) struct Pool {
-    idle: Vec<(Remote, Connection)>,
+    idle: VecDeque<(Remote, Connection)>,
+    swept_at: Micros,
+    /// Where somebody connects to, for all who want a share.
+    dialing: Vec<(Remote, Rc<Semaphore>)>,
+}
+
+/// Who connects for others too; they go on when this is dropped.
+pub(super) struct Dialing(Rc<Semaphore>);
+
+impl Drop for Dialing {
+    fn drop(&mut self) {
+        self.0.close();
+    }
 }
 
 impl Pool {
@@ -165,16 +193,25 @@ impl Pool {
         route: Option<&Route>,
         now: Micros,
     ) -> Option<Connection> {
-        self.idle
-            .retain_mut(|(_, it)| it.is_open() && now.saturating_sub(it.idle_since) < IDLE_MAX);
-        let at = self.idle.iter().position(|(remote, _)| {
-            remote.port == url.port
-                && remote.host == url.host
-                && remote.https == url.secure
-                && remote.route.as_deref() == route.map(|it| &*it.key)
-        })?;
-        let shared = self.idle.get(at).and_then(|(_, it)| it.share());
-        Some(shared.unwrap_or_else(|| self.idle.remove(at).1))
+        self.sweep(now);
+        loop {
+            let at = self.idle.iter().position(|(remote, _)| remote.is(url, route))?;
+            let (_, held) = self.idle.get_mut(at)?;
+            if !held.lives(now) {
+                self.idle.remove(at);
+                continue;
+            }
+            let shared = held.share();
+            return shared.or_else(|| self.idle.remove(at).map(|(_, it)| it));
+        }
+    }
+
+    /// To ask all of them for every request would cost more than the request, where they are many.
+    fn sweep(&mut self, now: Micros) {
+        if now.saturating_sub(self.swept_at) >= SWEEP_PERIOD {
+            self.swept_at = now;
+            self.idle.retain_mut(|(_, it)| it.lives(now));
+        }
     }
 
     pub(super) fn put(
@@ -193,7 +230,131 @@ impl Pool {
                 held.idle_since = now;
                 return;
             }
-            self.idle.push((Remote::of(url, route), connection));
+            self.idle.push_back((Remote::of(url, route), connection));
         }
+    }
+
+    /// Lets the first who asks connect; the others wait for the semaphore's end.
+    ///
+    /// # Errors
+    /// What is to be waited for.
+    pub(super) fn dialing(
+        &mut self,
+        url: &Url,
+        route: Option<&Route>,
+    ) -> Result<Dialing, Rc<Semaphore>> {
+        self.dialing.retain(|(_, it)| !it.is_closed());
+        if let Some((_, first)) = self.dialing.iter().find(|(remote, _)| remote.is(url, route)) {
+            return Err(Rc::clone(first));
+        }
+        let gate = Rc::new(Semaphore::new(0));
+        self.dialing.push((Remote::of(url, route), Rc::clone(&gate)));
+        Ok(Dialing(gate))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::io;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+    use super::super::h1;
+    use super::super::tests::test_host;
+    use super::*;
+
+    /// A peer that is silent, or has gone; counts how often it is asked.
+    struct Idle {
+        asked: Rc<Cell<usize>>,
+        gone: bool,
+    }
+
+    impl AsyncRead for Idle {
+        fn poll_read(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            _: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            self.asked.set(self.asked.get() + 1);
+            if self.gone { Poll::Ready(Ok(())) } else { Poll::Pending }
+        }
+    }
+
+    impl AsyncWrite for Idle {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    const SECOND: Micros = 1_000_000;
+
+    struct Pooled {
+        pool: Pool,
+        asked: Rc<Cell<usize>>,
+    }
+
+    impl Pooled {
+        fn new() -> Self {
+            Self { pool: Pool::default(), asked: Rc::default() }
+        }
+
+        fn put(&mut self, url: &str, port: u16, gone: bool, now: Micros) {
+            let host: Rc<dyn Host> = test_host();
+            let io = Idle { asked: Rc::clone(&self.asked), gone };
+            let codec = H1::new(Box::new(io), h1::scratch());
+            let address = SocketAddr::from(([127, 0, 0, 1], port));
+            let connection = Connection::http1(codec, address, &host);
+            self.pool.put(&Url::parse(url, true).unwrap(), None, connection, now);
+        }
+
+        fn take(&mut self, url: &str, now: Micros) -> Option<u16> {
+            let taken = self.pool.take(&Url::parse(url, true).unwrap(), None, now)?;
+            Some(taken.address.port())
+        }
+    }
+
+    /// A thread may hold thousands of them: to ask each one for every request is the larger part of
+    /// the request's cost.
+    #[test]
+    fn only_the_connection_that_is_taken_is_asked_whether_it_lives() {
+        let mut pooled = Pooled::new();
+        let now = 10 * SECOND;
+        assert_eq!(pooled.take("http://a.test/", now), None);
+        for port in 1..=100 {
+            let host = if port % 2 == 0 { "a" } else { "b" };
+            pooled.put(&format!("http://{host}.test/"), port, port == 2, now);
+        }
+        assert_eq!(pooled.take("http://a.test/", now + 1), Some(4));
+        assert_eq!(pooled.asked.get(), 2);
+        assert_eq!(pooled.take("https://a.test/", now + 2), None);
+        assert_eq!(pooled.take("http://b.test/", now + 3), Some(1));
+        assert_eq!(pooled.asked.get(), 3);
+    }
+
+    #[test]
+    fn what_has_gone_or_was_idle_for_long_is_closed_in_time() {
+        let mut pooled = Pooled::new();
+        pooled.put("http://a.test/", 1, true, 0);
+        pooled.put("http://a.test/", 2, false, 0);
+        assert_eq!(pooled.take("http://other.test/", 5 * SECOND), None);
+        assert_eq!(pooled.pool.idle.len(), 1);
+        pooled.put("http://a.test/", 3, false, 60 * SECOND);
+        assert_eq!(pooled.take("http://a.test/", 60 * SECOND), Some(3));
+        assert_eq!(pooled.pool.idle.len(), 0);
     }
 }

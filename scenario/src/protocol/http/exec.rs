@@ -413,6 +413,9 @@ impl Scope<'_> {
         let pooled = self.with_pool(|pool| pool.take(&built.url, route, now));
         let mut connection = match pooled {
             Some(connection) => connection,
+            None if self.config.offers_http2(&built.url) => {
+                Box::pin(self.connect_for_all(built)).await?
+            }
             None => self.connect(built).await?,
         };
         address.set(Some(connection.address));
@@ -428,12 +431,17 @@ impl Scope<'_> {
     }
 
     /// Boxed: what is seldom needed shall not make every request's future larger.
-    async fn connect(&self, built: &Built) -> Result<Connection, Failure> {
-        let dial = self.dial(&built.url, built.route.as_deref());
-        Box::pin(self.client.dialer.connect(&built.url, dial, self.host)).await
+    pub(super) async fn connect(&self, built: &Built) -> Result<Connection, Failure> {
+        let route = built.route.as_deref();
+        let dial = self.dial(&built.url, route);
+        let connection = Box::pin(self.client.dialer.connect(&built.url, dial, self.host)).await?;
+        if let Some(share) = connection.share() {
+            self.with_pool(|pool| pool.put(&built.url, route, share, self.host.now()));
+        }
+        Ok(connection)
     }
 
-    fn with_pool<T>(&self, work: impl FnOnce(&mut Pool) -> T) -> T {
+    pub(super) fn with_pool<T>(&self, work: impl FnOnce(&mut Pool) -> T) -> T {
         if self.config.spec.share_connections {
             work(&mut self.client.shared.borrow_mut())
         } else {

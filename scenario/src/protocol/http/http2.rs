@@ -8,8 +8,8 @@ use std::io;
 use std::rc::{Rc, Weak};
 
 use bytes::Bytes;
-use h2::client::{Builder, ResponseFuture, SendRequest};
-use h2::{Reason, RecvStream};
+use h2::Reason;
+use h2::client::{Builder, SendRequest};
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Request, Uri, Version};
 
@@ -39,6 +39,17 @@ pub(super) struct Http2 {
 struct Life {
     ended: Cell<bool>,
     host: Weak<dyn Host>,
+}
+
+impl Life {
+    /// Of a stream. Where it is the connection's, no further request is sent over it, even if the
+    /// connection's own task has yet to hear of it.
+    fn failure_of(&self, error: &h2::Error) -> Failure {
+        if error.is_go_away() || error.is_io() {
+            self.ended.set(true);
+        }
+        failure_of(error)
+    }
 }
 
 impl Drop for Life {
@@ -93,33 +104,25 @@ impl Http2 {
         reader: &mut Reader,
     ) -> Result<(), Failure> {
         let (request, body) = request_of(outgoing)?;
-        let mut send = self.send.clone().ready().await.map_err(|error| failure_of(&error))?;
-        let (answer, mut stream) =
-            send.send_request(request, body.is_empty()).map_err(|error| failure_of(&error))?;
+        let failed = |error: h2::Error| self.life.failure_of(&error);
+        let mut send = self.send.clone().ready().await.map_err(failed)?;
+        let (answer, mut stream) = send.send_request(request, body.is_empty()).map_err(failed)?;
         if !body.is_empty() {
             // Waits in the stream until the peer's window lets it go.
-            stream.send_data(body, true).map_err(|error| failure_of(&error))?;
+            stream.send_data(body, true).map_err(failed)?;
         }
-        read(answer, reader).await
+        let (head, mut body) = answer.await.map_err(failed)?.into_parts();
+        reader.begin_framed(head.status, head.headers);
+        while let Some(piece) = body.data().await {
+            let piece = piece.map_err(failed)?;
+            reader.feed(&piece)?;
+            // The peer may send as much again.
+            body.flow_control().release_capacity(piece.len()).map_err(failed)?;
+        }
+        // Trailers say nothing that anybody asks for; the stream ends with them.
+        poll_fn(|cx| body.poll_trailers(cx)).await.map_err(failed)?;
+        reader.end()
     }
-}
-
-async fn read(answer: ResponseFuture, reader: &mut Reader) -> Result<(), Failure> {
-    let (head, mut body) = answer.await.map_err(|error| failure_of(&error))?.into_parts();
-    reader.begin_framed(head.status, head.headers);
-    while let Some(piece) = body.data().await {
-        let piece = piece.map_err(|error| failure_of(&error))?;
-        reader.feed(&piece)?;
-        release(&mut body, piece.len())?;
-    }
-    // Trailers say nothing that anybody asks for; the stream ends with them.
-    poll_fn(|cx| body.poll_trailers(cx)).await.map_err(|error| failure_of(&error))?;
-    reader.end()
-}
-
-/// The peer may send as much again.
-fn release(body: &mut RecvStream, length: usize) -> Result<(), Failure> {
-    body.flow_control().release_capacity(length).map_err(|error| failure_of(&error))
 }
 
 /// From the words of HTTP/1.1, which [`super::outgoing`] writes for both.

@@ -175,7 +175,39 @@ fn a_reset_is_the_streams_and_a_timeout_too() {
     assert_eq!(ran.log[1], "r 200 OK");
     assert!(ran.log[2].starts_with("r 0 Request timeout to localhost/127.0.0.1:"));
     assert_eq!(ran.log[3], "r 200 OK");
-    assert!(record.connections.load(Ordering::Relaxed) <= 2);
+    assert_eq!((opened(&ran), record.connections.load(Ordering::Relaxed)), (1, 1));
+}
+
+fn concurrent(paths: &[&str]) -> Json {
+    let all = paths.iter().map(|path| json!({ "name": { "lit": path }, "spec": get(path) }));
+    json!({ "concurrent": all.collect::<Vec<_>>() })
+}
+
+#[test]
+fn requests_that_start_at_once_share_their_first_connection() {
+    let (address, record) = start(BOTH);
+    let all = concurrent(&["/together", "/together", "/together", "/together", "/reset"]);
+    let ran = run(config(address), &[all, get("/a")]);
+    assert_eq!(ran.log.iter().filter(|it| *it == "/together 200 OK").count(), 4);
+    assert!(ran.log.contains(&"/reset 0 HTTP/2 stream reset: INTERNAL_ERROR".to_owned()));
+    assert_eq!(ran.log.last().map(String::as_str), Some("r 200 OK"));
+    assert_eq!((opened(&ran), record.connections.load(Ordering::Relaxed)), (1, 1));
+}
+
+/// Whoever waits for another's connection is not kept by one that comes to nothing.
+#[test]
+fn requests_that_start_at_once_do_not_wait_for_what_cannot_be_shared() {
+    let (address, record) = start(&[b"http/1.1"]);
+    let ran = run(config(address), &[concurrent(&["/a", "/b", "/c"])]);
+    assert_eq!(ran.log.len(), 3);
+    assert!(!ran.failed, "{:?}", ran.log);
+    assert!((1..=3).contains(&record.connections.load(Ordering::Relaxed)));
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut config = config(silent.local_addr().unwrap());
+    config["connect_timeout_us"] = json!(100_000);
+    let ran = run(config, &[concurrent(&["/a", "/b", "/c"])]);
+    assert_eq!(ran.log.len(), 3);
+    assert!(ran.log.iter().all(|it| it.ends_with("handshake timed out after 100ms")));
 }
 
 #[test]

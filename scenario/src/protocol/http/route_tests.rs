@@ -266,3 +266,37 @@ fn warm_up_is_one_request_that_nobody_counts() {
     config["warm_up"] = json!("http://no-such-host.invalid/");
     assert_eq!(run(config, &[get("/a")]).log, ["r 200 OK"]);
 }
+
+#[test]
+fn warm_up_goes_by_the_protocols_proxy_and_before_whatever_comes_first() {
+    let (target, via) = (fine(), fine());
+    let mut config = base(&target);
+    config["proxy"] = proxy("http", via.address);
+    config["proxy"]["credentials"] = credentials();
+    config["headers"] = json!([{ "name": "x-own", "value": { "lit": "v" } }]);
+    config["basic_auth"] = credentials();
+    config["warm_up"] = json!("http://warm.test/w");
+    let concurrent = json!({ "concurrent": [{ "name": { "lit": "c" }, "spec": get("/a") }] });
+    assert_eq!(run(config.clone(), &[concurrent]).log, ["c 200 OK"]);
+    let seen = via.seen();
+    let targets: Vec<_> = seen.iter().map(|it| it.target.as_str()).collect();
+    assert_eq!(targets, ["http://warm.test/w", &format!("{}/a", target.base())]);
+    let names: Vec<&str> = seen[0].headers.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["accept", "proxy-authorization", "host"]);
+    config["ws_base_urls"] = json!(["ws://127.0.0.1:1"]);
+    let connect = json!({ "ws": { "socket": { "lit": "s" }, "op": { "connect": { "request": get("/ws") } } } });
+    assert!(run(config, &[connect]).failed);
+    // Behind it is the tunnel that the socket asks for.
+    assert_eq!(via.seen()[2].target, "http://warm.test/w");
+}
+
+#[test]
+fn a_warm_up_without_an_answer_ends_with_the_request_timeout() {
+    let (target, silent) = (fine(), Server::start(|_, _| Reply::Hang));
+    let mut config = base(&target);
+    config["warm_up"] = json!(silent.base());
+    config["request_timeout_us"] = json!(100_000);
+    let ran = run(config, &[get("/a")]);
+    assert_eq!(ran.log, ["r 200 OK"]);
+    assert_eq!(ran.notes, [format!("warmUp({}/): no answer after 100 ms", silent.base())]);
+}

@@ -103,6 +103,7 @@ impl Target {
             source: self.config.source_of(user.session.user_id),
         };
         let session = &mut user.session;
+        owner.scope().warm_up_once(session).await;
         let names = evaluated(&*host, |eval| {
             let stream: Arc<str> = text_of(&self.stream, session, eval)?.into();
             Ok((text_of(&self.name, session, eval)?, stream))
