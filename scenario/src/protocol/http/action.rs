@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use futures::future::LocalBoxFuture;
 
-use super::batch::{self, Batch};
+use super::batch::{self, Batch, Ended};
 use super::body::BodyFiles;
 use super::cache::Cache;
 use super::config::Config;
@@ -163,13 +163,13 @@ async fn fetch_resources(
     if resources.is_empty() {
         return;
     }
-    let began = scope.host.now();
-    let ends = batch::carry_out(scope, batch, resources, &mut main.session).await;
+    let Ended { ends, response_time } =
+        batch::carry_out(scope, batch, resources, &mut main.session).await;
     // One that cannot be built is an error line and fails nobody.
     if ends.contains(&End::Ko) {
         main.end = End::Ko;
     }
-    main.response_time += scope.host.now().saturating_sub(began);
+    main.response_time += response_time;
 }
 
 /// `httpConcurrentRequests`: like resources, without a page.
@@ -198,11 +198,11 @@ impl Action for ConcurrentAction {
                 source: self.config.source_of(user.session.user_id),
                 batch: Some(&batch),
             };
-            let began = host.now();
+            scope.warm_up_once(&user.session).await;
             let requests = self.requests.clone();
-            let ends = batch::carry_out(&scope, &batch, requests, &mut user.session).await;
+            let Ended { ends, response_time } =
+                batch::carry_out(&scope, &batch, requests, &mut user.session).await;
             let failed = ends.into_iter().any(End::fails);
-            let response_time = host.now().saturating_sub(began);
             user.state = Some(kept);
             Done { user, failed, response_time, slot: self.slot }
         })

@@ -1,7 +1,7 @@
 //! HTTP's actions beside plain requests, on one user: cookies, cache, inferred resources, several
 //! requests at once, polling.
 
-use std::sync::Mutex;
+use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
@@ -10,6 +10,9 @@ use super::test_server::{Reply, Seen, Server};
 use super::tests::{base, get, run, run_with};
 use crate::session::Session;
 use crate::value::Value;
+
+/// How long a test waits for what is to come at once.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 fn add(name: &str, value: &str, more: Json) -> Json {
     let mut cookie = json!({ "name": { "lit": name }, "value": { "el": value } });
@@ -204,12 +207,62 @@ fn allowed_addresses_and_silent_resources() {
     assert_eq!(server.seen().len(), 6);
 }
 
-/// Answers after so long.
-fn slow(millis: u64) -> impl Fn(&Seen, usize) -> Reply + Send + Sync {
-    move |seen, _| {
-        std::thread::sleep(Duration::from_millis(millis));
-        let status = if seen.target == "/bad" { 500 } else { 200 };
-        Reply::with(status, &["set-cookie: c=1"], "body")
+/// What a page names is bounded, and so are style sheets that import ever others.
+#[test]
+fn what_a_page_names_has_an_end() {
+    let server = Server::start(|seen, _| match seen.target.split_once('?') {
+        Some(("/page", count)) => {
+            let count: usize = count.parse().unwrap();
+            let page: String = (0..count).map(|it| format!("<img src=/i{it}.png>")).collect();
+            Reply::with(200, &["content-type: text/html"], page)
+        }
+        Some(("/a.css", number)) => {
+            let next = number.parse::<usize>().unwrap() + 1;
+            let css =
+                if next > 1_200 { String::new() } else { format!("@import url(a.css?{next})") };
+            Reply::with(200, &["content-type: text/css"], css)
+        }
+        Some(("/sheets", _)) => {
+            let page = "<link rel=stylesheet href=/a.css?0>";
+            Reply::with(200, &["content-type: text/html"], page)
+        }
+        Some(("/large", _)) => {
+            let page = format!("<img src=/i.png>{}", " ".repeat(5 << 20));
+            Reply::with(200, &["content-type: text/html"], page)
+        }
+        _ => Reply::with(200, &[], ""),
+    });
+    let config = json!({ "base_urls": [server.base()], "infer_html_resources": {} });
+    let ran = run(config.clone(), &[get("/page?1200")]);
+    assert_eq!(ran.log.len(), 1 + 1_000);
+    let expected = format!(
+        "inferHtmlResources: {}/page?1200 names more than 1000 resources; the first are fetched",
+        server.base()
+    );
+    assert_eq!(ran.notes, [expected]);
+    let ran = run(config.clone(), &[get("/sheets?")]);
+    assert_eq!(ran.log.len(), 1 + 1_000);
+    let expected = "inferHtmlResources: one request has led to 1000 resources; no further ones are \
+                    fetched for it";
+    assert_eq!(ran.notes, [expected]);
+    let ran = run(config, &[get("/large?"), get("/large?")]);
+    assert_eq!(ran.log.len(), 2);
+    let expected = format!(
+        "inferHtmlResources: {}/large? has 5 MiB, more than the 4 MiB that are looked through",
+        server.base()
+    );
+    assert_eq!(ran.notes, [expected]);
+}
+
+/// Comes back when so many have come, so that they are all under way at once.
+fn meeting(count: usize) -> impl Fn() + Send + Sync {
+    let (come, all) = (Mutex::new(0), Condvar::new());
+    move || {
+        let mut come = come.lock().unwrap();
+        *come += 1;
+        all.notify_all();
+        let waited = all.wait_timeout_while(come, PATIENCE, |come| *come < count).unwrap();
+        assert!(!waited.1.timed_out(), "{} of {count} came", *waited.0);
     }
 }
 
@@ -226,21 +279,42 @@ fn concurrent(requests: &[(&str, &str)]) -> Json {
 
 #[test]
 fn concurrent_requests_go_at_once_and_keep_their_saves() {
-    let server = Server::start(slow(150));
-    let began = Instant::now();
+    let meet = meeting(3);
+    let server = Server::start(move |_, _| {
+        meet();
+        Reply::with(200, &[], "body")
+    });
     let ran = run(base(&server), &[concurrent(&[("a", "/1"), ("b", "/2"), ("c", "/3")])]);
-    assert!(began.elapsed() < Duration::from_millis(400), "{:?}", began.elapsed());
     assert_eq!(sorted(ran.log), ["a 200 OK", "b 200 OK", "c 200 OK"]);
     assert!(["a", "b", "c"].iter().all(|it| ran.session.get(it) == Some(&Value::from("body"))));
     assert!(!ran.failed);
+    assert_eq!(connections_of(&server), [0, 1, 2]);
+}
+
+fn connections_of(server: &Server) -> Vec<usize> {
     let mut connections: Vec<_> = server.seen().iter().map(|it| it.connection).collect();
     connections.sort_unstable();
-    assert_eq!(connections, [0, 1, 2]);
+    connections.dedup();
+    connections
+}
+
+#[test]
+fn what_silent_requests_take_is_not_the_groups() {
+    let server = Server::start(|_, _| Reply::with(200, &[], ""));
+    let mut all = concurrent(&[("a", "/1"), ("b", "/2")]);
+    assert!(run(base(&server), &[all.clone()]).response_time > 0);
+    all["concurrent"][0]["spec"]["silent"] = json!(true);
+    assert!(run(base(&server), &[all.clone()]).response_time > 0);
+    all["concurrent"][1]["spec"]["silent"] = json!(true);
+    assert_eq!(run(base(&server), &[all]).response_time, 0);
 }
 
 #[test]
 fn one_bad_concurrent_request_fails_the_user_and_the_others_go_on() {
-    let server = Server::start(slow(0));
+    let server = Server::start(|seen, _| match seen.target.as_str() {
+        "/bad" => Reply::with(500, &[], ""),
+        _ => Reply::with(200, &[], ""),
+    });
     let mut actions = concurrent(&[("a", "/bad"), ("b", "/2")]);
     let unbuildable = json!({ "name": { "lit": "c" },
         "spec": { "method": "GET", "url": { "el": "/#{none}" } } });
@@ -258,21 +332,20 @@ fn one_bad_concurrent_request_fails_the_user_and_the_others_go_on() {
 /// The limit is per host: two hosts have twice as many requests under way.
 #[test]
 fn connections_per_host_are_limited() {
-    let most: &'static Mutex<(usize, usize)> = Box::leak(Box::default());
-    let server = Server::start(move |_, _| {
-        let mut count = most.lock().unwrap();
-        count.0 += 1;
-        count.1 = count.1.max(count.0);
-        drop(count);
-        std::thread::sleep(Duration::from_millis(50));
-        most.lock().unwrap().0 -= 1;
-        Reply::with(200, &[], "")
-    });
-    let config = json!({ "base_urls": [server.base()], "max_connections_per_host": 2 });
-    let all: Vec<_> = (0..6).map(|_| ("r", "/")).collect();
+    let meet: &'static _ = Box::leak(Box::new(meeting(4)));
+    let start = || {
+        Server::start(move |_, _| {
+            meet();
+            Reply::with(200, &[], "")
+        })
+    };
+    let servers = [start(), start()];
+    let config = json!({ "max_connections_per_host": 2 });
+    let urls: Vec<String> = servers.iter().map(Server::base).collect();
+    let all: Vec<_> = (0..12).map(|it| ("r", urls[it % 2].as_str())).collect();
     let ran = run(config, &[concurrent(&all)]);
-    assert_eq!(ran.log.len(), 6);
-    assert_eq!(most.lock().unwrap().1, 2);
+    assert_eq!(ran.log, ["r 200 OK"; 12]);
+    assert!(servers.iter().all(|it| it.seen().len() == 6 && connections_of(it) == [0, 1]));
 }
 
 fn poll(every_ms: u64, url: Json) -> Json {
@@ -284,19 +357,30 @@ fn poll(every_ms: u64, url: Json) -> Json {
 
 #[test]
 fn a_poller_runs_beside_its_user_and_ends_with_it() {
-    let server = Server::start(|_, _| Reply::with(200, &[], "ok"));
+    let polled: &'static Mutex<Vec<String>> = Box::leak(Box::default());
+    let until = |enough: fn(&[String]) -> bool| {
+        let began = Instant::now();
+        while !enough(&polled.lock().unwrap()) {
+            assert!(began.elapsed() < PATIENCE, "{:?}", polled.lock().unwrap());
+            std::thread::yield_now();
+        }
+    };
+    let server = Server::start(move |seen, _| {
+        match seen.target.as_str() {
+            "/third" => until(|polled| polled.len() >= 3),
+            "/again" => until(|polled| polled.iter().filter(|it| *it == "/before").count() == 2),
+            target => polled.lock().unwrap().push(target.to_owned()),
+        }
+        Reply::with(200, &[], "ok")
+    });
     let mut session = Session::new("s".into(), 0);
     session.set("v", Value::from("before"));
     let stop = json!({ "poll": { "poller": "p" } });
-    let start = poll(100, json!({ "el": "/#{v}" }));
-    let pause = |millis: u64| json!({ "pause_ms": millis });
-    let actions = [start.clone(), pause(250), stop.clone(), pause(200), start.clone(), pause(50)];
+    let start = poll(10, json!({ "el": "/#{v}" }));
+    let actions = [start.clone(), get("/third"), stop.clone(), start.clone(), get("/again")];
     let ran = run_with(base(&server), &actions, session);
-    let targets: Vec<_> = server.seen().into_iter().map(|it| it.target).collect();
-    assert_eq!(targets, ["/before", "/ok", "/ok", "/before"]);
+    assert_eq!(polled.lock().unwrap()[..3], ["/before", "/ok", "/ok"]);
     assert_eq!(ran.session.get("v"), Some(&Value::from("before")));
-    std::thread::sleep(Duration::from_millis(150));
-    assert_eq!(server.seen().len(), 4);
     assert!(!ran.failed);
     let ran = run(base(&server), &[stop, start.clone(), start]);
     let expected = [

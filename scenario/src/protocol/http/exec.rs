@@ -305,7 +305,7 @@ impl Scope<'_> {
                 verdict = hop.template.checks.run_observed(&view, session, eval, observer);
             });
             if let (Ok(()), Some(batch)) = (&verdict, self.batch) {
-                batch.look(self.config, &view, hop.resource);
+                batch.look(self, &view, hop.resource);
             }
             verdict
         });
@@ -329,7 +329,7 @@ impl Scope<'_> {
     /// A request that the cache answers; what its document names is asked for all the same.
     fn skip(&self, hop: &Hop<'_>, built: &Built) -> End {
         if let Some(batch) = self.batch {
-            batch.look_known(self.config, &built.url, hop.resource);
+            batch.look_known(self, &built.url, hop.resource);
         }
         End::Ok
     }

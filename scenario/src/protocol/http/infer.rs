@@ -20,6 +20,11 @@ use crate::expr::{Compiled, Expr};
 
 /// Different requests, and documents, that a thread remembers for one protocol.
 const REMEMBERED_MAX: usize = 10_000;
+/// Resources of one document, and of one request with the style sheets that its page names: more are
+/// no page's, and a target could keep a user busy for ever with them.
+pub(super) const RESOURCES_MAX: usize = 1_000;
+/// Of a document that is looked through.
+const DOCUMENT_BYTES_MAX: usize = 4 << 20;
 
 pub(super) type Requests = Rc<[Rc<Named>]>;
 
@@ -55,14 +60,14 @@ impl Infer {
         })
     }
 
-    /// What a page, or a style sheet, names.
+    /// What a page, or a style sheet, names; and, the first time, what is to be said of it.
     pub(super) fn of_document(
         &self,
         url: &Url,
         content: &str,
         is_css: bool,
         config: &Config,
-    ) -> Requests {
+    ) -> (Requests, Option<String>) {
         let mut hasher = DefaultHasher::new();
         content.hash(&mut hasher);
         let hash = hasher.finish();
@@ -70,21 +75,37 @@ impl Infer {
         if let Some((held, requests)) = self.known.borrow().documents.get(&address)
             && *held == hash
         {
-            return Rc::clone(requests);
+            return (Rc::clone(requests), None);
         }
-        let found = if is_css {
-            infer_html::of_css(content, url)
-        } else {
-            infer_html::of_page(content, url)
+        let too_large = content.len() > DOCUMENT_BYTES_MAX;
+        let found = match is_css {
+            _ if too_large => Vec::new(),
+            true => infer_html::of_css(content, url),
+            false => infer_html::of_page(content, url),
         };
         let mut known = self.known.borrow_mut();
         if known.documents.len().max(known.requests.len()) >= REMEMBERED_MAX {
             *known = Known::default();
         }
+        let mut allowed = found.iter().filter(|it| self.allows(&it.url.to_string()));
+        let first = allowed.by_ref().take(RESOURCES_MAX);
         let requests: Requests =
-            found.iter().filter_map(|it| self.request(it, &mut known, config)).collect();
+            first.filter_map(|it| request(it, self.naming, &mut known, config)).collect();
+        let note = if too_large {
+            let (has, most) = (content.len() >> 20, DOCUMENT_BYTES_MAX >> 20);
+            Some(format!(
+                "{address} has {has} MiB, more than the {most} MiB that are looked through"
+            ))
+        } else {
+            let more = allowed.next().is_some();
+            more.then(|| {
+                format!(
+                    "{address} names more than {RESOURCES_MAX} resources; the first are fetched"
+                )
+            })
+        };
         known.documents.insert(address, (hash, Rc::clone(&requests)));
-        requests
+        (requests, note)
     }
 
     /// Of a document that did not come again.
@@ -93,29 +114,26 @@ impl Infer {
         known.documents.get(&url.to_string()).map(|(_, requests)| Rc::clone(requests))
     }
 
-    /// None: filtered out, or no request that could be sent.
-    fn request(&self, found: &Found, known: &mut Known, config: &Config) -> Option<Rc<Named>> {
-        let url = found.url.to_string();
-        let allowed =
-            self.allow.as_ref().is_none_or(|them| them.iter().any(|it| it.is_match(&url)));
-        if !allowed || self.deny.iter().any(|it| it.is_match(&url)) {
-            return None;
-        }
-        let key = (url, found.css);
-        if let Some(named) = known.requests.get(&key) {
-            return Some(Rc::clone(named));
-        }
-        let accept = if found.css { "text/css,*/*;q=0.1" } else { "*/*" };
-        let accept = Header { name: "accept".to_owned(), value: Expr::str(accept) };
-        let spec = RequestSpec {
-            headers: vec![accept],
-            ..RequestSpec::new("GET", Expr::str(key.0.as_str()))
-        };
-        let name = Compiled::Lit(self.naming.name(&found.url).into());
-        let named = Rc::new(Named { name, template: Template::compile(&spec, config).ok()? });
-        known.requests.insert(key, Rc::clone(&named));
-        Some(named)
+    fn allows(&self, url: &str) -> bool {
+        let any = |them: &[Regex]| them.iter().any(|it| it.is_match(url));
+        self.allow.as_deref().is_none_or(any) && !any(&self.deny)
     }
+}
+
+/// None: no request that could be sent.
+fn request(found: &Found, naming: Naming, known: &mut Known, config: &Config) -> Option<Rc<Named>> {
+    let key = (found.url.to_string(), found.css);
+    if let Some(named) = known.requests.get(&key) {
+        return Some(Rc::clone(named));
+    }
+    let accept = if found.css { "text/css,*/*;q=0.1" } else { "*/*" };
+    let accept = Header { name: "accept".to_owned(), value: Expr::str(accept) };
+    let spec =
+        RequestSpec { headers: vec![accept], ..RequestSpec::new("GET", Expr::str(key.0.as_str())) };
+    let name = Compiled::Lit(naming.name(&found.url).into());
+    let named = Rc::new(Named { name, template: Template::compile(&spec, config).ok()? });
+    known.requests.insert(key, Rc::clone(&named));
+    Some(named)
 }
 
 impl Naming {

@@ -99,6 +99,8 @@ pub(super) struct Ran {
     pub events: Vec<ConnectionEvent>,
     pub session: Session,
     pub failed: bool,
+    /// What it adds to the groups it is in.
+    pub response_time: Micros,
 }
 
 /// Runs the requests one after another as one user.
@@ -121,13 +123,10 @@ pub(super) fn run_with(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     // Of its life, without the end of its connections.
     let mut events = Vec::new();
-    let (user, failed) = tokio::task::LocalSet::new().block_on(&runtime, async {
-        let (mut user, mut failed) = (user, false);
+    let tasks = tokio::task::LocalSet::new();
+    let (user, failed, response_time) = tasks.block_on(&runtime, async {
+        let (mut user, mut failed, mut response_time) = (user, false, 0);
         for request in requests {
-            if let Some(millis) = request["pause_ms"].as_u64() {
-                tokio::time::sleep(Duration::from_millis(millis)).await;
-                continue;
-            }
             let name = request["name"].as_str().unwrap_or("r");
             let mut spec = request.clone();
             spec.as_object_mut().unwrap().remove("name");
@@ -136,14 +135,18 @@ pub(super) fn run_with(
             let done = action.run(user, Rc::clone(&host) as Rc<dyn Host>).await;
             user = done.user;
             failed |= done.failed;
+            response_time += done.response_time;
         }
         events = host.events.take();
         // The user ends, and with it what goes on beside its actions.
         user.state = None;
-        (user, failed)
+        (user, failed, response_time)
     });
+    let over = async { tokio::time::timeout(Duration::from_secs(20), tasks).await };
+    let over = runtime.block_on(over);
+    assert!(over.is_ok(), "something goes on although its user has ended");
     let (log, notes) = (host.log.take(), host.notes.take());
-    Ran { log, notes, events, session: user.session, failed }
+    Ran { log, notes, events, session: user.session, failed, response_time }
 }
 
 pub(super) fn bind(
