@@ -14,6 +14,8 @@ use super::url::Url;
 
 /// References of one document that are looked at, in its order.
 const REFERENCES_MAX: usize = 10_000;
+/// Of one tag; more are no page's.
+const ATTRIBUTES_MAX: usize = 2_000;
 
 /// A resource as it is named.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -27,13 +29,48 @@ pub(super) fn of_page(html: &str, page: &Url) -> Vec<Named> {
     let sink = Sink::default();
     let tokenizer = Tokenizer::new(sink, TokenizerOpts::default());
     let input = BufferQueue::default();
-    input.push_back(html.into());
+    input.push_back(before_monsters(html).into());
     // A sink that runs no scripts is never interrupted.
     let _ = tokenizer.feed(&input);
     tokenizer.end();
     let Scan { base, found, .. } = tokenizer.sink.0.into_inner();
     let base = base.and_then(|base| page.join(&base).ok());
     resolved(found.into_iter(), base.as_ref().unwrap_or(page))
+}
+
+/// Up to the first tag with too many attributes: the tokenizer compares each with all before it.
+fn before_monsters(html: &str) -> &str {
+    let (mut in_tag, mut quote, mut attributes) = (false, None, 0);
+    // The byte before, and the last one that is no space.
+    let (mut before, mut last) = (b' ', b' ');
+    for (at, byte) in html.bytes().enumerate() {
+        let is_space = byte.is_ascii_whitespace();
+        match quote {
+            _ if !in_tag => {
+                in_tag = before == b'<' && byte.is_ascii_alphabetic();
+                attributes = 0;
+            }
+            Some(open) if byte == open => {
+                quote = None;
+                attributes += 1;
+            }
+            Some(_) => {}
+            None if byte == b'>' => in_tag = false,
+            None if last == b'=' && matches!(byte, b'"' | b'\'') => quote = Some(byte),
+            None if !is_space && (before == b'/' || before.is_ascii_whitespace()) => {
+                attributes += 1
+            }
+            None => {}
+        }
+        if attributes > ATTRIBUTES_MAX {
+            return html.get(..at).unwrap_or_default();
+        }
+        before = byte;
+        if !is_space {
+            last = byte;
+        }
+    }
+    html
 }
 
 /// The style sheets that a style sheet imports by `@import url(…)`.
@@ -281,6 +318,24 @@ mod tests {
         let found = of_css(&css, &Url::parse("http://a.test/", true).unwrap());
         assert_eq!(found.len(), 10_000);
         assert_eq!(page(&"<img src=x>".repeat(30_000)), ["/dir/x"]);
+    }
+
+    #[test]
+    fn a_tag_with_attributes_without_end_is_the_end_of_the_document() {
+        let page_of = |attributes: &str| {
+            page(&format!("<img src='/1' alt=\"a > b\"><p {attributes}><img src=/2>"))
+        };
+        let many = |one: fn(usize) -> String| (0..200_000).map(one).collect::<String>();
+        for attributes in [
+            many(|it| format!("a{it} ")),
+            many(|it| format!("a{it}=\"\"")),
+            many(|it| format!("a{it}='>'")),
+            many(|it| format!("a{it}/")),
+        ] {
+            assert_eq!(page_of(&attributes), ["/1"]);
+        }
+        assert_eq!(page_of(&"class='a b' x=1 ".repeat(500)), ["/1", "/2"]);
+        assert_eq!(page_of(&format!("title='{}'", "word ".repeat(5_000))), ["/1", "/2"]);
     }
 
     const TOKENS: [&str; 30] = [
