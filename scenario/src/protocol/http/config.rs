@@ -30,6 +30,25 @@ pub(super) struct Config {
     sources: Vec<IpAddr>,
 }
 
+/// What relative URLs follow.
+#[derive(Clone, Copy)]
+pub(super) struct Bases<'a> {
+    pub urls: &'a [String],
+    scheme: &'static str,
+}
+
+impl Bases<'_> {
+    /// An absolute URL is one that begins so, as in Gatling.
+    pub(super) fn spare(&self, url: &str) -> bool {
+        url.starts_with(self.scheme)
+    }
+}
+
+/// Round robin among so many, for the user's life.
+pub(super) fn turn_of(user: u64, count: usize) -> usize {
+    usize::try_from(user % (count.max(1) as u64)).unwrap_or(0)
+}
+
 impl Config {
     /// # Errors
     /// What is wrong with it.
@@ -73,13 +92,17 @@ impl Config {
 
     /// Which of the `baseUrls`: chosen per user, round robin, for the user's life.
     pub(super) fn base_of(&self, user: u64) -> usize {
-        self.turn_of(user, self.spec.base_urls.len())
+        turn_of(user, self.spec.base_urls.len())
     }
 
-    /// Round robin among so many, for the user's life.
-    #[expect(clippy::unused_self, reason = "how turns go is the configuration's to say")]
-    pub(super) fn turn_of(&self, user: u64, count: usize) -> usize {
-        usize::try_from(user % (count.max(1) as u64)).unwrap_or(0)
+    /// Of requests.
+    pub(super) fn bases(&self) -> Bases<'_> {
+        Bases { urls: &self.spec.base_urls, scheme: "http" }
+    }
+
+    /// Of WebSockets.
+    pub(super) fn ws_bases(&self) -> Bases<'_> {
+        Bases { urls: &self.spec.ws_base_urls, scheme: "ws" }
     }
 
     /// What `http2PriorKnowledge` knows of a target comes first.

@@ -10,7 +10,7 @@ use super::auth::{AuthTemplate, Identity};
 use super::body::{
     BodyFiles, BodyValue, ParamValue, PartValue, boundary, form_text, multipart, processed, text_of,
 };
-use super::config::Config;
+use super::config::{Bases, Config, turn_of};
 use super::proxy::{Route, RouteTemplate};
 use super::spec::{BodyProcessor, RequestSpec};
 use super::url::Url;
@@ -114,7 +114,7 @@ impl Template {
     /// # Errors
     /// What is wrong with the request.
     pub(super) fn compile(spec: &RequestSpec, config: &Config) -> Result<Self, String> {
-        Self::compile_for(spec, config, &config.spec.base_urls)
+        Self::compile_for(spec, config, config.bases())
     }
 
     /// The same with other base URLs: those of WebSockets.
@@ -124,7 +124,7 @@ impl Template {
     pub(super) fn compile_for(
         spec: &RequestSpec,
         config: &Config,
-        bases: &[String],
+        bases: Bases<'_>,
     ) -> Result<Self, String> {
         let method = Method::from_bytes(spec.method.as_bytes())
             .map_err(|_| format!("{} is not an HTTP method", spec.method))?;
@@ -189,7 +189,7 @@ impl Template {
         session: &Session,
         eval: &mut EvalCtx<'_>,
     ) -> Result<Built, String> {
-        self.build_for(config, &config.spec.base_urls, files, session, eval)
+        self.build_for(config.bases(), files, session, eval)
     }
 
     /// The same with other base URLs: those it was compiled with.
@@ -198,13 +198,12 @@ impl Template {
     /// As [`Self::build`].
     pub(super) fn build_for(
         &self,
-        config: &Config,
-        bases: &[String],
+        bases: Bases<'_>,
         files: &BodyFiles,
         session: &Session,
         eval: &mut EvalCtx<'_>,
     ) -> Result<Built, String> {
-        let mut url = self.url.build(config, bases, self.encode, session, eval)?;
+        let mut url = self.url.build(bases, self.encode, session, eval)?;
         if !self.query.is_empty() {
             let mut params = Vec::new();
             for param in &self.query {
@@ -317,28 +316,27 @@ impl HeaderTemplate {
 }
 
 impl UrlTemplate {
-    fn compile(url: Compiled, bases: &[String], encode: bool) -> Result<Self, String> {
+    fn compile(url: Compiled, bases: Bases<'_>, encode: bool) -> Result<Self, String> {
         let Compiled::Lit(value) = url else { return Ok(Self::Computed(url)) };
         let text = value.to_string();
-        if is_absolute(&text) {
+        if bases.spare(&text) {
             return Url::parse(&text, encode).map(|url| Self::Fixed(Box::new(url)));
         }
-        if bases.is_empty() {
+        if bases.urls.is_empty() {
             return Err(no_base(&text));
         }
         let joined = |base: &String| Url::parse(&format!("{base}{text}"), encode);
-        Ok(Self::Relative(bases.iter().map(joined).collect::<Result<_, _>>()?))
+        Ok(Self::Relative(bases.urls.iter().map(joined).collect::<Result<_, _>>()?))
     }
 
     fn build(
         &self,
-        config: &Config,
-        bases: &[String],
+        bases: Bases<'_>,
         encode: bool,
         session: &Session,
         eval: &mut EvalCtx<'_>,
     ) -> Result<Url, String> {
-        let base = config.turn_of(session.user_id, bases.len());
+        let base = turn_of(session.user_id, bases.urls.len());
         match self {
             Self::Fixed(url) => Ok((**url).clone()),
             Self::Relative(urls) => {
@@ -347,18 +345,14 @@ impl UrlTemplate {
             }
             Self::Computed(expr) => {
                 let text = text_of(expr, session, eval)?;
-                match bases.get(base) {
-                    _ if is_absolute(&text) => Url::parse(&text, encode),
+                match bases.urls.get(base) {
+                    _ if bases.spare(&text) => Url::parse(&text, encode),
                     Some(base) => Url::parse(&format!("{base}{text}"), encode),
                     None => Err(no_base(&text)),
                 }
             }
         }
     }
-}
-
-fn is_absolute(url: &str) -> bool {
-    url.starts_with("http") || url.starts_with("ws://") || url.starts_with("wss://")
 }
 
 fn no_base(url: &str) -> String {

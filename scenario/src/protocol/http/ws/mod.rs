@@ -112,7 +112,7 @@ impl WsAction {
 impl Connect {
     fn new(spec: &ConnectSpec, config: &Config) -> Result<Self, String> {
         Ok(Self {
-            template: Template::compile_for(&spec.request, config, &config.spec.ws_base_urls)
+            template: Template::compile_for(&spec.request, config, config.ws_bases())
                 .map_err(of_ws)?,
             subprotocol: spec.subprotocol.as_ref().map(Compiled::new).transpose()?,
             awaits: Sequence::all(&spec.awaits)?,
@@ -126,12 +126,9 @@ impl Connect {
         session: &Session,
     ) -> Result<(Built, Awaiting<'a>), Unbuilt> {
         evaluated(&**scope.host, |eval| {
-            let bases = &scope.config.spec.ws_base_urls;
+            let bases = scope.config.ws_bases();
             let files = &scope.client.files;
-            let mut built = self
-                .template
-                .build_for(scope.config, bases, files, session, eval)
-                .map_err(of_ws)?;
+            let mut built = self.template.build_for(bases, files, session, eval).map_err(of_ws)?;
             let subprotocol = self.subprotocol.as_ref();
             let subprotocol = subprotocol.map(|it| text_of(it, session, eval)).transpose()?;
             handshake::ask(&mut built, subprotocol.as_deref(), eval.rng)?;
