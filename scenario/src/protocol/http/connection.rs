@@ -4,6 +4,7 @@
 //! [`Connection::exchange`].
 
 use std::collections::VecDeque;
+use std::io;
 use std::net::SocketAddr;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use super::proxy::Route;
 use super::reader::Reader;
 use super::url::Url;
 use crate::protocol::{ConnectionEvent, Host};
-use crate::time::Micros;
+use crate::time::{Micros, to_millis};
 
 /// Idle connections are closed after this.
 const IDLE_MAX: Micros = 60_000_000;
@@ -35,10 +36,52 @@ pub(super) enum Failure {
 }
 
 impl Failure {
+    /// What a connection says of itself.
+    pub(super) fn of(error: &io::Error) -> Self {
+        if is_gone(error.kind()) { Self::PrematureClose } else { Self::Text(error.to_string()) }
+    }
+
+    /// `address`: what was connected to, if anything.
+    pub(super) fn timeout(url: &Url, address: Option<SocketAddr>, limit: Micros) -> Self {
+        let Url { host, port, .. } = url;
+        let to = address.map_or_else(|| format!("{host}:{port}"), |it| format!("{host}/{it}"));
+        Self::Text(format!("Request timeout to {to} after {} ms", to_millis(limit)))
+    }
+
     pub(super) fn text(&self) -> String {
         match self {
             Self::PrematureClose => "Premature close".to_owned(),
             Self::Text(text) => text.clone(),
+        }
+    }
+}
+
+/// The peer has ended the connection.
+pub(super) fn is_gone(kind: io::ErrorKind) -> bool {
+    matches!(
+        kind,
+        io::ErrorKind::ConnectionReset
+            | io::ErrorKind::BrokenPipe
+            | io::ErrorKind::UnexpectedEof
+            | io::ErrorKind::NotConnected
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::WriteZero
+    )
+}
+
+/// Tells the host of a connection's end when it is dropped, if the host is still there.
+pub(super) struct Told(Weak<dyn Host>);
+
+impl Told {
+    pub(super) fn of(host: &Rc<dyn Host>) -> Self {
+        Self(Rc::downgrade(host))
+    }
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        if let Some(host) = self.0.upgrade() {
+            host.connection(ConnectionEvent::Closed);
         }
     }
 }
@@ -65,19 +108,15 @@ pub(super) struct Connection {
     pub address: SocketAddr,
     pub used: bool,
     idle_since: Micros,
-    /// Told of the end, if it is still there.
-    host: Weak<dyn Host>,
 }
 
 impl Connection {
-    pub(super) fn http1(codec: H1, address: SocketAddr, host: &Rc<dyn Host>) -> Self {
-        let host = Rc::downgrade(host);
-        Self { codec: Codec::H1(codec), address, used: false, idle_since: 0, host }
+    pub(super) fn http1(codec: H1, address: SocketAddr) -> Self {
+        Self { codec: Codec::H1(codec), address, used: false, idle_since: 0 }
     }
 
-    pub(super) fn http2(codec: Http2, address: SocketAddr, host: &Rc<dyn Host>) -> Self {
-        let (codec, host) = (Codec::H2(Box::new(codec)), Rc::downgrade(host));
-        Self { codec, address, used: false, idle_since: 0, host }
+    pub(super) fn http2(codec: Http2, address: SocketAddr) -> Self {
+        Self { codec: Codec::H2(Box::new(codec)), address, used: false, idle_since: 0 }
     }
 
     /// Sends, and reads to the last byte.
@@ -124,7 +163,6 @@ impl Connection {
             address: self.address,
             used: true,
             idle_since: self.idle_since,
-            host: Weak::clone(&self.host),
         })
     }
 
@@ -132,14 +170,6 @@ impl Connection {
         match (&self.codec, &other.codec) {
             (Codec::H2(codec), Codec::H2(other)) => codec.is_same(other),
             _ => false,
-        }
-    }
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        if let (Codec::H1(_), Some(host)) = (&self.codec, self.host.upgrade()) {
-            host.connection(ConnectionEvent::Closed);
         }
     }
 }
@@ -256,7 +286,6 @@ impl Pool {
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
-    use std::io;
     use std::pin::Pin;
     use std::task::{Context, Poll};
 
@@ -316,9 +345,9 @@ mod tests {
         fn put(&mut self, url: &str, port: u16, gone: bool, now: Micros) {
             let host: Rc<dyn Host> = test_host();
             let io = Idle { asked: Rc::clone(&self.asked), gone };
-            let codec = H1::new(Box::new(io), h1::scratch());
+            let codec = H1::new(Box::new(io), h1::scratch(), Told::of(&host));
             let address = SocketAddr::from(([127, 0, 0, 1], port));
-            let connection = Connection::http1(codec, address, &host);
+            let connection = Connection::http1(codec, address);
             self.pool.put(&Url::parse(url, true).unwrap(), None, connection, now);
         }
 

@@ -4,6 +4,11 @@
 
 use std::time::UNIX_EPOCH;
 
+use http::HeaderMap;
+use http::header::SET_COOKIE;
+
+use super::url::Url;
+
 /// Per user, over all domains: a hostile target cannot make a user's memory grow.
 const COOKIES_MAX: usize = 3_000;
 /// Per domain, as browsers have it.
@@ -38,6 +43,13 @@ pub struct Origin<'a> {
     pub secure: bool,
 }
 
+impl<'a> Origin<'a> {
+    #[must_use]
+    pub fn of(url: &'a Url) -> Self {
+        Self { host: &url.host, path: url.path(), secure: url.secure }
+    }
+}
+
 /// The jar. Order of the vector is order of creation.
 #[derive(Clone, Debug, Default)]
 pub struct CookieJar {
@@ -67,6 +79,13 @@ impl CookieJar {
     pub fn store(&mut self, header: &str, origin: Origin<'_>, now_ms: i64) {
         if let Some(cookie) = parse(header, origin, now_ms) {
             self.insert(cookie, now_ms);
+        }
+    }
+
+    /// Takes the `Set-Cookie` headers of an answer.
+    pub fn store_all(&mut self, headers: &HeaderMap, origin: Origin<'_>, now_ms: i64) {
+        for header in headers.get_all(SET_COOKIE) {
+            self.store(&String::from_utf8_lossy(header.as_bytes()), origin, now_ms);
         }
     }
 

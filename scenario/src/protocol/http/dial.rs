@@ -15,7 +15,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::connection::{Connection, Failure};
+use super::connection::{Connection, Failure, Told};
 use super::h1::{self, H1, Io, Scratch};
 use super::http2::Http2;
 use super::local;
@@ -114,17 +114,16 @@ impl Dialer {
     ) -> Result<Connection, Failure> {
         let timeout = dial.timeout;
         let Stream { io, address, http2 } = self.open(url, dial, host).await?;
+        let told = Told::of(host);
         if !http2 {
-            return Ok(Connection::http1(H1::new(io, Rc::clone(&self.scratch)), address, host));
+            return Ok(Connection::http1(H1::new(io, Rc::clone(&self.scratch), told), address));
         }
         let limit = Duration::from_micros(timeout);
-        let codec = tokio::time::timeout(limit, Http2::new(io, host)).await;
+        let codec = tokio::time::timeout(limit, Http2::new(io, told)).await;
         let timed_out =
             || Failure::Text(format!("HTTP/2 preface timed out after {} ms", limit.as_millis()));
-        let codec = codec.unwrap_or_else(|_| Err(timed_out())).inspect_err(|_| {
-            host.connection(ConnectionEvent::Closed);
-        })?;
-        Ok(Connection::http2(codec, address, host))
+        let codec = codec.unwrap_or_else(|_| Err(timed_out()))?;
+        Ok(Connection::http2(codec, address))
     }
 
     /// The stream alone, for whatever is spoken over it. The host is told of it; who takes the

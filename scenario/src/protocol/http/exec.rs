@@ -184,7 +184,7 @@ impl Scope<'_> {
         let mut cookies = String::new();
         let (referer, validators) = {
             let mut state = self.state.borrow_mut();
-            state.jar.header_into(&mut cookies, origin_of(&built.url), now_ms);
+            state.jar.header_into(&mut cookies, Origin::of(&built.url), now_ms);
             let asks = !self.config.spec.disable_caching && !state.cache.is_empty();
             let key = asks.then(|| key_of(built, &cookies));
             if key.as_ref().is_some_and(|key| state.cache.is_fresh(key, now_ms)) {
@@ -352,10 +352,7 @@ impl Scope<'_> {
     /// Cookies and cache of an answer.
     fn keep(&self, built: &Built, answer: &Answer, cookies: &str, now_ms: i64) {
         let mut state = self.state.borrow_mut();
-        for cookie in answer.headers.get_all(header::SET_COOKIE) {
-            let cookie = String::from_utf8_lossy(cookie.as_bytes());
-            state.jar.store(&cookie, origin_of(&built.url), now_ms);
-        }
+        state.jar.store_all(&answer.headers, Origin::of(&built.url), now_ms);
         if is_redirect(answer.status.as_u16()) || self.config.spec.disable_caching {
             return;
         }
@@ -385,15 +382,7 @@ impl Scope<'_> {
         let work = self.attempt(hop, built, request, now, &address);
         match tokio::time::timeout(Duration::from_micros(timeout), work).await {
             Ok(outcome) => outcome,
-            Err(_) => {
-                let host = &built.url.host;
-                let to = address.get().map_or_else(
-                    || format!("{host}:{}", built.url.port),
-                    |address| format!("{host}/{address}"),
-                );
-                let millis = to_millis(timeout);
-                Err(Failure::Text(format!("Request timeout to {to} after {millis} ms")))
-            }
+            Err(_) => Err(Failure::timeout(&built.url, address.get(), timeout)),
         }
     }
 
@@ -457,10 +446,6 @@ struct Counted {
     code: u16,
     bytes_sent: u64,
     bytes_received: u64,
-}
-
-fn origin_of(url: &Url) -> Origin<'_> {
-    Origin { host: &url.host, path: url.path(), secure: url.secure }
 }
 
 fn key_of(built: &Built, cookies: &str) -> Key {

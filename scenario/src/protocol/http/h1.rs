@@ -13,7 +13,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::connection::Failure;
+use super::connection::{Failure, Told};
 use super::reader::Reader;
 
 /// What a thread reads in one go.
@@ -58,11 +58,12 @@ pub(super) struct H1 {
     scratch: Scratch,
     /// Between two requests, and with nothing left over.
     idle: bool,
+    _told: Told,
 }
 
 impl H1 {
-    pub(super) fn new(io: Box<dyn Io>, scratch: Scratch) -> Self {
-        Self { io, scratch, idle: true }
+    pub(super) fn new(io: Box<dyn Io>, scratch: Scratch, told: Told) -> Self {
+        Self { io, scratch, idle: true, _told: told }
     }
 
     /// Sends and reads to the last byte. Dropping the future leaves a connection of no use.
@@ -140,7 +141,7 @@ impl H1 {
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
                     return Poll::Ready(reader.end());
                 }
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(failure_of(&error))),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(Failure::of(&error))),
             }
         }
     }
@@ -171,19 +172,8 @@ impl Sending {
     /// Why there is no answer, when the connection has ended without one.
     fn failure(&self) -> Failure {
         match self {
-            Self::Failed(error) => failure_of(error),
+            Self::Failed(error) => Failure::of(error),
             _ => Failure::PrematureClose,
         }
-    }
-}
-
-fn failure_of(error: &io::Error) -> Failure {
-    match error.kind() {
-        io::ErrorKind::ConnectionReset
-        | io::ErrorKind::BrokenPipe
-        | io::ErrorKind::UnexpectedEof
-        | io::ErrorKind::ConnectionAborted
-        | io::ErrorKind::WriteZero => Failure::PrematureClose,
-        _ => Failure::Text(error.to_string()),
     }
 }

@@ -4,8 +4,7 @@
 
 use std::cell::Cell;
 use std::future::poll_fn;
-use std::io;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 
 use bytes::Bytes;
 use h2::Reason;
@@ -13,10 +12,9 @@ use h2::client::{Builder, SendRequest};
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Request, Uri, Version};
 
-use super::connection::Failure;
+use super::connection::{Failure, Told, is_gone};
 use super::h1::{Io, Outgoing};
 use super::reader::Reader;
-use crate::protocol::{ConnectionEvent, Host};
 
 /// What the peer may send ahead of a stream's reader, and of all of them.
 const STREAM_WINDOW: u32 = 1 << 20;
@@ -35,10 +33,10 @@ pub(super) struct Http2 {
     life: Rc<Life>,
 }
 
-/// Whether the connection still lives, and who is told of its end.
+/// Whether the connection still lives.
 struct Life {
     ended: Cell<bool>,
-    host: Weak<dyn Host>,
+    _told: Told,
 }
 
 impl Life {
@@ -52,18 +50,10 @@ impl Life {
     }
 }
 
-impl Drop for Life {
-    fn drop(&mut self) {
-        if let Some(host) = self.host.upgrade() {
-            host.connection(ConnectionEvent::Closed);
-        }
-    }
-}
-
 impl Http2 {
     /// # Errors
     /// When the peer does not speak it.
-    pub(super) async fn new(io: Box<dyn Io>, host: &Rc<dyn Host>) -> Result<Self, Failure> {
+    pub(super) async fn new(io: Box<dyn Io>, told: Told) -> Result<Self, Failure> {
         let (send, connection) = Builder::new()
             .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
@@ -73,13 +63,13 @@ impl Http2 {
             .handshake::<_, Bytes>(io)
             .await
             .map_err(|error| failure_of(&error))?;
-        let life = Rc::new(Life { ended: Cell::new(false), host: Rc::downgrade(host) });
-        let told = Rc::downgrade(&life);
+        let life = Rc::new(Life { ended: Cell::new(false), _told: told });
+        let heard = Rc::downgrade(&life);
         // Ends when the last handle has gone, or with the connection.
         tokio::task::spawn_local(async move {
             // Each stream has the error too.
             let _ = connection.await;
-            if let Some(life) = told.upgrade() {
+            if let Some(life) = heard.upgrade() {
                 life.ended.set(true);
             }
         });
@@ -174,16 +164,7 @@ fn belongs_to_connection(name: &HeaderName) -> bool {
 }
 
 fn failure_of(error: &h2::Error) -> Failure {
-    let gone = error.get_io().is_some_and(|io| {
-        matches!(
-            io.kind(),
-            io::ErrorKind::ConnectionReset
-                | io::ErrorKind::BrokenPipe
-                | io::ErrorKind::UnexpectedEof
-                | io::ErrorKind::NotConnected
-                | io::ErrorKind::ConnectionAborted
-        )
-    });
+    let gone = error.get_io().is_some_and(|io| is_gone(io.kind()));
     // A peer that goes in peace has not worked on what it did not answer.
     let in_peace = error.is_go_away() && error.reason() == Some(Reason::NO_ERROR);
     let refused = error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM);

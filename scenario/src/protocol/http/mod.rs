@@ -1,4 +1,4 @@
-//! HTTP/1.1 as Gatling's HTTP protocol does it. This file ties configuration, request templates
+//! HTTP/1.1 and HTTP/2 as Gatling's HTTP protocol does them, WebSockets and event streams. This file ties configuration, request templates
 //! and the thread's client together; `exec` carries a request out.
 
 use std::cell::{Cell, RefCell};
@@ -125,9 +125,7 @@ impl Configured {
         let template = Template::compile(spec, &self.config)?;
         Ok(Named { name: Compiled::new(name)?, template })
     }
-}
 
-impl Configured {
     fn request(&self, name: &Expr, spec: &RequestSpec) -> Result<HttpAction, String> {
         if spec.resources.iter().any(|it| !it.spec.resources.is_empty()) {
             return Err("resources can't have resources themselves".to_owned());

@@ -136,6 +136,11 @@ impl Reader {
     }
 
     /// What has come of the body since the last time: for answers without an end.
+    /// So far.
+    pub(super) fn bytes_received(&self) -> u64 {
+        self.received
+    }
+
     pub(super) fn take_body(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.body)
     }

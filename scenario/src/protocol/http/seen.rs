@@ -88,7 +88,7 @@ pub(super) fn received(outcome: &Result<(Answer, Connection), Failure>) -> Resul
     Ok(Message { head: answer.status.to_string(), headers: pairs(&answer.headers), body })
 }
 
-fn pairs(headers: &HeaderMap) -> Vec<(String, String)> {
+pub(super) fn pairs(headers: &HeaderMap) -> Vec<(String, String)> {
     let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect()
 }

@@ -1,6 +1,6 @@
 //! HTTP against a small server in this process: one user, action by action.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +31,7 @@ pub(super) struct TestHost {
     notes: RefCell<Vec<String>>,
     events: RefCell<Vec<ConnectionEvent>>,
     times: RefCell<Vec<Micros>>,
+    bytes_received: Cell<u64>,
 }
 
 impl Host for TestHost {
@@ -65,6 +66,7 @@ impl Host for TestHost {
         let verdict = response.failure.unwrap_or("OK");
         self.log.borrow_mut().push(format!("{name} {} {verdict}", response.code));
         self.times.borrow_mut().push(response.time);
+        self.bytes_received.set(self.bytes_received.get() + response.bytes_received);
     }
 
     fn unbuilt(&self, _groups: &[Arc<str>], name: &str, message: &str) {
@@ -89,6 +91,7 @@ pub(super) fn test_host() -> Rc<TestHost> {
         notes: RefCell::default(),
         events: RefCell::default(),
         times: RefCell::default(),
+        bytes_received: Cell::default(),
     })
 }
 
@@ -101,6 +104,7 @@ pub(super) struct Ran {
     pub failed: bool,
     /// What it adds to the groups it is in.
     pub response_time: Micros,
+    pub bytes_received: u64,
 }
 
 /// Runs the requests one after another as one user.
@@ -146,7 +150,8 @@ pub(super) fn run_with(
     let over = runtime.block_on(over);
     assert!(over.is_ok(), "something goes on although its user has ended");
     let (log, notes) = (host.log.take(), host.notes.take());
-    Ran { log, notes, events, session: user.session, failed, response_time }
+    let bytes_received = host.bytes_received.get();
+    Ran { log, notes, events, session: user.session, failed, response_time, bytes_received }
 }
 
 pub(super) fn bind(
@@ -346,6 +351,34 @@ fn a_bad_status_is_a_ko_and_a_silent_one_is_nothing() {
     let silent = json!({ "method": "GET", "url": { "lit": "/" }, "silent": true });
     let ran = run(base(&server), &[silent]);
     assert!(ran.log.is_empty() && !ran.failed);
+}
+
+#[test]
+fn only_a_url_of_the_protocol_is_absolute() {
+    let bound = bind(&MemorySources::default().shared(), json!({}));
+    let refused = |spec: serde_json::Value| {
+        bound.action(&Expr::str("r"), &to_raw_value(&spec).unwrap()).err()
+    };
+    let relative = "provided url is relative";
+    let expected = format!("No baseUrl defined but {relative} : ws://a.test/");
+    assert_eq!(refused(get("ws://a.test/")), Some(expected));
+    let connect = |url: &str| json!({ "ws": { "socket": { "lit": "s" }, "op": { "connect": { "request": get(url) } } } });
+    let expected = format!("No wsBaseUrl defined but {relative} : http://a.test/");
+    assert_eq!(refused(connect("http://a.test/")), Some(expected));
+    assert_eq!(refused(connect("wss://a.test/")), None);
+}
+
+#[test]
+fn an_answer_to_a_handshake_has_bytes() {
+    let server = Server::start(|_, _| Reply::with(404, &["x-a: b"], ""));
+    let config = json!({ "ws_base_urls": [server.base().replace("http", "ws")] });
+    let request = get("/none");
+    let connect =
+        json!({ "ws": { "socket": { "lit": "s" }, "op": { "connect": { "request": request } } } });
+    let ran = run(config, &[connect]);
+    assert_eq!(ran.log, ["r 404 Invalid handshake response: status 404, expected 101"]);
+    let Reply::Raw(answer) = Reply::with(404, &["x-a: b"], "") else { return };
+    assert_eq!(ran.bytes_received, answer.len() as u64);
 }
 
 /// What cannot be sent may be a token that was read from a file with its line end.

@@ -3,15 +3,13 @@
 
 use std::io;
 use std::pin::Pin;
-use std::rc::{Rc, Weak};
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 
-use super::connection::Failure;
+use super::connection::{Failure, Told};
 use super::h1::{Io, Outgoing};
 use super::reader::Reader;
-use crate::protocol::{ConnectionEvent, Host};
 
 /// Of one reading; small, as there may be thousands of these.
 pub(super) const READ_BYTES: usize = 4 << 10;
@@ -19,21 +17,12 @@ pub(super) const READ_BYTES: usize = 4 << 10;
 /// The bytes of a connection. Dropping it closes it.
 pub(super) struct Wire {
     io: Box<dyn Io>,
-    /// Told of the end, if it is still there.
-    host: Weak<dyn Host>,
-}
-
-impl Drop for Wire {
-    fn drop(&mut self) {
-        if let Some(host) = self.host.upgrade() {
-            host.connection(ConnectionEvent::Closed);
-        }
-    }
+    _told: Told,
 }
 
 impl Wire {
-    pub(super) fn new(io: Box<dyn Io>, host: &Rc<dyn Host>) -> Self {
-        Self { io, host: Rc::downgrade(host) }
+    pub(super) fn new(io: Box<dyn Io>, told: Told) -> Self {
+        Self { io, _told: told }
     }
 
     /// Sends the request and reads until the head of its answer is there; gives what came after
@@ -46,12 +35,12 @@ impl Wire {
         request: &Outgoing,
         reader: &mut Reader,
     ) -> Result<Vec<u8>, Failure> {
-        self.write_all(&request.head).await.map_err(|error| failure_of(&error))?;
-        self.write_all(&request.body).await.map_err(|error| failure_of(&error))?;
-        self.flush().await.map_err(|error| failure_of(&error))?;
+        self.write_all(&request.head).await.map_err(|error| Failure::of(&error))?;
+        self.write_all(&request.body).await.map_err(|error| Failure::of(&error))?;
+        self.flush().await.map_err(|error| Failure::of(&error))?;
         let mut buffer = [0; READ_BYTES];
         while !reader.has_head() {
-            let length = self.read(&mut buffer).await.map_err(|error| failure_of(&error))?;
+            let length = self.read(&mut buffer).await.map_err(|error| Failure::of(&error))?;
             if length == 0 {
                 reader.end()?;
                 break;
@@ -63,16 +52,6 @@ impl Wire {
             }
         }
         Ok(Vec::new())
-    }
-}
-
-pub(super) fn failure_of(error: &io::Error) -> Failure {
-    match error.kind() {
-        io::ErrorKind::ConnectionReset
-        | io::ErrorKind::BrokenPipe
-        | io::ErrorKind::UnexpectedEof
-        | io::ErrorKind::ConnectionAborted => Failure::PrematureClose,
-        _ => Failure::Text(error.to_string()),
     }
 }
 

@@ -1,12 +1,12 @@
 //! A request whose answer begins a stream: sent with the user's cookies and referer as any other,
 //! counted under its name. ✖ IO.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use http::header;
 use http::{HeaderMap, Method};
 
-use super::super::connection::Failure;
+use super::super::connection::{Failure, Told};
 use super::super::cookies::Origin;
 use super::super::dial::Dial;
 use super::super::exec::Scope;
@@ -18,7 +18,7 @@ use super::super::wire::Wire;
 use super::Verdict;
 use crate::protocol::{Exchange, Message, Response};
 use crate::session::Session;
-use crate::time::{Micros, to_millis};
+use crate::time::Micros;
 
 /// The request for a stream.
 #[derive(Clone, Copy)]
@@ -47,18 +47,28 @@ pub(in super::super) struct Outcome {
     pub time: Micros,
 }
 
+/// What has gone over the wire so far, whatever comes of it.
+#[derive(Default)]
+struct Moved {
+    address: Option<SocketAddr>,
+    code: u16,
+    bytes_sent: u64,
+    bytes_received: u64,
+}
+
 impl Scope<'_> {
     /// Opens, and counts.
     pub(in super::super) async fn open(&self, asked: Asked<'_>, session: &Session) -> Outcome {
         let id = self.host.request(&session.groups, asked.name);
         self.host.sent(id);
         let began = self.host.now();
-        let (mut code, mut bytes_sent) = (0, 0);
-        let stream = self.begin_within(asked, began, &mut code, &mut bytes_sent).await;
+        let mut moved = Moved::default();
+        let stream = self.begin_within(asked, began, &mut moved).await;
         let ended = self.host.now();
         let time = ended.saturating_sub(began);
         let failure = stream.as_ref().err().map(String::as_str);
-        self.host.response(id, Response { failure, time, code, bytes_sent, bytes_received: 0 });
+        let Moved { code, bytes_sent, bytes_received, .. } = moved;
+        self.host.response(id, Response { failure, time, code, bytes_sent, bytes_received });
         Outcome { stream, ended, time }
     }
 
@@ -67,30 +77,25 @@ impl Scope<'_> {
     /// # Errors
     /// Why it does not go on.
     pub(in super::super) async fn reopen(&self, asked: Asked<'_>) -> Result<Opened, String> {
-        self.begin_within(asked, self.host.now(), &mut 0, &mut 0).await
+        self.begin_within(asked, self.host.now(), &mut Moved::default()).await
     }
 
     async fn begin_within(
         &self,
         asked: Asked<'_>,
         began: Micros,
-        code: &mut u16,
-        bytes_sent: &mut u64,
+        moved: &mut Moved,
     ) -> Result<Opened, String> {
         let Asked { built, timeout, accept, .. } = asked;
         let limit = Duration::from_micros(timeout);
-        let work = self.begin(asked, began, bytes_sent);
+        let work = self.begin(asked, began, moved);
         let opened = match tokio::time::timeout(limit, work).await {
             Ok(opened) => opened.map_err(|failure| failure.text())?,
-            Err(_) => {
-                let (host, port) = (&built.url.host, built.url.port);
-                let millis = to_millis(timeout);
-                return Err(format!("Request timeout to {host}:{port} after {millis} ms"));
-            }
+            Err(_) => return Err(Failure::timeout(&built.url, moved.address, timeout).text()),
         };
         let (status, headers) = opened.reader.head();
-        *code = status.as_u16();
-        accept(*code, headers)?;
+        moved.code = status.as_u16();
+        accept(moved.code, headers)?;
         Ok(opened)
     }
 
@@ -124,29 +129,30 @@ impl Scope<'_> {
         &self,
         asked: Asked<'_>,
         began: Micros,
-        bytes_sent: &mut u64,
+        moved: &mut Moved,
     ) -> Result<Opened, Failure> {
         let Asked { name, built, tunnel, .. } = asked;
         let now_ms = self.host.unix_ms();
-        let origin =
-            || Origin { host: &built.url.host, path: built.url.path(), secure: built.url.secure };
+        let origin = Origin::of(&built.url);
         let mut cookies = String::new();
         let referer = {
             let state = self.state.borrow();
-            state.jar.header_into(&mut cookies, origin(), now_ms);
+            state.jar.header_into(&mut cookies, origin, now_ms);
             state.referer.clone()
         };
         let validators = Default::default();
         let of_user =
             OfUser { referer: referer.as_ref(), cookies: &cookies, validators: &validators };
         let request = self.outgoing(built, &of_user)?;
-        *bytes_sent = request.length() as u64;
+        moved.bytes_sent = request.length() as u64;
         let way = self.dial(&built.url, built.route.as_deref());
         let dial = Dial { http2: false, tunnel, ..way };
         let stream = self.client.dialer.open(&built.url, dial, self.host).await?;
-        let mut wire = Wire::new(stream.io, self.host);
+        moved.address = Some(stream.address);
+        let mut wire = Wire::new(stream.io, Told::of(self.host));
         let mut reader = Reader::new(&Method::GET, true);
         let begun = wire.begin(&request, &mut reader).await;
+        moved.bytes_received = reader.bytes_received();
         if self.host.observes() {
             let received = begun.as_ref().map(|_| head_of(&reader)).map_err(Failure::text);
             let time = self.host.now().saturating_sub(began);
@@ -154,19 +160,13 @@ impl Scope<'_> {
             self.host.exchange(Exchange { name: name.to_owned(), sent, received, time });
         }
         let rest = begun?;
-        for cookie in reader.head().1.get_all(header::SET_COOKIE) {
-            let cookie = String::from_utf8_lossy(cookie.as_bytes());
-            self.state.borrow_mut().jar.store(&cookie, origin(), now_ms);
-        }
+        self.state.borrow_mut().jar.store_all(reader.head().1, origin, now_ms);
         Ok(Opened { wire, reader, rest })
     }
 }
 
 fn head_of(reader: &Reader) -> Message {
     let (status, headers) = reader.head();
-    let pair = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
-        (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())
-    };
     let head = format!("HTTP/1.1 {status}");
-    Message { head, headers: headers.iter().map(pair).collect(), ..Message::default() }
+    Message { head, headers: seen::pairs(headers), ..Message::default() }
 }

@@ -14,7 +14,7 @@ use super::super::response::header as value_of;
 /// Of RFC 6455.
 const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
-/// Adds what makes the request a handshake; gives the key.
+/// Adds what makes the request a handshake.
 ///
 /// # Errors
 /// A subprotocol that cannot be sent.
