@@ -58,7 +58,7 @@ fn before_monsters(html: &str) -> &str {
             None if byte == b'>' => in_tag = false,
             None if last == b'=' && matches!(byte, b'"' | b'\'') => quote = Some(byte),
             None if !is_space && (before == b'/' || before.is_ascii_whitespace()) => {
-                attributes += 1
+                attributes += 1;
             }
             None => {}
         }

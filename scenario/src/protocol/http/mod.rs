@@ -1,5 +1,6 @@
-//! HTTP/1.1 and HTTP/2 as Gatling's HTTP protocol does them, WebSockets and event streams. This file ties configuration, request templates
-//! and the thread's client together; `exec` carries a request out.
+//! HTTP/1.1 and HTTP/2 as Gatling's HTTP protocol does them, WebSockets and event streams. This
+//! file ties configuration, request templates and the thread's client together; `exec` carries a
+//! request out.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
