@@ -16,6 +16,7 @@ pub mod pebble;
 pub mod program;
 pub mod protocol;
 pub mod script;
+pub mod secrets;
 pub mod session;
 pub mod shard;
 pub mod stats;

@@ -112,6 +112,13 @@ pub fn one_line(text: &str, max: usize) -> String {
     out
 }
 
+/// A text of several lines; other control characters become spaces.
+#[must_use]
+pub fn lines(text: &str) -> String {
+    let clean = |c: char| if (c.is_control() && c != '\n') || is_bidi(c) { ' ' } else { c };
+    text.replace("\r\n", "\n").chars().map(clean).collect()
+}
+
 /// Characters that reorder what is shown around them.
 fn is_bidi(c: char) -> bool {
     matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')

@@ -1,9 +1,9 @@
 //! The tables of the report: assertions, statistics, errors, nodes, setup.
 
 use maud::{Markup, html};
-use onrush_scenario::stats::summary::{Numbers, Row, RowKind, Stats, Summary};
+use onrush_scenario::stats::summary::{Excerpt, Numbers, Row, RowKind, Sample, Stats, Summary};
 
-use super::format::{self, count, ms, number, one_line, percent, time};
+use super::format::{self, count, lines, ms, number, one_line, percent, time};
 
 /// Longer names and messages are cut on screen; `summary.json` has more of them.
 const TEXT_MAX: usize = 300;
@@ -175,12 +175,47 @@ pub(super) fn errors(summary: &Summary) -> Markup {
                         td class="n" { (format::clock(row.first_second.into())) }
                         td class="n" { (format::clock(row.last_second.into())) }
                     }
+                    @if let Some(sample) = &row.sample {
+                        tr class="example" { td colspan="6" { (example(sample)) } }
+                    }
                 } }
             }
         }
         @if shown < summary.errors_total {
             p class="note" {
                 (count(summary.errors_total - shown)) " further errors of rarer kinds are not listed."
+            }
+        }
+    }
+}
+
+/// The first request that failed so.
+fn example(sample: &Sample) -> Markup {
+    html! {
+        details {
+            summary { "The first one, at " (format::clock(sample.at_us / 1_000_000)) }
+            div class="pair" {
+                (excerpt("Request", &sample.sent))
+                @match &sample.received {
+                    Some(received) => (excerpt("Response", received)),
+                    None => div { h3 { "Response" } p class="note" { "There was none." } },
+                }
+            }
+        }
+    }
+}
+
+fn excerpt(title: &str, excerpt: &Excerpt) -> Markup {
+    html! {
+        div {
+            h3 { (title) }
+            pre tabindex="0" aria-label=(title) {
+                b { (lines(&excerpt.head)) } "\n"
+                @for (name, value) in &excerpt.headers {
+                    (lines(name)) ": " (lines(value)) "\n"
+                }
+                @if !excerpt.body.is_empty() { "\n" (lines(&excerpt.body)) }
+                @if excerpt.cut { "…" }
             }
         }
     }

@@ -6,7 +6,7 @@ use onrush_scenario::stats::frame::{
     ErrorDelta, FRAME_VERSION, Frame, GroupDelta, RequestDelta, ScenarioDelta, Times,
 };
 use onrush_scenario::stats::summarize::Context;
-use onrush_scenario::stats::summary::{Event, LostPart, RunInfo, Summary};
+use onrush_scenario::stats::summary::{Event, Excerpt, LostPart, RunInfo, Sample, Summary};
 
 /// A run of `seconds` on two nodes; `names` are the requests.
 fn sample(seconds: u32, names: &[String], message: &str) -> Summary {
@@ -57,13 +57,23 @@ fn sample(seconds: u32, names: &[String], message: &str) -> Summary {
                     path: vec![names[0].clone()],
                     message: message.into(),
                     count: failed,
-                    crash: false,
+                    sample: Some(Box::new(example(message))),
+                    ..ErrorDelta::default()
                 });
             }
             aggregate.apply_frames([frame]);
         }
     }
     summarise(&aggregate, seconds, &names[0], message)
+}
+
+fn example(body: &str) -> Sample {
+    let headers = |text: &str| vec![("Content-Type".to_owned(), text.to_owned())];
+    Sample {
+        at_us: 61_250_000,
+        sent: Excerpt::new("POST http://shop.test/cart", headers("text/plain"), "a=1", false),
+        received: Some(Excerpt::new("503 Service Unavailable", headers("text/html"), body, true)),
+    }
 }
 
 /// Responses of one second: `load` of each request, `slow` times as slow as at first.
@@ -156,7 +166,15 @@ fn every_section_is_there() {
     ] {
         assert!(page.contains(&format!("id=\"{id}\"")), "{id}");
     }
-    assert!(!page.contains("<script") && !page.contains("http://") && !page.contains("https://"));
+    assert!(!page.contains("<script") && !page.contains("src=") && !page.contains("href=\"http"));
+    let shown = [
+        "The first one, at 01:01",
+        "<b>POST http://shop.test/cart</b>\nContent-Type: text/plain\n\na=1</pre>",
+        "<b>503 Service Unavailable</b>\nContent-Type: text/html\n\nstatus.find",
+    ];
+    for text in shown {
+        assert!(page.contains(text), "{text}");
+    }
     assert!(super::text(&summary).starts_with(" VERDICT FAILED – 1 of 2 assertions failed\n"));
 }
 

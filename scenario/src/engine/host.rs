@@ -17,6 +17,7 @@ use crate::protocol::{ConnectionEvent, Host, Response};
 use crate::session::Session;
 use crate::shard::OutputStream;
 use crate::stats::record::{PathId, Recorder};
+use crate::stats::sample::Sample;
 use crate::time::Micros;
 use crate::value::Value;
 use crate::vu::World;
@@ -112,6 +113,15 @@ impl Host for ThreadHost {
         if let Some(message) = response.failure {
             recorder.error(Some(request), message, false);
         }
+    }
+
+    fn wants_sample(&self, request: PathId, failure: &str) -> bool {
+        self.recorder.borrow().wants_sample(request, failure)
+    }
+
+    fn sample(&self, request: PathId, failure: &str, sample: Sample) {
+        let sample = Sample { at_us: self.seen_now.get(), ..sample };
+        self.recorder.borrow_mut().sample(request, failure, sample);
     }
 
     fn unbuilt(&self, _groups: &[Arc<str>], name: &str, message: &str) {

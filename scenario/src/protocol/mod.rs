@@ -17,6 +17,7 @@ use crate::ir::ActionSpec;
 use crate::script::Sources;
 use crate::session::Session;
 use crate::stats::record::PathId;
+use crate::stats::sample::Sample;
 use crate::time::Micros;
 
 pub mod http;
@@ -113,6 +114,12 @@ pub trait Host {
     fn request(&self, groups: &[Arc<str>], name: &str) -> PathId;
     fn sent(&self, request: PathId);
     fn response(&self, request: PathId, response: Response<'_>);
+    /// Whether it wants an example of this failure, which it has just been told of.
+    fn wants_sample(&self, _request: PathId, _failure: &str) -> bool {
+        false
+    }
+    /// The example: secrets masked; its time is the host's to say.
+    fn sample(&self, _request: PathId, _failure: &str, _sample: Sample) {}
     /// A request could not be built: a line of the errors table, not a request.
     fn unbuilt(&self, groups: &[Arc<str>], name: &str, message: &str);
     fn connection(&self, event: ConnectionEvent);

@@ -8,6 +8,7 @@ use super::frame::{
 };
 use super::merge::{SecondDelta, ShardDelta, Tick, merge, worst};
 use super::record::OTHER;
+use super::sample::{ErrorKey, Sample, earlier};
 use super::series::Recent;
 use super::verdict;
 
@@ -26,11 +27,12 @@ pub(super) struct RequestTotal {
     pub(super) first_second: u32,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct ErrorTotal {
     pub(super) count: u64,
     pub(super) first_second: u32,
     pub(super) last_second: u32,
+    pub(super) sample: Option<Box<Sample>>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -63,7 +65,7 @@ pub(super) struct ShardTotal {
 pub struct Aggregate {
     pub(super) requests: BTreeMap<Vec<String>, RequestTotal>,
     pub(super) groups: BTreeMap<Vec<String>, GroupDelta>,
-    pub(super) errors: BTreeMap<(Vec<String>, String, bool), ErrorTotal>,
+    pub(super) errors: BTreeMap<ErrorKey, ErrorTotal>,
     pub(super) errors_total: u64,
     pub(super) scenarios: BTreeMap<String, ScenarioTotal>,
     pub(super) shards: BTreeMap<(u32, u64), ShardTotal>,
@@ -111,14 +113,23 @@ impl Aggregate {
         }
         for error in &delta.errors {
             let mut key = (error.path.clone(), error.message.clone(), error.crash);
-            if self.errors.len() >= ERRORS_MAX && !self.errors.contains_key(&key) {
+            let fits = self.errors.len() < ERRORS_MAX || self.errors.contains_key(&key);
+            if !fits {
                 key = (Vec::new(), OTHER.to_owned(), false);
             }
-            let fresh = ErrorTotal { first_second: second, last_second: second, count: 0 };
+            let fresh =
+                ErrorTotal { first_second: second, last_second: second, ..ErrorTotal::default() };
             let total = self.errors.entry(key).or_insert(fresh);
             total.count += error.count;
             total.first_second = total.first_second.min(second);
             total.last_second = total.last_second.max(second);
+            // What is counted under (other) has no one example.
+            if fits {
+                let first = earlier(total.sample.as_deref(), error.sample.as_deref());
+                if first != total.sample.as_deref() {
+                    total.sample.clone_from(&error.sample);
+                }
+            }
             self.errors_total += error.count;
         }
         for shard in &delta.shards {

@@ -7,11 +7,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::record::Partial;
+use super::sample::{Sample, error_rows, merge_errors};
 use super::times;
 use crate::time::Micros;
 
 /// Bumped when the layout changes; nodes of another version refuse the shard at `Ready`.
-pub const FRAME_VERSION: u16 = 2;
+pub const FRAME_VERSION: u16 = 3;
 
 /// The largest encoded frame that is read: far above what the caps on names and errors allow.
 pub const FRAME_BYTES_MAX: usize = 16 << 20;
@@ -88,6 +89,8 @@ pub struct ErrorDelta {
     pub count: u64,
     /// True for a request that could not be built: an error line, not a request.
     pub crash: bool,
+    /// The first request that failed so; where one was kept.
+    pub sample: Option<Box<Sample>>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -185,7 +188,7 @@ pub fn merge_partials(header: FrameHeader, partials: Vec<Partial>) -> Frame {
     let mut requests: BTreeMap<Vec<String>, RequestDelta> = BTreeMap::new();
     let mut groups: BTreeMap<Vec<String>, GroupDelta> = BTreeMap::new();
     let mut scenarios: BTreeMap<String, ScenarioDelta> = BTreeMap::new();
-    let mut errors: BTreeMap<(Vec<String>, String, bool), u64> = BTreeMap::new();
+    let mut errors = BTreeMap::new();
     let (mut connections, mut generator) = (ConnectionDelta::default(), GeneratorHealth::default());
     let mut lateness = Times::default();
     for partial in partials {
@@ -195,9 +198,7 @@ pub fn merge_partials(header: FrameHeader, partials: Vec<Partial>) -> Frame {
             let sum = scenarios.entry(delta.name.clone()).or_default();
             sum.add_parallel(&delta);
         }
-        for delta in partial.errors {
-            *errors.entry((delta.path, delta.message, delta.crash)).or_default() += delta.count;
-        }
+        merge_errors(&mut errors, partial.errors);
         connections.add(&partial.connections);
         generator.dropped += partial.dropped;
         generator.local_errors += partial.local_errors;
@@ -221,10 +222,7 @@ pub fn merge_partials(header: FrameHeader, partials: Vec<Partial>) -> Frame {
         requests: requests.into_values().collect(),
         groups: groups.into_values().collect(),
         scenarios: scenarios.into_values().collect(),
-        errors: errors
-            .into_iter()
-            .map(|((path, message, crash), count)| ErrorDelta { path, message, count, crash })
-            .collect(),
+        errors: error_rows(errors),
         feeders: Vec::new(),
         connections,
         generator,
@@ -425,7 +423,7 @@ mod tests {
         assert_eq!(hex, GOLDEN);
         assert_eq!(Frame::decode(&sample().encode()).unwrap(), sample());
     }
-    const GOLDEN: &str = "0203020729010201670172020283a80181bef8bf01dc0ba79c0102dc0b01c49001\
+    const GOLDEN: &str = "0303020729010201670172020283a80181bef8bf01dc0ba79c0102dc0b01c49001\
         0100000000000001c801020aac0200010173000000000105000000000000000000000000000000000000000000\
         0000";
 
@@ -448,7 +446,7 @@ mod tests {
         deep.requests[0].path = vec![String::new(); 65];
         assert!(matches!(Frame::decode(&deep.encode()), Err(Error::TooMany { what: "path", .. })));
         // A list that claims 2^60 entries: refused for want of bytes, nothing is reserved for it.
-        let bomb = [&[2, 0, 0, 0, 0][..], &[0xff; 8], &[0x0f]].concat();
+        let bomb = [&[3, 0, 0, 0, 0][..], &[0xff; 8], &[0x0f]].concat();
         assert!(matches!(Frame::decode(&bomb), Err(Error::Malformed(_))));
     }
 }

@@ -10,9 +10,10 @@ use super::frame::{
     self, ConnectionDelta, ErrorDelta, FeederDelta, Frame, GeneratorHealth, GroupDelta,
     RequestDelta, ScenarioDelta, Totals, check_rows, merge_groups, merge_requests,
 };
+use super::sample::{error_rows, merge_errors};
 
 /// Bumped when the layout changes; first in the decoded payload.
-pub const TICK_VERSION: u16 = 2;
+pub const TICK_VERSION: u16 = 3;
 /// The largest tick that is unpacked.
 pub const TICK_BYTES_MAX: usize = 64 << 20;
 
@@ -165,15 +166,13 @@ impl SecondDelta {
     fn sum(deltas: Vec<Self>) -> Option<Self> {
         let second = deltas.first()?.second;
         let (mut requests, mut groups) = (BTreeMap::new(), BTreeMap::new());
-        let mut errors: BTreeMap<(Vec<String>, String, bool), u64> = BTreeMap::new();
+        let mut errors = BTreeMap::new();
         let mut shards: BTreeMap<(u32, u64), ShardDelta> = BTreeMap::new();
         let mut connections = ConnectionDelta::default();
         for delta in deltas {
             merge_requests(&mut requests, delta.requests);
             merge_groups(&mut groups, delta.groups);
-            for error in delta.errors {
-                *errors.entry((error.path, error.message, error.crash)).or_default() += error.count;
-            }
+            merge_errors(&mut errors, delta.errors);
             connections.add(&delta.connections);
             for shard in delta.shards {
                 match shards.get_mut(&(shard.shard, shard.epoch)) {
@@ -188,10 +187,7 @@ impl SecondDelta {
             second,
             requests: requests.into_values().collect(),
             groups: groups.into_values().collect(),
-            errors: errors
-                .into_iter()
-                .map(|((path, message, crash), count)| ErrorDelta { path, message, count, crash })
-                .collect(),
+            errors: error_rows(errors),
             connections,
             shards: shards.into_values().collect(),
         })
@@ -277,6 +273,7 @@ mod tests {
 
     use super::*;
     use crate::stats::frame::Times;
+    use crate::stats::sample::{Excerpt, Sample};
 
     fn frame(shard: u32, seq: u64, second: u32, samples: &[u64]) -> Frame {
         let request = |name: &str, ok: Vec<u64>, ko: Vec<u64>| RequestDelta {
@@ -297,6 +294,13 @@ mod tests {
             errors: vec![ErrorDelta {
                 message: "e".into(),
                 count: odd.len() as u64,
+                sample: odd.first().map(|&at_us| {
+                    Box::new(Sample {
+                        at_us,
+                        sent: Excerpt::new("GET /", vec![("a".into(), "b".into())], "c", false),
+                        received: None,
+                    })
+                }),
                 ..ErrorDelta::default()
             }],
             requests: vec![request("a", even, odd.clone()), request("b", odd, vec![])],

@@ -6,6 +6,7 @@ pub mod frame;
 pub mod live;
 pub mod merge;
 pub mod record;
+pub mod sample;
 pub mod series;
 pub mod summarize;
 pub mod summary;

@@ -12,6 +12,7 @@ use hdrhistogram::Histogram;
 use smallvec::SmallVec;
 
 use super::frame::{ConnectionDelta, ErrorDelta, GroupDelta, RequestDelta, ScenarioDelta, Times};
+use super::sample::{SAMPLES_MAX, Sample};
 use super::times::MAX_TIME_US;
 use crate::time::Micros;
 
@@ -187,6 +188,9 @@ struct ErrorSlot {
     message: Box<str>,
     crash: bool,
     count: u64,
+    /// It has its example, here or handed over.
+    sampled: bool,
+    sample: Option<Box<Sample>>,
 }
 
 #[derive(Default)]
@@ -209,6 +213,8 @@ pub struct Recorder {
     touched_groups: Vec<u32>,
     errors: Vec<ErrorSlot>,
     errors_by_hash: HashMap<u64, SmallVec<[u32; 1]>>,
+    /// Examples so far.
+    samples: usize,
     scenarios: Vec<ScenarioSlot>,
     connections: ConnectionDelta,
     lateness: Samples,
@@ -293,6 +299,25 @@ impl Recorder {
         self.errors[at as usize].count += 1;
     }
 
+    /// Whether an example of this failure is wanted: the first of its kind, of a bounded number.
+    #[must_use]
+    pub fn wants_sample(&self, path: PathId, message: &str) -> bool {
+        self.samples < SAMPLES_MAX
+            && self
+                .find_error(Some(path), cut(message, MESSAGE_BYTES_MAX), false)
+                .is_some_and(|at| !self.errors[at as usize].sampled)
+    }
+
+    /// The example of a failure that has been counted.
+    pub fn sample(&mut self, path: PathId, message: &str, sample: Sample) {
+        let at = self.find_error(Some(path), cut(message, MESSAGE_BYTES_MAX), false);
+        if let Some(slot) = at.and_then(|at| self.errors.get_mut(at as usize)) {
+            slot.sampled = true;
+            slot.sample = Some(Box::new(sample));
+            self.samples += 1;
+        }
+    }
+
     fn find_error(&self, path: Option<PathId>, message: &str, crash: bool) -> Option<u32> {
         let candidates = self.errors_by_hash.get(&error_hash(path, message, crash))?;
         candidates.iter().copied().find(|&at| {
@@ -303,7 +328,14 @@ impl Recorder {
 
     fn add_error(&mut self, path: Option<PathId>, message: &str, crash: bool) -> u32 {
         let at = u32::try_from(self.errors.len()).expect("capped at ERRORS_MAX + 1");
-        self.errors.push(ErrorSlot { path, message: message.into(), crash, count: 0 });
+        self.errors.push(ErrorSlot {
+            path,
+            message: message.into(),
+            crash,
+            count: 0,
+            sampled: false,
+            sample: None,
+        });
         self.errors_by_hash.entry(error_hash(path, message, crash)).or_default().push(at);
         at
     }
@@ -447,6 +479,7 @@ impl Recorder {
                 message: slot.message.as_ref().to_owned(),
                 count: std::mem::take(&mut slot.count),
                 crash: slot.crash,
+                sample: slot.sample.take(),
             })
             .collect()
     }
@@ -516,6 +549,33 @@ mod tests {
         assert_eq!(second.errors.len(), ERRORS_MAX + 1);
         assert_eq!(second.errors[ERRORS_MAX].message, OTHER);
         assert_eq!(second.errors[ERRORS_MAX].count, (PATHS_MAX + 50 - ERRORS_MAX) as u64);
+    }
+
+    #[test]
+    fn the_first_failure_of_a_kind_is_asked_for_an_example() {
+        let mut recorder = Recorder::new(&[]);
+        let id = recorder.path_id(&[], "cart");
+        assert!(!recorder.wants_sample(id, "no"));
+        for at_us in [7, 9] {
+            recorder.error(Some(id), "no", false);
+            if recorder.wants_sample(id, "no") {
+                recorder.sample(id, "no", Sample { at_us, ..Sample::default() });
+            }
+        }
+        let errors = recorder.take_second().errors;
+        assert_eq!((errors[0].count, errors[0].sample.as_ref().unwrap().at_us), (2, 7));
+        recorder.error(Some(id), "no", false);
+        assert!(!recorder.wants_sample(id, "no"), "once in a run");
+        assert_eq!(recorder.take_second().errors[0].sample, None);
+        for kind in 0..SAMPLES_MAX + 9 {
+            let message = format!("kind {kind}");
+            recorder.error(Some(id), &message, false);
+            if recorder.wants_sample(id, &message) {
+                recorder.sample(id, &message, Sample::default());
+            }
+        }
+        let sampled = recorder.take_second().errors.iter().filter(|it| it.sample.is_some()).count();
+        assert_eq!(sampled, SAMPLES_MAX - 1);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::aggregate::{Aggregate, ERRORS_MAX, PATHS_MAX, RequestTotal};
 use super::assertion::{AssertionSpec, MeasuredRow};
 use super::frame::{GeneratorHealth, Times};
+use super::sample::earlier;
 use super::series::round;
 use super::summary::{
     Bin, CodeRow, ConnectionTotals, CurvePoint, Distribution, ErrorRequest, ErrorRow, Event,
@@ -149,6 +150,7 @@ impl Aggregate {
             row.count += total.count;
             row.first_second = row.first_second.min(total.first_second);
             row.last_second = row.last_second.max(total.last_second);
+            row.sample = earlier(row.sample.as_ref(), total.sample.as_deref()).cloned();
             if !path.is_empty() {
                 row.all_requests += 1;
                 row.requests.push(ErrorRequest { path: path.clone(), count: total.count });
@@ -360,6 +362,7 @@ mod tests {
     use crate::stats::frame::{
         ErrorDelta, FRAME_VERSION, Frame, GroupDelta, RequestDelta, ScenarioDelta, Totals,
     };
+    use crate::stats::sample::Sample;
     use crate::stats::summary::VerdictValue;
 
     fn path(parts: &[&str]) -> Vec<String> {
@@ -382,7 +385,10 @@ mod tests {
     fn frame(shard: u32, second: u32, requests: Vec<RequestDelta>) -> Frame {
         let message = "status.find.is(200), found 503".to_owned();
         let ko: u64 = requests.iter().map(|r| r.ko.count).sum();
-        let error = ErrorDelta { path: path(&["S"]), message, count: ko, crash: false };
+        let at_us = u64::from(second) * 1_000_000 + u64::from(shard);
+        let sample = Some(Box::new(Sample { at_us, ..Sample::default() }));
+        let error =
+            ErrorDelta { path: path(&["S"]), message, count: ko, sample, ..ErrorDelta::default() };
         Frame {
             version: FRAME_VERSION,
             shard,
@@ -483,6 +489,7 @@ mod tests {
         assert_eq!(summary.verdict.reason, "1 of 2 assertions failed");
         assert_eq!(summary.errors[0].share, 100.0);
         assert_eq!(summary.errors[0].requests[0].count, 2);
+        assert_eq!(summary.errors[0].sample.as_ref().unwrap().at_us, 1_000_000);
         assert_eq!((summary.errors[0].first_second, summary.errors[0].last_second), (1, 3));
         assert_eq!(
             summary.codes,

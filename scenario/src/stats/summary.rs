@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use super::sample::{Excerpt, Sample};
+
 /// [`Summary::schema`].
 pub const SCHEMA: &str = "onrush.summary/v1";
 
@@ -160,6 +162,9 @@ pub struct ErrorRow {
     /// The requests it came from, most often first; at most 10. The count is `all_requests`.
     pub requests: Vec<ErrorRequest>,
     pub all_requests: u64,
+    /// The first request that failed so, secrets masked; absent where none was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sample: Option<Sample>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

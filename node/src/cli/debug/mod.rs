@@ -3,7 +3,6 @@
 //! asked for; secrets are masked unless asked for; nothing is measured.
 
 mod print;
-mod secrets;
 
 use std::cell::RefCell;
 use std::process::ExitCode;
@@ -11,6 +10,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use onrush_scenario::engine::debug::{Options, Totals, debug};
+use onrush_scenario::secrets::Secrets;
 
 use super::exit::Exit;
 use super::local::{self, exit_of, print_problem};
@@ -18,7 +18,6 @@ use super::output::thousands;
 use super::progress::colour;
 use super::{Global, tell};
 use print::Printer;
-use secrets::Secrets;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {

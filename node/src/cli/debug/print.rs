@@ -5,12 +5,12 @@ use std::sync::Arc;
 use onrush_scenario::check::{Checked, Outcome};
 use onrush_scenario::engine::debug::{By, Change, Ended, Event};
 use onrush_scenario::protocol::{Exchange, Message};
+use onrush_scenario::secrets::Secrets;
 use onrush_scenario::tree::time;
 use serde_json::{Value, json};
 
 use super::super::output::{micros, thousands};
 use super::super::say;
-use super::secrets::Secrets;
 
 const BOLD: &str = "1";
 const DIM: &str = "2";

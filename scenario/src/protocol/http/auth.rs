@@ -1,5 +1,6 @@
-//! How a request says who sends it: basic and digest authentication, OAuth 1.0 signatures. Basic is
-//! known when the request is built; the others depend on the hop, and on what the target asked for.
+//! How a request says who sends it: basic and digest authentication, OAuth 1.0 signatures, and those
+//! of the script. Basic is known when the request is built; the others depend on the hop, and on what
+//! the target asked for.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,8 +11,9 @@ use super::body::text_of;
 use super::digest::{Challenges, Login, Signed};
 use super::oauth1::{self, Keys, Once};
 use super::request::Built;
+use super::sign::sign;
 use super::spec::{HttpProtocolSpec, OAuth1, RequestSpec};
-use crate::expr::{Compiled, EvalCtx};
+use crate::expr::{Compiled, EvalCtx, FnId};
 use crate::session::Session;
 
 /// Of a request, compiled.
@@ -21,6 +23,7 @@ pub(super) struct AuthTemplate {
     digest: Option<[Compiled; 2]>,
     /// Consumer, its secret, token, its secret; and whether they go into the header.
     oauth1: Option<([Compiled; 4], bool)>,
+    sign: Option<FnId>,
 }
 
 /// What signs each hop of a request.
@@ -28,6 +31,7 @@ pub(super) struct AuthTemplate {
 pub(super) struct Identity {
     pub digest: Option<Login>,
     oauth1: Option<Keys>,
+    sign: Option<FnId>,
 }
 
 impl AuthTemplate {
@@ -43,9 +47,12 @@ impl AuthTemplate {
             (None, None) => (&protocol.basic_auth, &protocol.digest_auth),
             own => own,
         };
-        let inherited = protocol.oauth1.as_ref().filter(|_| !spec.ignore_protocol_signature);
-        let oauth1 = spec.oauth1.as_ref().or(inherited);
-        if basic.is_none() && digest.is_none() && oauth1.is_none() {
+        let (oauth1, sign) = match (&spec.oauth1, spec.sign) {
+            (None, None) if spec.ignore_protocol_signature => (&None, None),
+            (None, None) => (&protocol.oauth1, protocol.sign),
+            own => own,
+        };
+        if basic.is_none() && digest.is_none() && oauth1.is_none() && sign.is_none() {
             return Ok(None);
         }
         let pair = |it: &super::spec::Credentials| {
@@ -63,7 +70,8 @@ impl AuthTemplate {
         Ok(Some(Box::new(Self {
             basic: basic.as_ref().map(pair).transpose()?,
             digest: digest.as_ref().map(pair).transpose()?,
-            oauth1: oauth1.map(keys).transpose()?,
+            oauth1: oauth1.as_ref().map(keys).transpose()?,
+            sign,
         })))
     }
 
@@ -99,8 +107,9 @@ impl AuthTemplate {
             }),
             None => None,
         };
-        let signs = digest.is_some() || oauth1.is_some();
-        Ok((authorization, signs.then(|| Box::new(Identity { digest, oauth1 }))))
+        let sign = self.sign;
+        let signs = digest.is_some() || oauth1.is_some() || sign.is_some();
+        Ok((authorization, signs.then(|| Box::new(Identity { digest, oauth1, sign }))))
     }
 }
 
@@ -109,17 +118,19 @@ impl Identity {
     /// its origin.
     pub(super) fn after_redirect(mut self: Box<Self>, same_origin: bool) -> Option<Box<Self>> {
         self.oauth1 = None;
+        self.sign = None;
         (same_origin && self.digest.is_some()).then_some(self)
     }
 
     /// The request as this hop sends it.
     ///
     /// # Errors
-    /// What cannot be sent in a header.
+    /// What cannot be sent in a header, and what the script threw.
     pub(super) fn sign(
         &self,
         built: &Built,
         challenges: &mut Challenges,
+        session: &Session,
         eval: &mut EvalCtx<'_>,
     ) -> Result<Built, String> {
         let mut signed = built.clone();
@@ -136,6 +147,9 @@ impl Identity {
         }
         if let Some(keys) = &self.oauth1 {
             sign_oauth1(&mut signed, keys, eval)?;
+        }
+        if let Some(function) = self.sign {
+            sign(function, &mut signed, session, eval)?;
         }
         Ok(signed)
     }

@@ -90,8 +90,10 @@ impl Drop for Told {
 pub(super) struct Answer {
     pub status: StatusCode,
     pub headers: HeaderMap,
-    /// Still content-encoded; empty where it was not to be kept.
+    /// Still content-encoded.
     pub body: Bytes,
+    /// It was not to be kept: its beginning is there at most.
+    pub body_cut: bool,
     pub bytes_received: u64,
 }
 

@@ -31,6 +31,21 @@ pub fn decode<'a>(body: &'a [u8], content_encoding: &str) -> Result<Cow<'a, [u8]
     Ok(current)
 }
 
+/// As much as can be read of a body that was cut, `max` bytes at most.
+#[must_use]
+pub fn beginning(body: &[u8], content_encoding: &str, max: usize) -> Vec<u8> {
+    let reader: Box<dyn Read + '_> = match content_encoding.trim().to_ascii_lowercase().as_str() {
+        "gzip" | "x-gzip" => Box::new(flate2::read::MultiGzDecoder::new(body)),
+        "deflate" => Box::new(flate2::read::ZlibDecoder::new(body)),
+        "br" => Box::new(brotli::Decompressor::new(body, 4_096)),
+        _ => Box::new(body),
+    };
+    let mut out = Vec::new();
+    // The error that the cut makes is no news; what was read before it is there.
+    let _ = reader.take(max as u64).read_to_end(&mut out);
+    out
+}
+
 /// `deflate` is zlib by the standard and raw by habit: both are understood.
 fn deflate(body: &[u8]) -> Result<Vec<u8>, String> {
     inflate(flate2::read::ZlibDecoder::new(body), "deflate")
@@ -178,6 +193,16 @@ mod tests {
         assert_eq!(&*decode(&gzip(&gzip(text)), "gzip, gzip").unwrap(), text);
         assert_eq!(&*decode(text, "identity").unwrap(), text);
         assert_eq!(&*decode(b"", "gzip").unwrap(), b"");
+    }
+
+    #[test]
+    fn the_beginning_of_a_cut_body_is_read() {
+        let text: String = (0..4_000).map(|it| format!("line {it}\n")).collect();
+        let packed = gzip(text.as_bytes());
+        let read = beginning(&packed[..2_048], "gzip", 1_024);
+        assert_eq!(String::from_utf8(read).unwrap(), text[..1_024]);
+        assert_eq!(beginning(b"plain", "", 3), b"pla");
+        assert_eq!(beginning(b"not gzip", "gzip", 9), b"");
     }
 
     #[test]

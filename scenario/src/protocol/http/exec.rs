@@ -22,7 +22,7 @@ use super::reader::Reader;
 use super::redirect::{is_permanent, is_redirect};
 use super::request::{Built, Template};
 use super::response::{View, header as value_of};
-use super::seen;
+use super::seen::{self, Evidence};
 use super::transform::{Changed, transformed};
 use super::url::Url;
 use crate::expr::{Compiled, EvalCtx, FnId};
@@ -178,7 +178,8 @@ impl Scope<'_> {
         if hop.number >= self.config.redirects_max.max(1) {
             let text = format!("Too many redirects, max is {}", self.config.redirects_max);
             let id = self.id(hop, session);
-            return Step::End(self.count(id, Some(&text), Counted::default()));
+            let evidence = Evidence { built, request: None, answer: None, session };
+            return Step::End(self.fail(id, &text, Counted::default(), &evidence));
         }
         let now_ms = self.host.unix_ms();
         let mut cookies = String::new();
@@ -195,7 +196,7 @@ impl Scope<'_> {
         };
         let of_user =
             OfUser { referer: referer.as_ref(), cookies: &cookies, validators: &validators };
-        let request = self.outgoing(built, &of_user);
+        let request = self.outgoing(built, &of_user, session);
         let bytes_sent = request.as_ref().map_or(0, |it| it.length() as u64);
         let id = self.id(hop, session);
         if let Some(id) = id {
@@ -204,10 +205,11 @@ impl Scope<'_> {
         let observed =
             self.host.observes().then(|| Box::new(seen::sent(built, request.as_ref().ok())));
         let began = self.host.now();
-        let outcome = match request {
-            Ok(request) => self.exchange(hop, built, &request, began).await,
-            Err(failure) => Err(failure),
+        let outcome = match &request {
+            Ok(request) => self.exchange(hop, built, request, began).await,
+            Err(failure) => Err(failure.clone()),
         };
+        let request = request.as_ref().ok();
         let ended = self.host.now();
         let time = ended.saturating_sub(began);
         *total += time;
@@ -219,7 +221,8 @@ impl Scope<'_> {
         match outcome {
             Err(failure) => {
                 let counted = Counted { time, bytes_sent, ..Counted::default() };
-                Step::End(self.count(id, Some(&failure.text()), counted))
+                let evidence = Evidence { built, request, answer: None, session };
+                Step::End(self.fail(id, &failure.text(), counted, &evidence))
             }
             Ok((answer, connection)) => {
                 let route = built.route.as_deref();
@@ -236,20 +239,27 @@ impl Scope<'_> {
                     return Step::Again;
                 }
                 if hop.template.follow && is_redirect(answer.status.as_u16()) {
-                    return self.redirect(id, built, &answer, counted);
+                    let answer = Some(&answer);
+                    let evidence = Evidence { built, request, answer, session };
+                    return self.redirect(id, &evidence, counted);
                 }
-                Step::End(self.judge(hop, id, built, answer, session, counted))
+                let verdict = self.judge(hop, built, &answer, session, counted.time);
+                Step::End(match verdict {
+                    Ok(()) => self.count(id, None, counted),
+                    Err(text) => {
+                        let answer = Some(&answer);
+                        let evidence = Evidence { built, request, answer, session };
+                        self.fail(id, &text, counted, &evidence)
+                    }
+                })
             }
         }
     }
 
-    fn redirect(
-        &self,
-        id: Option<PathId>,
-        built: &Built,
-        answer: &Answer,
-        counted: Counted,
-    ) -> Step {
+    fn redirect(&self, id: Option<PathId>, evidence: &Evidence<'_>, counted: Counted) -> Step {
+        let (built, Some(answer)) = (evidence.built, evidence.answer) else {
+            return Step::End(self.count(id, None, counted));
+        };
         let to = match value_of(&answer.headers, header::LOCATION) {
             Some(location) => built.url.join(location),
             None => Err("Redirect status, yet no Location header".to_owned()),
@@ -265,7 +275,7 @@ impl Scope<'_> {
                 let status = answer.status.as_u16();
                 Step::Next(Box::new(follow(built.clone(), status, to, strict)))
             }
-            Err(text) => Step::End(self.count(id, Some(&text), counted)),
+            Err(text) => Step::End(self.fail(id, &text, counted, evidence)),
         }
     }
 
@@ -273,43 +283,41 @@ impl Scope<'_> {
     fn judge(
         &self,
         hop: &Hop<'_>,
-        id: Option<PathId>,
         built: &Built,
-        answer: Answer,
+        answer: &Answer,
         session: &mut Session,
-        counted: Counted,
-    ) -> End {
-        let Answer { status, headers, body, .. } = answer;
-        if !hop.resource && is_page(&headers) && !is_ajax(&built.headers) {
+        time: Micros,
+    ) -> Result<(), String> {
+        let headers = &answer.headers;
+        if !hop.resource && is_page(headers) && !is_ajax(&built.headers) {
             self.state.borrow_mut().referer = Some(built.url.clone());
         }
-        let encoding = value_of(&headers, header::CONTENT_ENCODING).unwrap_or_default();
-        let verdict = decode::decode(&body, encoding).and_then(|body| {
-            let view = View {
-                status: status.as_u16(),
-                headers: &headers,
-                url: &built.url,
-                url_text: OnceCell::new(),
-                body: &body,
-                response_time_ms: to_millis(counted.time),
-            };
-            let changed = match hop.template.transform {
-                Some(function) => self.transformed(function, &view, session)?,
-                None => None,
-            };
-            let view = changed.as_ref().map_or(view, |it| it.in_place_of(&built.url, counted.time));
-            let mut verdict = Ok(());
-            let mut tell = |check| self.host.checked(check);
-            self.host.with_eval(&mut |eval| {
-                let observer = self.host.observes().then_some(&mut tell as _);
-                verdict = hop.template.checks.run_observed(&view, session, eval, observer);
-            });
-            if let (Ok(()), Some(batch)) = (&verdict, self.batch) {
-                batch.look(self, &view, hop.resource);
-            }
-            verdict
+        let encoding = value_of(headers, header::CONTENT_ENCODING).unwrap_or_default();
+        let body = if answer.body_cut { &[][..] } else { &answer.body };
+        let body = decode::decode(body, encoding)?;
+        let view = View {
+            status: answer.status.as_u16(),
+            headers,
+            url: &built.url,
+            url_text: OnceCell::new(),
+            body: &body,
+            response_time_ms: to_millis(time),
+        };
+        let changed = match hop.template.transform {
+            Some(function) => self.transformed(function, &view, session)?,
+            None => None,
+        };
+        let view = changed.as_ref().map_or(view, |it| it.in_place_of(&built.url, time));
+        let mut verdict = Ok(());
+        let mut tell = |check| self.host.checked(check);
+        self.host.with_eval(&mut |eval| {
+            let observer = self.host.observes().then_some(&mut tell as _);
+            verdict = hop.template.checks.run_observed(&view, session, eval, observer);
         });
-        self.count(id, verdict.err().as_deref(), counted)
+        if let (Ok(()), Some(batch)) = (&verdict, self.batch) {
+            batch.look(self, &view, hop.resource);
+        }
+        verdict
     }
 
     /// What `transformResponse` makes of an answer.
@@ -347,6 +355,21 @@ impl Scope<'_> {
         let response = Response { failure, time, code, bytes_sent, bytes_received };
         self.host.response(id, response);
         if failure.is_some() { End::Ko } else { End::Ok }
+    }
+
+    /// A KO, and the example of its kind where there is none yet.
+    fn fail(
+        &self,
+        id: Option<PathId>,
+        text: &str,
+        counted: Counted,
+        evidence: &Evidence<'_>,
+    ) -> End {
+        let end = self.count(id, Some(text), counted);
+        if let Some(id) = id.filter(|id| self.host.wants_sample(*id, text)) {
+            self.host.sample(id, text, evidence.sample());
+        }
+        end
     }
 
     /// Cookies and cache of an answer.

@@ -42,6 +42,7 @@ pub mod redirect;
 mod request;
 mod response;
 mod seen;
+mod sign;
 pub mod spec;
 pub mod sse;
 mod tls;
@@ -59,6 +60,8 @@ mod auth_tests;
 mod http2_tests;
 #[cfg(test)]
 mod route_tests;
+#[cfg(test)]
+mod sample_tests;
 #[cfg(test)]
 pub(crate) mod test_server;
 #[cfg(test)]

@@ -22,6 +22,8 @@ const CHUNK_LINE_BYTES_MAX: usize = 4 << 10;
 const TRAILER_BYTES_MAX: usize = 64 << 10;
 /// A response body that is kept; one beyond it is a KO.
 const BODY_BYTES_MAX: u64 = 64 << 20;
+/// Of the body of an error that is not to be kept.
+const EXCERPT_BYTES_MAX: usize = 2 << 10;
 /// Memory that a `Content-Length` gets before its bytes have come.
 const RESERVE_MAX: usize = 1 << 20;
 
@@ -149,6 +151,7 @@ impl Reader {
         Answer {
             status: self.status,
             headers: self.headers,
+            body_cut: self.body_length > self.body.len() as u64,
             body: self.body.into(),
             bytes_received: self.received,
         }
@@ -214,6 +217,9 @@ impl Reader {
                 return Err(Failure::Text(text));
             }
             self.body.extend_from_slice(&bytes[..part]);
+        } else if self.is_failure() && self.body.len() < EXCERPT_BYTES_MAX {
+            let part = part.min(EXCERPT_BYTES_MAX - self.body.len());
+            self.body.extend_from_slice(&bytes[..part]);
         }
         let left = left - part as u64;
         self.state = match self.state {
@@ -224,6 +230,11 @@ impl Reader {
             other => other,
         };
         Ok(part)
+    }
+
+    /// Nobody asked for its body, yet it may become the example of an error.
+    fn is_failure(&self) -> bool {
+        self.status.as_u16() >= 400
     }
 
     /// A line of the chunked coding.

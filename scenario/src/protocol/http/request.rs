@@ -85,12 +85,16 @@ pub(super) struct Built {
 }
 
 impl Built {
-    /// An own header's name as it is sent: targets may not care, but people who compare do.
-    /// How a header is written that is not the user's.
-    pub(super) fn spell(&mut self, name: HeaderName, spelt: &str) {
-        Rc::make_mut(&mut self.spelling).push((name, spelt.into()));
+    /// A header that came later is sent under this name.
+    pub(super) fn spell(&mut self, name: &HeaderName, spelt: &str) {
+        if spelt != self.spelt(name) {
+            let all = Rc::make_mut(&mut self.spelling);
+            all.retain(|(known, _)| known != name);
+            all.push((name.clone(), spelt.into()));
+        }
     }
 
+    /// An own header's name as it is sent: targets may not care, but people who compare do.
     pub(super) fn spelt<'a>(&'a self, name: &'a HeaderName) -> &'a str {
         let own = self.spelling.iter().find(|(known, _)| known == name);
         own.map_or(name.as_str(), |(_, spelt)| spelt)

@@ -2,7 +2,6 @@
 
 import {
   Immutable, any, count, fail, isFunction, list, literal, micros, name, number, plain, show, text,
-  unsupported, unsupportedTree,
 } from "onrush:base";
 import { glue } from "onrush:base";
 import { bodyOf, pebbleFile, pebbleText } from "onrush:bodies";
@@ -52,7 +51,6 @@ export const inside = (request, where) =>
 
 export class HttpRequestActionBuilder extends ActionBuilder {
   static label = "an http request";
-  static refused = ["sign"];
   change(changes) {
     return this.with({ spec: { ...this.spec, ...changes } });
   }
@@ -380,16 +378,13 @@ export {
 export { sitemap } from "onrush:feeders";
 
 export { proxyTo as Proxy };
+export { HttpResponseStatus } from "onrush:http-responses";
 
 // ---- streams -----------------------------------------------------------------------------------
 
 export const ws = webSockets(HttpRequestActionBuilder);
 export const sse = eventStreams(HttpRequestActionBuilder);
 export { isWsInboundMessageBinary, isWsInboundMessageText } from "onrush:http-streams";
-
-// ---- not yet -----------------------------------------------------------------------------------
-
-export const HttpResponseStatus = unsupportedTree("HttpResponseStatus");
 
 // ---- the packages' own glue --------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 // the way to the target.
 
 import { Immutable, count, fail, flag, name, show, text } from "onrush:base";
+import { requestSigner } from "onrush:http-responses";
 
 // ---- headers -----------------------------------------------------------------------------------
 
@@ -39,8 +40,13 @@ export const connecting = {
     const digest_auth = credentials("digestAuth", user, password);
     return this.change({ digest_auth, basic_auth: undefined });
   },
+  /** Beyond Gatling's JavaScript: `(request, session) => request`, as its JVM has it. */
+  sign(f) {
+    return this.change({ sign: requestSigner(f), oauth1: undefined });
+  },
   signWithOAuth1(consumerKey, clientSharedSecret, token, tokenSecret, useAuthorizationHeader = true) {
     return this.change({
+      sign: undefined,
       oauth1: {
         consumer_key: text(consumerKey, "the consumer key of signWithOAuth1"),
         consumer_secret: text(clientSharedSecret, "the client shared secret of signWithOAuth1"),

@@ -12,6 +12,9 @@ use super::response::header as value_of;
 use super::spec::{Body, RequestSpec};
 use crate::expr::Expr;
 use crate::protocol::{Description, Message};
+use crate::secrets::Secrets;
+use crate::session::Session;
+use crate::stats::sample::{BODY_BYTES_MAX, Excerpt, Sample};
 use crate::value::Value;
 
 /// `POST /login · 2 checks`, and the files that its bodies name outright.
@@ -86,6 +89,56 @@ pub(super) fn received(outcome: &Result<(Answer, Connection), Failure>) -> Resul
         Err(_) => answer.body.clone(),
     };
     Ok(Message { head: answer.status.to_string(), headers: pairs(&answer.headers), body })
+}
+
+/// What a failed request leaves behind.
+pub(super) struct Evidence<'a> {
+    pub built: &'a Built,
+    pub request: Option<&'a Outgoing>,
+    pub answer: Option<&'a Answer>,
+    pub session: &'a Session,
+}
+
+impl Evidence<'_> {
+    /// Cold: made for the first failure of a kind.
+    pub(super) fn sample(&self) -> Sample {
+        let mut secrets = Secrets::new(false);
+        for (name, value) in self.session.attributes() {
+            secrets.attribute(name, &value.to_string());
+        }
+        let sent = sent(self.built, self.request);
+        let received = self.answer.map(|answer| {
+            let headers = pairs(&answer.headers);
+            let encoding = value_of(&answer.headers, "content-encoding").unwrap_or_default();
+            let body = decode::beginning(&answer.body, encoding, BODY_BYTES_MAX + 1);
+            let head = answer.status.to_string();
+            excerpt(&secrets, &head, &headers, &body, answer.body_cut)
+        });
+        let sent = excerpt(&secrets, &sent.head, &sent.headers, &sent.body, false);
+        Sample { at_us: 0, sent, received }
+    }
+}
+
+fn excerpt(
+    secrets: &Secrets,
+    head: &str,
+    headers: &[(String, String)],
+    body: &[u8],
+    more: bool,
+) -> Excerpt {
+    let beginning = &body[..body.len().min(BODY_BYTES_MAX)];
+    let more = more || beginning.len() < body.len();
+    // A character at the cut may be half there.
+    let text = match std::str::from_utf8(beginning) {
+        Ok(text) => text,
+        Err(error) if error.error_len().is_none() => {
+            std::str::from_utf8(&beginning[..error.valid_up_to()]).unwrap_or_default()
+        }
+        Err(_) => "(not text)",
+    };
+    let mask = |(name, value): &(String, String)| (name.clone(), secrets.header(name, value));
+    let headers = headers.iter().map(mask).collect();
+    Excerpt::new(&secrets.text(head), headers, &secrets.text(text), more)
 }
 
 pub(super) fn pairs(headers: &HeaderMap) -> Vec<(String, String)> {

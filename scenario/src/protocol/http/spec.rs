@@ -54,6 +54,9 @@ pub struct RequestSpec {
     pub digest_auth: Option<Credentials>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oauth1: Option<OAuth1>,
+    /// `sign((request, session) => …)`, in place of OAuth 1.0
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sign: Option<FnId>,
     #[serde(default)]
     pub ignore_protocol_signature: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -98,6 +101,7 @@ impl RequestSpec {
             basic_auth: None,
             digest_auth: None,
             oauth1: None,
+            sign: None,
             ignore_protocol_signature: false,
             proxy: None,
             resources: Vec::new(),
@@ -256,6 +260,7 @@ pub struct HttpProtocolSpec {
     pub basic_auth: Option<Credentials>,
     pub digest_auth: Option<Credentials>,
     pub oauth1: Option<OAuth1>,
+    pub sign: Option<FnId>,
     pub disable_caching: bool,
     pub disable_follow_redirect: bool,
     pub disable_auto_referer: bool,

@@ -19,6 +19,7 @@ use crate::protocol::{Bound, ConnectionEvent, Host, Protocol, Response, User};
 use crate::script::MemorySources;
 use crate::session::Session;
 use crate::stats::record::{PathId, Recorder};
+use crate::stats::sample::Sample;
 use crate::time::Micros;
 use crate::value::Value;
 
@@ -32,6 +33,7 @@ pub(super) struct TestHost {
     events: RefCell<Vec<ConnectionEvent>>,
     times: RefCell<Vec<Micros>>,
     bytes_received: Cell<u64>,
+    samples: RefCell<Vec<Sample>>,
 }
 
 impl Host for TestHost {
@@ -69,6 +71,14 @@ impl Host for TestHost {
         self.bytes_received.set(self.bytes_received.get() + response.bytes_received);
     }
 
+    fn wants_sample(&self, _request: PathId, _failure: &str) -> bool {
+        true
+    }
+
+    fn sample(&self, _request: PathId, _failure: &str, sample: Sample) {
+        self.samples.borrow_mut().push(sample);
+    }
+
     fn unbuilt(&self, _groups: &[Arc<str>], name: &str, message: &str) {
         self.log.borrow_mut().push(format!("unbuilt {name}: {message}"));
     }
@@ -92,6 +102,7 @@ pub(super) fn test_host() -> Rc<TestHost> {
         events: RefCell::default(),
         times: RefCell::default(),
         bytes_received: Cell::default(),
+        samples: RefCell::default(),
     })
 }
 
@@ -105,6 +116,7 @@ pub(super) struct Ran {
     /// What it adds to the groups it is in.
     pub response_time: Micros,
     pub bytes_received: u64,
+    pub samples: Vec<Sample>,
 }
 
 /// Runs the requests one after another as one user.
@@ -151,7 +163,9 @@ pub(super) fn run_with(
     assert!(over.is_ok(), "something goes on although its user has ended");
     let (log, notes) = (host.log.take(), host.notes.take());
     let bytes_received = host.bytes_received.get();
-    Ran { log, notes, events, session: user.session, failed, response_time, bytes_received }
+    let samples = host.samples.take();
+    let session = user.session;
+    Ran { log, notes, events, session, failed, response_time, bytes_received, samples }
 }
 
 pub(super) fn bind(

@@ -34,13 +34,14 @@ impl Scope<'_> {
         &self,
         built: &Built,
         of_user: &OfUser<'_>,
+        session: &Session,
     ) -> Result<Outgoing, Failure> {
         let spec = &self.config.spec;
         let Some(identity) = &built.identity else { return outgoing(spec, built, of_user) };
         let mut signed = Err(String::new());
         let mut state = self.state.borrow_mut();
         self.host.with_eval(&mut |eval| {
-            signed = identity.sign(built, &mut state.challenges, eval);
+            signed = identity.sign(built, &mut state.challenges, session, eval);
         });
         outgoing(spec, &signed.map_err(Failure::Text)?, of_user)
     }

@@ -50,20 +50,6 @@ export const show = (value) => {
   }
 };
 
-/** An export or a method of the typings that is not built yet: fails when it is called. */
-export const unsupported = (name) => {
-  const stub = () => fail(`${name}(...) is not supported yet`);
-  stub.label = name;
-  return stub;
-};
-
-/** `unsupported` for a function that has members of its own, like `ws.checkTextMessage`. */
-export const unsupportedTree = (name) =>
-  new Proxy(unsupported(name), {
-    get: (target, member) =>
-      typeof member === "symbol" ? undefined : unsupported(`${name}.${member}`),
-  });
-
 /** For what the packages export for their own sake. */
 export const glue = (name) => {
   const reason = "is the packages' own glue to the JVM, which Onrush does not have";
@@ -71,23 +57,20 @@ export const glue = (name) => {
 };
 
 // Asked for by the language itself, never by a simulation.
-const quiet = new Set(["then", "toJSON", "onrushPlain", "label", "refused"]);
+const quiet = new Set(["then", "toJSON", "onrushPlain", "label"]);
 
 const strict = new Proxy(Object.prototype, {
   get(target, name, receiver) {
     if (typeof name === "symbol" || name in target || quiet.has(name)) {
       return Reflect.get(target, name, receiver);
     }
-    const { label, refused } = receiver.constructor;
-    if (refused?.includes(name)) return unsupported(name);
-    return fail(`${label} has no method ${name}(...)`);
+    return fail(`${receiver.constructor.label} has no method ${name}(...)`);
   },
 });
 
 /** The root of all builders: a method that does not exist is an error with its name. */
 export class Builder {
   static label = "this builder";
-  static refused = [];
 }
 Object.setPrototypeOf(Builder.prototype, strict);
 

@@ -109,9 +109,8 @@ export const jsonUrl = (url) => {
 
 class IteratorFeederBuilder extends FeederBuilder {
   static label = "a feeder of an iterator";
-  static refused = ["recordsCount", "random", "shuffle", "circular"];
 }
-for (const method of IteratorFeederBuilder.refused) {
+for (const method of ["recordsCount", "random", "shuffle", "circular"]) {
   IteratorFeederBuilder.prototype[method] = () =>
     fail(`${method}() needs all records at hand: an iterator gives them one by one`);
 }

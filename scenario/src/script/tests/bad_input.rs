@@ -141,7 +141,7 @@ fn bad_use_of_the_sdk_is_refused_by_name() {
     for (call, message) in [
         ("core.csv('x.csv')", "Could not locate feeder file: Resource x.csv not found"),
         ("core.readResourceAsString('x')", "Resource x not found"),
-        ("http('a').get('/').sign(() => 1)", "sign(...) is not supported yet"),
+        ("http.sign(1)", "sign takes (request, session) => request, found 1"),
         ("http('a').get('/').foo()", "an http request has no method foo(...)"),
         (
             "http('a').foo('/')",

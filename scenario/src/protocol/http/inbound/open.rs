@@ -63,7 +63,7 @@ impl Scope<'_> {
         self.host.sent(id);
         let began = self.host.now();
         let mut moved = Moved::default();
-        let stream = self.begin_within(asked, began, &mut moved).await;
+        let stream = self.begin_within(asked, session, began, &mut moved).await;
         let ended = self.host.now();
         let time = ended.saturating_sub(began);
         let failure = stream.as_ref().err().map(String::as_str);
@@ -76,19 +76,24 @@ impl Scope<'_> {
     ///
     /// # Errors
     /// Why it does not go on.
-    pub(in super::super) async fn reopen(&self, asked: Asked<'_>) -> Result<Opened, String> {
-        self.begin_within(asked, self.host.now(), &mut Moved::default()).await
+    pub(in super::super) async fn reopen(
+        &self,
+        asked: Asked<'_>,
+        session: &Session,
+    ) -> Result<Opened, String> {
+        self.begin_within(asked, session, self.host.now(), &mut Moved::default()).await
     }
 
     async fn begin_within(
         &self,
         asked: Asked<'_>,
+        session: &Session,
         began: Micros,
         moved: &mut Moved,
     ) -> Result<Opened, String> {
         let Asked { built, timeout, accept, .. } = asked;
         let limit = Duration::from_micros(timeout);
-        let work = self.begin(asked, began, moved);
+        let work = self.begin(asked, session, began, moved);
         let opened = match tokio::time::timeout(limit, work).await {
             Ok(opened) => opened.map_err(|failure| failure.text())?,
             Err(_) => return Err(Failure::timeout(&built.url, moved.address, timeout).text()),
@@ -128,6 +133,7 @@ impl Scope<'_> {
     async fn begin(
         &self,
         asked: Asked<'_>,
+        session: &Session,
         began: Micros,
         moved: &mut Moved,
     ) -> Result<Opened, Failure> {
@@ -143,7 +149,7 @@ impl Scope<'_> {
         let validators = Default::default();
         let of_user =
             OfUser { referer: referer.as_ref(), cookies: &cookies, validators: &validators };
-        let request = self.outgoing(built, &of_user)?;
+        let request = self.outgoing(built, &of_user, session)?;
         moved.bytes_sent = request.length() as u64;
         let way = self.dial(&built.url, built.route.as_deref());
         let dial = Dial { http2: false, tunnel, ..way };

@@ -16,6 +16,7 @@ use super::super::response::header as value_of;
 use super::super::wire::READ_BYTES;
 use super::accept;
 use super::event::{Event, Parser};
+use crate::session::Session;
 use crate::time::Micros;
 
 /// Until the server says otherwise.
@@ -43,6 +44,8 @@ pub(super) struct Feed {
     name: String,
     built: Built,
     timeout: Micros,
+    /// As it was when the stream was opened: what signs a request may ask for it.
+    session: Session,
     inbox: Rc<Inbox>,
     retry_ms: u64,
 }
@@ -53,10 +56,11 @@ impl Feed {
         name: &str,
         mut built: Built,
         timeout: Micros,
+        session: Session,
         inbox: Rc<Inbox>,
     ) -> Self {
-        built.spell(LAST_EVENT_ID, "Last-Event-ID");
-        Self { owner, name: name.to_owned(), built, timeout, inbox, retry_ms: RETRY_MS }
+        built.spell(&LAST_EVENT_ID, "Last-Event-ID");
+        Self { owner, name: name.to_owned(), built, timeout, session, inbox, retry_ms: RETRY_MS }
     }
 
     pub(super) fn start(mut self, opened: Opened) -> Running {
@@ -132,8 +136,8 @@ impl Feed {
             204 => Err(END_OF_STREAM.to_owned()),
             _ => accept(status, headers),
         };
-        let Self { name, built, timeout, .. } = self;
+        let Self { name, built, timeout, session, .. } = self;
         let asked = Asked { name, built, timeout: *timeout, tunnel: false, accept: &again };
-        self.owner.scope().reopen(asked).await
+        self.owner.scope().reopen(asked, session).await
     }
 }

@@ -1,5 +1,6 @@
-//! What must not be read over a shoulder or in a pasted terminal: passwords, tokens, keys, cookies.
-//! Goes by names; a secret under a harmless name is shown, unless it was seen under a telling one.
+//! What must not be read over a shoulder, in a pasted terminal or in a report: passwords, tokens,
+//! keys, cookies. Goes by names; a secret under a harmless name is shown, unless it was seen under a
+//! telling one.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -28,20 +29,22 @@ fn pattern(text: &str) -> Regex {
     Regex::new(text).expect("the patterns above are valid")
 }
 
-/// Remembers what it masked.
+/// Masks secrets, and remembers what it masked.
 #[derive(Debug)]
-pub(super) struct Secrets {
+pub struct Secrets {
     show: bool,
     known: Vec<String>,
 }
 
 impl Secrets {
-    pub(super) fn new(show: bool) -> Self {
+    /// `show`: nothing is masked.
+    #[must_use]
+    pub fn new(show: bool) -> Self {
         Self { show, known: Vec::new() }
     }
 
     /// The value of a session's attribute.
-    pub(super) fn attribute(&mut self, name: &str, value: &str) -> String {
+    pub fn attribute(&mut self, name: &str, value: &str) -> String {
         if self.show {
             return value.to_owned();
         }
@@ -56,7 +59,8 @@ impl Secrets {
     }
 
     /// The value of a header: of credentials the scheme stays, of cookies their names.
-    pub(super) fn header(&self, name: &str, value: &str) -> String {
+    #[must_use]
+    pub fn header(&self, name: &str, value: &str) -> String {
         if self.show {
             return value.to_owned();
         }
@@ -84,7 +88,8 @@ impl Secrets {
     }
 
     /// Any other text.
-    pub(super) fn text(&self, text: &str) -> String {
+    #[must_use]
+    pub fn text(&self, text: &str) -> String {
         if self.show {
             return text.to_owned();
         }
