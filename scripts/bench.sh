@@ -56,6 +56,6 @@ say "== build"
 cargo build --profile dist --locked --workspace --bin onrush --bin onrush-bench
 
 export PATH="$BENCH_HOME/bin:$BENCH_HOME/python/bin:$PATH"
-[ $# -gt 0 ] || set -- --figures $(for case in trivial scenario script large thousand fresh; do printf -- '--case %s ' "$case"; done)
+[ $# -gt 0 ] || set -- --figures $(for case in trivial scenario script large thousand http2 fresh; do printf -- '--case %s ' "$case"; done)
 "$CARGO_TARGET_DIR/dist/onrush-bench" run --json "$BENCH_HOME/results.json" --markdown "$BENCH_HOME/results.md" "$@"
 cat "$BENCH_HOME/results.md"

@@ -38,6 +38,7 @@ const closed = (steps) => repeated(steps).injectOpen(atOnceUsers(users));
 const cases = {
   trivial: () => closed(exec(get("/"))),
   names: () => closed(exec(...Array.from({ length: names }, (_, i) => http(`get ${i}`).get("/")))),
+  http2: () => closed(exec(get("/"))),
   large: () => closed(exec(get("/large"))),
   scenario: () => closed(feed(visitors()).exec(order)),
   script: () => closed(feed(visitors()).exec(counted).exec(order)),
@@ -52,7 +53,7 @@ const cases = {
 export default simulation((setUp) => {
   const plain = http.baseUrl(getParameter("target"));
   const sources = Array.from({ length: 64 }, (_, i) => `127.0.1.${i + 1}`);
-  const own = { open: plain.shareConnections(), rotating: plain.localAddresses(...sources) };
+  const own = { http2: plain.enableHttp2(), open: plain.shareConnections(), rotating: plain.localAddresses(...sources) };
   const protocol = own[kind] ?? plain;
   setUp(cases[kind]()).protocols(protocol);
 });

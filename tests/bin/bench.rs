@@ -4,12 +4,13 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use harness::bench::cases::{CASES, Case};
 use harness::bench::measure::Bench;
 use harness::bench::tools::{TOOLS, Tool};
-use harness::bench::{Order, Results, run, table, target};
+use harness::bench::{Order, Results, http2, run, table, target};
 use harness::process::binary;
 
 const USAGE: &str = "\
@@ -40,7 +41,9 @@ fn serve(mut args: impl Iterator<Item = String>) -> anyhow::Result<()> {
     };
     let address: SocketAddr =
         address.parse().with_context(|| format!("{address} is no address:port"))?;
-    target::serve(address, |at| println!("{at}"))?;
+    let counts = Arc::new(http2::Counts::default());
+    let second = http2::start(Arc::clone(&counts))?;
+    target::serve(address, counts, |at| println!("{at} {second}"))?;
     Ok(())
 }
 

@@ -51,6 +51,7 @@ fn three_processes_measure_what_one_would() {
     let counted = target.rest().get("/__counts").expect("counts")["total"].as_u64();
     assert_eq!(counted, Some(stats(&summary, "all")));
     assert_eq!(summary["verdict"]["value"], "passed");
+    assert_eq!(summary["shards"][0]["totals_match"], true, "{}", summary["shards"]);
     let started = summary["scenarios"].as_array().expect("scenarios").iter();
     let of = |field: &str| -> u64 { started.clone().filter_map(|it| it[field].as_u64()).sum() };
     assert!(of("started") > 0, "{summary}");
@@ -86,4 +87,25 @@ fn more_users_than_one_process_may_hold_sockets() {
     assert_eq!((ok, ko), (300, 0), "{summary}");
     let counted = target.rest().get("/__counts").expect("counts")["total"].as_u64();
     assert_eq!(counted, Some(300));
+}
+
+#[test]
+fn the_script_sees_one_time_in_all_processes() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let target = Target::start(folder.path());
+    let simulation = folder.path().join("timed.gatling.js");
+    let script = r#"
+        import { simulation, scenario, atOnceUsers, getParameter } from "@gatling.io/core";
+        import { http } from "@gatling.io/http";
+        export default simulation((setUp) => {
+          const hello = scenario(`run ${Date.now()}`).exec(http("hello").get("/"));
+          setUp(hello.injectOpen(atOnceUsers(20))).protocols(http.baseUrl(getParameter("target")));
+        });"#;
+    std::fs::write(&simulation, script).expect("written");
+    let results = folder.path().join("results");
+    let url = format!("target={}", target.url());
+    let output = run(1_024, &results, &simulation, &[&url, "--processes", "2"]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let summary = summary(&results, &output);
+    assert_eq!(stats(&summary, "ok"), 20, "{summary}");
 }

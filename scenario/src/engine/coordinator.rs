@@ -72,8 +72,10 @@ pub(super) fn run(
     let feeders = load::feeders(spec, &loaded.simulation, &segments)?;
     let plan = load::plan(spec, &loaded, &feeders, &segments)?;
     let threads = thread_count(spec);
-    let processes = split::processes(spec, &loaded.simulation, &segments);
+    let processes = split::processes(spec, &loaded, &segments);
     if processes > 1 {
+        // The script must see one time in all of them, or they would make different plans.
+        let spec = &ShardSpec { unix_ms: Some(unix_ms), ..spec.clone() };
         // Each of them loads it for itself.
         drop((loaded, feeders));
         return split::run(spec, &segments, (processes, threads), control, on_event, local);

@@ -219,8 +219,9 @@ fn refuse_split_rendez_vous(
         ProblemKind::Script,
         format!(
             "rendezVous({users}) cannot open in a job that is divided: this shard starts {} \
-             users; run it on fewer nodes or whole on one",
-            planned.unwrap_or(0)
+             users; run it on {}",
+            planned.unwrap_or(0),
+            if spec.part.is_some() { "fewer --processes" } else { "fewer nodes or whole on one" },
         ),
     );
     problem.file = Some(spec.simulation.clone());

@@ -489,7 +489,7 @@ mod tests {
         assert_eq!(summary.verdict.reason, "1 of 2 assertions failed");
         assert_eq!(summary.errors[0].share, 100.0);
         assert_eq!(summary.errors[0].requests[0].count, 2);
-        assert_eq!(summary.errors[0].sample.as_ref().unwrap().at_us, 1_000_000);
+        assert_eq!(summary.errors[0].sample.as_ref().unwrap().at_us, 1_000_001);
         assert_eq!((summary.errors[0].first_second, summary.errors[0].last_second), (1, 3));
         assert_eq!(
             summary.codes,

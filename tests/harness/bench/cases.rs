@@ -60,6 +60,13 @@ pub static CASES: &[Case] = &[
         tools: &["wrk", "onrush", "oha", "h2load"],
     },
     Case {
+        id: "http2",
+        title: "one GET over HTTP/2 and TLS, 64 connections with one stream each, 128 B",
+        path: "/",
+        users: 64,
+        tools: &["h2load", "onrush", "oha"],
+    },
+    Case {
         id: "fresh",
         title: "a new connection and user per request, 64 at a time",
         path: "/",
@@ -83,6 +90,12 @@ impl Case {
     #[must_use]
     pub fn keeps_alive(&self) -> bool {
         self.id != "fresh"
+    }
+
+    /// Over TLS and HTTP/2, at the second target.
+    #[must_use]
+    pub fn is_http2(&self) -> bool {
+        self.id == "http2"
     }
 
     /// What the ratios are to.

@@ -20,6 +20,7 @@ const TICK_US: u64 = 10_000;
 pub struct Bench {
     target: Child,
     address: String,
+    http2_address: String,
     generator_core: String,
     pub onrush: PathBuf,
     /// For what the tools write.
@@ -91,18 +92,24 @@ impl Bench {
         let mut line = String::new();
         let stdout = target.stdout.take().context("the target has no output")?;
         BufReader::new(stdout).read_line(&mut line)?;
-        let address = line.trim().to_owned();
-        if address.is_empty() {
+        let Some((address, http2_address)) = line.trim().split_once(' ') else {
             bail!("the target does not start");
-        }
+        };
+        let (address, http2_address) = (address.to_owned(), http2_address.to_owned());
         let agent = ureq::Agent::new_with_defaults();
         let generator_core = cores.0.to_string();
-        Ok(Self { target, address, generator_core, onrush, scratch, agent })
+        Ok(Self { target, address, http2_address, generator_core, onrush, scratch, agent })
     }
 
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// The target, or the second one, which speaks HTTP/2 over TLS.
+    #[must_use]
+    pub fn url_of(&self, http2: bool) -> String {
+        if http2 { format!("https://{}", self.http2_address) } else { self.url() }
     }
 
     /// # Errors
@@ -123,7 +130,7 @@ impl Bench {
     pub fn onrush_run(&self, kind: &str, parameters: &[String]) -> Command {
         let mut command = Command::new(&self.onrush);
         command.arg("run").arg(super::files().join("bench.gatling.js"));
-        command.arg(format!("case={kind}")).arg(format!("target={}", self.url()));
+        command.arg(format!("case={kind}")).arg(format!("target={}", self.url_of(kind == "http2")));
         command.args(parameters).args(["--threads", "1", "--progress", "none", "--exit-zero"]);
         command.arg("--results").arg(self.results());
         command

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub mod cases;
 pub mod figures;
+pub mod http2;
 pub mod measure;
 pub mod table;
 pub mod target;

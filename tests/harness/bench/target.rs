@@ -7,10 +7,13 @@ use std::fmt::Write as _;
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::sync::Arc;
 use std::time::Instant;
 
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+
+use super::http2::Counts;
 
 /// Arrivals that are remembered.
 const STAMPS_MAX: usize = 2_000_000;
@@ -48,6 +51,8 @@ struct Target {
 }
 
 struct Answers {
+    /// What the other target counts is told here too.
+    http2: Arc<Counts>,
     small: Vec<u8>,
     item: Vec<u8>,
     large: Vec<u8>,
@@ -57,7 +62,11 @@ struct Answers {
 ///
 /// # Errors
 /// When the address cannot be bound, or the kernel refuses to say what is ready.
-pub fn serve(address: SocketAddr, listening: impl FnOnce(SocketAddr)) -> io::Result<()> {
+pub fn serve(
+    address: SocketAddr,
+    http2: Arc<Counts>,
+    listening: impl FnOnce(SocketAddr),
+) -> io::Result<()> {
     let listener = listen(address)?;
     listening(listener.local_addr()?);
     let epoll = epoll::create(CreateFlags::CLOEXEC)?;
@@ -68,7 +77,7 @@ pub fn serve(address: SocketAddr, listening: impl FnOnce(SocketAddr)) -> io::Res
         connections: HashMap::new(),
         next: 0,
         seen: Seen::default(),
-        answers: Answers::new(),
+        answers: Answers::new(http2),
     };
     let mut events = Vec::with_capacity(EVENTS_PER_WAIT);
     let mut buffer = vec![0; 64 << 10];
@@ -181,10 +190,11 @@ impl Connection {
         let mut words = request.split(|byte| *byte == b' ');
         let path = words.nth(1).unwrap_or_default();
         match path {
-            b"/__seen" => return self.send(&plain(&seen.to_json())),
+            b"/__seen" => return self.send(&plain(&seen.to_json(&answers.http2))),
             b"/__stamps" => return self.send(&plain(&seen.stamps_text())),
             b"/__reset" => {
                 *seen = Seen::default();
+                answers.http2.reset();
                 return self.send(&plain("{}"));
             }
             _ => {}
@@ -248,11 +258,15 @@ fn request_length(bytes: &[u8]) -> Option<usize> {
 }
 
 impl Seen {
-    fn to_json(&self) -> String {
+    /// Of both targets: a tool speaks to one of them.
+    fn to_json(&self, http2: &Counts) -> String {
         let spread = self.first.zip(self.last).map_or(0, |(first, last)| {
             u64::try_from(last.duration_since(first).as_micros()).unwrap_or(u64::MAX)
         });
-        let Self { requests, connections, .. } = self;
+        let (more_requests, more_connections, more_spread) = http2.read();
+        let (requests, connections) =
+            (self.requests + more_requests, self.connections + more_connections);
+        let spread = spread.max(more_spread);
         format!("{{\"requests\":{requests},\"connections\":{connections},\"spread_us\":{spread}}}")
     }
 
@@ -268,7 +282,7 @@ impl Seen {
 }
 
 impl Answers {
-    fn new() -> Self {
+    fn new(http2: Arc<Counts>) -> Self {
         let mut item = String::from(
             "{\"id\":\"4711\",\"name\":\"a thing\",\"tags\":[\"a\",\"b\"],\"text\":\"",
         );
@@ -277,6 +291,7 @@ impl Answers {
         }
         item.push_str("\"}");
         Self {
+            http2,
             small: response("text/plain", &"x".repeat(128)),
             item: response("application/json", &item),
             large: response("application/octet-stream", &"x".repeat(100 << 10)),
@@ -314,7 +329,9 @@ mod tests {
         let (told, tell) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
             let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
-            serve(loopback, move |address| told.send(address).expect("the test waits"))
+            serve(loopback, Arc::default(), move |address| {
+                told.send(address).expect("the test waits")
+            })
         });
         let base = format!("http://{}", tell.recv().unwrap());
         let agent = ureq::Agent::new_with_defaults();

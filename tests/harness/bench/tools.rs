@@ -97,7 +97,7 @@ fn onrush_version(bench: &Bench) -> Option<String> {
 }
 
 fn url(bench: &Bench, case: &Case) -> String {
-    format!("{}{}", bench.url(), case.path)
+    format!("{}{}", bench.url_of(case.is_http2()), case.path)
 }
 
 fn program(name: &str, arguments: &[&str]) -> Command {
@@ -123,12 +123,22 @@ fn ab(bench: &Bench, case: &Case, seconds: u32) -> Command {
 
 fn h2load(bench: &Bench, case: &Case, seconds: u32) -> Command {
     let (users, seconds) = (case.users.to_string(), seconds.to_string());
-    program("h2load", &["--h1", "-t1", "-c", &users, "-D", &seconds, &url(bench, case)])
+    let mut command = program("h2load", &["-t1", "-c", &users, "-m1", "-D", &seconds]);
+    if !case.is_http2() {
+        command.arg("--h1");
+    }
+    command.arg(url(bench, case));
+    command
 }
 
 fn oha(bench: &Bench, case: &Case, seconds: u32) -> Command {
     let (users, seconds) = (case.users.to_string(), format!("{seconds}s"));
-    program("oha", &["--no-tui", "-c", &users, "-z", &seconds, &url(bench, case)])
+    let mut command = program("oha", &["--no-tui", "-c", &users, "-z", &seconds]);
+    if case.is_http2() {
+        command.args(["--http2", "--insecure"]);
+    }
+    command.arg(url(bench, case));
+    command
 }
 
 fn hey(bench: &Bench, case: &Case, seconds: u32) -> Command {

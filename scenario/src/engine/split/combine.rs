@@ -29,7 +29,10 @@ impl Combiner {
     }
 
     pub(super) fn add(&mut self, part: usize, frame: Frame) {
-        self.parts[part].frames.push_back(frame);
+        let part = &mut self.parts[part];
+        // Only its last one has totals: with it the shard's last second is complete.
+        part.ended |= frame.totals.is_some();
+        part.frames.push_back(frame);
     }
 
     /// The process says no more.
@@ -142,6 +145,29 @@ mod tests {
         let totals = last.totals.unwrap();
         assert_eq!((totals.frames, totals.requests_ok, totals.users_started), (2, 12, 12));
         assert_eq!(combiner.take(), None);
+    }
+
+    /// Whatever is heard first: that a process is done, or the other's last second.
+    #[test]
+    fn the_last_second_carries_the_totals_before_anybody_has_gone() {
+        let last = |second, requests| Frame {
+            totals: Some(Totals::default()),
+            ..frame(second, requests, 0)
+        };
+        for together in [true, false] {
+            let mut combiner = Combiner::new(2);
+            combiner.add(0, last(0, 3));
+            if !together {
+                combiner.ended(0);
+            }
+            combiner.add(1, frame(0, 4, 1));
+            assert_eq!(combiner.take().unwrap().totals, None);
+            combiner.add(1, last(1, 5));
+            let totals = combiner.take().unwrap().totals.unwrap();
+            assert_eq!((totals.frames, totals.requests_ok), (2, 12));
+            combiner.ended(1);
+            assert_eq!(combiner.take(), None);
+        }
     }
 
     #[test]

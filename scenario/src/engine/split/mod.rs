@@ -8,6 +8,7 @@ mod crew;
 
 pub(super) use crew::run;
 
+use super::load::Loaded;
 use super::{arrivals::scenario_seed, health};
 use crate::inject::division::Segments;
 use crate::inject::{InjectionSpec, closed};
@@ -29,7 +30,7 @@ struct Peak {
 }
 
 /// How many processes the shard takes; 1: this one does.
-pub(super) fn processes(spec: &ShardSpec, simulation: &Simulation, segments: &Segments) -> u32 {
+pub(super) fn processes(spec: &ShardSpec, loaded: &Loaded, segments: &Segments) -> u32 {
     let owned = segments.owned().len() as u64;
     if spec.part.is_some() {
         return 1;
@@ -37,15 +38,30 @@ pub(super) fn processes(spec: &ShardSpec, simulation: &Simulation, segments: &Se
     let wanted = match spec.processes {
         0 => {
             let cores = std::thread::available_parallelism().map_or(1, |it| it.get()) as u64;
-            needed(peak(simulation, segments), health::open_files_max(), cores)
+            let mut peak = peak(&loaded.simulation, segments);
+            if shares(loaded) {
+                peak.open = 0;
+            }
+            needed(peak, health::open_files_max(), cores)
         }
         asked => u64::from(asked),
     };
     u32::try_from(wanted.min(PROCESSES_MAX).min(owned).max(1)).unwrap_or(1)
 }
 
+/// Whether its users have something in common that processes would have each for themselves: then
+/// one that need not be divided is not.
+fn shares(loaded: &Loaded) -> bool {
+    let program = &loaded.program;
+    program.queues > 0
+        || program.round_robins > 0
+        || !program.rendez_vous.is_empty()
+        || program.scenarios.iter().any(|it| !it.after.is_empty())
+        || loaded.hooks.has_moments()
+}
+
 /// The closed model says how many there are at once. The open model says only how many there are
-/// in all: then a process for each core is what could help, and costs nothing.
+/// in all: then a process for each core is what could help.
 fn needed(peak: Peak, descriptors: u64, cores: u64) -> u64 {
     let each = descriptors.saturating_sub(DESCRIPTORS_SPARED).max(1);
     let surely = peak.closed.div_ceil(each);
@@ -54,22 +70,35 @@ fn needed(peak: Peak, descriptors: u64, cores: u64) -> u64 {
 }
 
 fn peak(simulation: &Simulation, segments: &Segments) -> Peak {
-    let mut peak = Peak::default();
-    let mut left: Vec<&Population> = simulation.populations.iter().collect();
-    while let Some(population) = left.pop() {
-        left.extend(&population.children);
-        match &population.inject {
-            InjectionSpec::Closed(steps) => {
-                let most = closed::Profile::new(steps).most();
-                peak.closed = peak.closed.saturating_add(segments.closed_share(most));
-            }
-            open @ InjectionSpec::Open(_) => {
-                let users = open.planned_users().unwrap_or(0);
-                peak.open = peak.open.saturating_add(segments.closed_share(users));
-            }
+    beside(&simulation.populations, segments)
+}
+
+/// Of populations that run beside each other.
+fn beside(populations: &[Population], segments: &Segments) -> Peak {
+    let all = populations.iter().map(|it| peak_of(it, segments));
+    all.fold(Peak::default(), |sum, it| Peak {
+        closed: sum.closed.saturating_add(it.closed),
+        open: sum.open.saturating_add(it.open),
+    })
+}
+
+/// Its children begin when its users are gone, stage by stage.
+fn peak_of(population: &Population, segments: &Segments) -> Peak {
+    let own = match &population.inject {
+        InjectionSpec::Closed(steps) => {
+            let most = closed::Profile::new(steps).most();
+            Peak { closed: segments.closed_share(most), open: 0 }
         }
-    }
-    peak
+        open @ InjectionSpec::Open(_) => {
+            let users = open.planned_users().unwrap_or(0);
+            Peak { closed: 0, open: segments.closed_share(users) }
+        }
+    };
+    let stages = population.children.chunk_by(|a, b| a.stage == b.stage);
+    stages.map(|stage| beside(stage, segments)).fold(own, |most, it| Peak {
+        closed: most.closed.max(it.closed),
+        open: most.open.max(it.open),
+    })
 }
 
 /// What each process is told: its segments, interleaved, and its share of the cores.
@@ -79,7 +108,7 @@ fn specs(spec: &ShardSpec, segments: &Segments, processes: u32, threads: u32) ->
         .map(|part| ShardSpec {
             part: Some(part),
             segments: segments.owned().iter().copied().skip(part as usize).step_by(count).collect(),
-            threads: (threads / processes).max(1),
+            threads: (threads / processes + u32::from(part < threads % processes)).max(1),
             record_arrivals: spec.record_arrivals.as_ref().map(|it| it.join(part_name(part))),
             ..spec.clone()
         })
@@ -99,6 +128,8 @@ pub(super) fn thread_seed(spec: &ShardSpec, thread: u32) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value as Json, json};
+
     use super::*;
 
     #[test]
@@ -114,6 +145,21 @@ mod tests {
     }
 
     #[test]
+    fn populations_that_follow_each_other_are_not_there_at_once() {
+        let population = |users: u64, stage: u32, children: Vec<Json>| {
+            json!({ "scenario": { "name": format!("s{users}"), "steps": [] }, "stage": stage,
+                "inject": { "closed": [
+                    { "profile": "constant_concurrent_users", "users": users, "duration_us": 1 }] },
+                "children": children })
+        };
+        let next =
+            vec![population(40, 0, vec![]), population(30, 0, vec![]), population(60, 1, vec![])];
+        let all = json!({ "version": 1, "name": "s", "populations": [population(50, 0, next), population(7, 0, vec![])] });
+        let simulation: Simulation = serde_json::from_value(all).unwrap();
+        assert_eq!(peak(&simulation, &Segments::all()), Peak { closed: 77, open: 0 });
+    }
+
+    #[test]
     fn the_parts_own_what_the_shard_owned() {
         let segments = Segments::new(12, &[1, 3, 4, 6, 7, 9, 11]).unwrap();
         let spec = ShardSpec { shard: 2, segments_total: 12, ..ShardSpec::default() };
@@ -121,6 +167,8 @@ mod tests {
         let owned: Vec<_> = parts.iter().map(|it| it.segments.clone()).collect();
         assert_eq!(owned, [vec![1, 6, 11], vec![3, 7], vec![4, 9]]);
         assert!(parts.iter().all(|it| it.threads == 1 && it.shard == 2));
+        let threads = specs(&spec, &segments, 3, 8).iter().map(|it| it.threads).collect::<Vec<_>>();
+        assert_eq!(threads, [3, 3, 2]);
         let seeds: Vec<_> = parts.iter().map(|it| thread_seed(it, 0)).collect();
         assert!(seeds[0] != seeds[1] && seeds[1] != seeds[2] && seeds[0] != seeds[2]);
     }

@@ -19,6 +19,7 @@ use crate::value::Value;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use http::header::HeaderName;
 
 /// Different files that a thread keeps in memory.
 const FILES_MAX: usize = 1_000;
@@ -259,7 +260,7 @@ pub(super) struct PartValue {
     file_name: Option<Compiled>,
     content_id: Option<Compiled>,
     transfer_encoding: Option<String>,
-    headers: Vec<(String, Compiled)>,
+    headers: Vec<[Compiled; 2]>,
 }
 
 impl PartValue {
@@ -278,7 +279,7 @@ impl PartValue {
             headers: part
                 .headers
                 .iter()
-                .map(|it| Ok((it.name.clone(), Compiled::new(&it.value)?)))
+                .map(|it| Ok([it.name.compiled()?, Compiled::new(&it.value)?]))
                 .collect::<Result<_, String>>()?,
         })
     }
@@ -302,9 +303,13 @@ impl PartValue {
             file_name = path.rsplit('/').next().map(str::to_owned);
         }
         let mut headers = Vec::with_capacity(self.headers.len());
-        for (name, value) in &self.headers {
+        for [name, value] in &self.headers {
+            let name = text_of(name, session, eval)?;
+            if HeaderName::from_bytes(name.as_bytes()).is_err() {
+                return Err(format!("{name:?} is no name of a header"));
+            }
             let value = text_of(value, session, eval)?.replace(['\r', '\n'], " ");
-            headers.push((name.clone(), value));
+            headers.push((name, value));
         }
         let (content_type, charset) = self.kind(content_type, file_name.as_deref());
         let mut body = self.body.build(files, session, eval)?.to_vec();

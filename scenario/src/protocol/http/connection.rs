@@ -95,6 +95,7 @@ pub(super) struct Answer {
     /// It was not to be kept: its beginning is there at most.
     pub body_cut: bool,
     pub bytes_received: u64,
+    pub http2: bool,
 }
 
 /// What is spoken over a connection.

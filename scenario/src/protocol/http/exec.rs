@@ -302,12 +302,16 @@ impl Scope<'_> {
             url_text: OnceCell::new(),
             body: &body,
             response_time_ms: to_millis(time),
+            http2: answer.http2,
         };
         let changed = match hop.template.transform {
             Some(function) => self.transformed(function, &view, session)?,
             None => None,
         };
-        let view = changed.as_ref().map_or(view, |it| it.in_place_of(&built.url, time));
+        let view = match &changed {
+            Some(changed) => changed.in_place_of(&view),
+            None => view,
+        };
         let mut verdict = Ok(());
         let mut tell = |check| self.host.checked(check);
         self.host.with_eval(&mut |eval| {

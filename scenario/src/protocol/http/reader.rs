@@ -56,6 +56,8 @@ pub(super) struct Reader {
     trailer_bytes: usize,
     informational: u8,
     persistent: bool,
+    /// It came in frames: HTTP/2.
+    framed: bool,
 }
 
 impl Reader {
@@ -73,6 +75,7 @@ impl Reader {
             trailer_bytes: 0,
             informational: 0,
             persistent: false,
+            framed: false,
         }
     }
 
@@ -118,6 +121,7 @@ impl Reader {
     /// An answer whose frames say where its body ends (HTTP/2): the body is fed after this.
     pub(super) fn begin_framed(&mut self, status: StatusCode, headers: HeaderMap) {
         self.state = State::ToClose;
+        self.framed = true;
         let lengths = headers.iter().map(|(name, value)| name.as_str().len() + value.len());
         self.received += lengths.sum::<usize>() as u64;
         (self.status, self.headers) = (status, headers);
@@ -154,6 +158,7 @@ impl Reader {
             body_cut: self.body_length > self.body.len() as u64,
             body: self.body.into(),
             bytes_received: self.received,
+            http2: self.framed,
         }
     }
 

@@ -25,7 +25,7 @@ type Spelling = Rc<Vec<(HeaderName, Box<str>)>>;
 
 /// A request, compiled against its protocol's configuration.
 pub(super) struct Template {
-    method: Method,
+    method: MethodTemplate,
     url: UrlTemplate,
     query: Vec<ParamValue>,
     /// The protocol's and the request's own, one per name.
@@ -46,6 +46,24 @@ pub(super) struct Template {
     pub follow: bool,
     pub silent: Option<bool>,
     pub timeout: Micros,
+}
+
+enum MethodTemplate {
+    Fixed(Method),
+    Computed(Compiled),
+}
+
+impl MethodTemplate {
+    fn new(compiled: Compiled) -> Result<Self, String> {
+        match &compiled {
+            Compiled::Lit(text) => method_of(&text.to_string()).map(Self::Fixed),
+            _ => Ok(Self::Computed(compiled)),
+        }
+    }
+}
+
+fn method_of(text: &str) -> Result<Method, String> {
+    Method::from_bytes(text.as_bytes()).map_err(|_| format!("{text:?} is no HTTP method"))
 }
 
 enum HeaderTemplate {
@@ -130,8 +148,7 @@ impl Template {
         config: &Config,
         bases: Bases<'_>,
     ) -> Result<Self, String> {
-        let method = Method::from_bytes(spec.method.as_bytes())
-            .map_err(|_| format!("{} is not an HTTP method", spec.method))?;
+        let method = MethodTemplate::new(spec.method.compiled()?)?;
         let encode = !(spec.disable_url_encoding || config.spec.disable_url_encoding);
         let mut headers: Vec<(HeaderName, HeaderTemplate)> = Vec::new();
         let mut spelling = Vec::new();
@@ -242,7 +259,10 @@ impl Template {
         if !self.processors.is_empty() {
             body = body.map(|body| processed(body, &self.processors));
         }
-        let method = self.method.clone();
+        let method = match &self.method {
+            MethodTemplate::Fixed(method) => method.clone(),
+            MethodTemplate::Computed(expr) => method_of(&text_of(expr, session, eval)?)?,
+        };
         let spelling = Rc::clone(&self.spelling);
         Ok(Built {
             method,

@@ -19,6 +19,7 @@ pub(super) struct View<'a> {
     /// Content-decoded.
     pub body: &'a [u8],
     pub response_time_ms: u64,
+    pub http2: bool,
 }
 
 impl ResponseView for View<'_> {

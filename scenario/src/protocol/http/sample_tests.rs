@@ -39,7 +39,7 @@ fn an_example_shows_the_request_and_what_came_back() {
         "body": { "text": { "lit": "a=1" } },
         "headers": [{ "name": "X-Shop", "value": { "lit": "7" } }] });
     let wants_201 = json!({ "method": "GET", "url": { "lit": "/fine" },
-        "checks": [{ "extractor": "status", "find": "find", "validator": { "is": { "lit": 201 } } }] });
+        "checks": [{ "extractor": { "kind": "status" }, "validator": { "is": { "lit": 201 } } }] });
     let ran = run(base(&server), &[post, get("/packed"), get("/image"), get("/closes"), wants_201]);
     let [down, packed, image, closes, fine] = &ran.samples[..] else {
         unreachable!("{:?} {:?}", ran.samples, ran.log)
@@ -80,6 +80,6 @@ fn no_secret_is_in_an_example() {
         assert!(text.contains("user=ada&password=****&note=****"), "{text}");
         assert!(text.contains("sid=****; Path=/") && text.contains("x-request-id"), "{text}");
     }
-    let cookie = |(name, value): &(String, String)| name == "Cookie" && value == "sid=****";
+    let cookie = |(name, value): &(String, String)| name == "cookie" && value == "sid=****";
     assert!(ran.samples[1].sent.headers.iter().any(cookie), "{:?}", ran.samples[1].sent.headers);
 }

@@ -9,7 +9,7 @@ import {
   captureGroupCheck, checkSpecs, conditional, findCheck, multipleFindCheck,
 } from "onrush:checks";
 import {
-  connecting, headerList, headerOf, protocolConnecting, proxyTo,
+  addressList, connecting, headerList, headerOf, protocolConnecting, proxyTo,
 } from "onrush:http-connection";
 import { filterSpecs } from "onrush:filters";
 import { eventStreams, streamProtocol, webSockets } from "onrush:http-streams";
@@ -45,7 +45,7 @@ const map = (given, what) => {
 
 /** A request as part of another action. */
 export const inside = (request, where) =>
-  request instanceof HttpRequestActionBuilder
+  request?.constructor === HttpRequestActionBuilder
     ? { name: request.title, spec: request.spec }
     : fail(`${where} takes http requests, found ${show(request)}`);
 
@@ -164,8 +164,7 @@ Object.assign(HttpRequestActionBuilder.prototype, connecting);
 class Http extends Immutable {
   static label = "http(...) without a method such as .get(...)";
   httpRequest(method, url) {
-    if (isFunction(method)) fail("httpRequest with a function as method is not supported yet");
-    const verb = name(method, "the method of httpRequest");
+    const verb = isFunction(method) ? text(method) : name(method, "the method of httpRequest");
     const spec = { method: verb, url: text(url, "the url of an http request") };
     return Object.assign(new HttpRequestActionBuilder(), { title: this.title, spec });
   }
@@ -206,7 +205,7 @@ class HttpProtocolBuilder extends ProtocolBuilder {
   }
   localAddresses(...addresses) {
     if (addresses.length === 0) fail("localAddresses(...) needs at least one address");
-    const list = addresses.flat().map((address) => name(address, "an address of localAddresses"));
+    const list = addressList(addresses.flat(), "localAddresses(...)");
     return this.change({ local_addresses: list, use_all_local_addresses: false });
   }
   useAllLocalAddresses() {
@@ -350,7 +349,11 @@ class BodyPart extends Immutable {
     return this.change({ transfer_encoding: name(value, "transferEncoding") });
   }
   header(key, value) {
-    return this.change({ headers: [...(this.spec.headers ?? []), headerOf(key, value)] });
+    const computed = isFunction(key) || (typeof key === "string" && key.includes("#{"));
+    const header = computed
+      ? { name: text(key), value: text(value, "the value of a body part's header") }
+      : headerOf(key, value);
+    return this.change({ headers: [...(this.spec.headers ?? []), header] });
   }
 }
 

@@ -96,7 +96,7 @@ proxyTo.label = "Proxy";
 // ---- the protocol's own ------------------------------------------------------------------------
 
 const ADDRESS = /^(\d{1,3}(\.\d{1,3}){3}|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*)$/;
-const addresses = (given, what) => {
+export const addressList = (given, what) => {
   if (!Array.isArray(given) || given.length === 0) {
     fail(`${what} takes a list of IP addresses, found ${show(given)}`);
   }
@@ -145,7 +145,7 @@ export const protocolConnecting = {
   hostNameAliases(aliases) {
     const host_name_aliases = {};
     for (const [host, list] of entries(aliases, "hostNameAliases(...)")) {
-      host_name_aliases[host] = addresses(list, `hostNameAliases for ${host}`);
+      host_name_aliases[host] = addressList(list, `hostNameAliases for ${host}`);
     }
     return this.change({ host_name_aliases });
   },

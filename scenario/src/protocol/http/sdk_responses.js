@@ -98,7 +98,7 @@ class Response {
     return REDIRECTS.includes(this.parts.code);
   }
   isHttp2() {
-    return false;
+    return this.parts.http2;
   }
   /** The same with other parts: beyond Gatling, whose users write a JVM's constructor instead. */
   with(changes) {
@@ -131,9 +131,10 @@ const finished = (made) => {
 
 export const responseTransform = (f) => {
   if (!isFunction(f)) fail(`transformResponse takes (response, session) => response, found ${show(f)}`);
-  return register(({ status, reason, headers, text, bytes }, session) => {
+  return register(({ status, reason, http2, headers, text, bytes }, session) => {
     const body = new Content(text, bytes);
-    const made = f(new Response({ code: status, reason, headers: new HttpHeaders(headers), body }), session);
+    const parts = { code: status, reason, http2, headers: new HttpHeaders(headers), body };
+    const made = f(new Response(parts), session);
     return isFunction(made?.then) ? made.then(finished) : finished(made);
   }, f);
 };

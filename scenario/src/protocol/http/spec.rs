@@ -2,19 +2,21 @@
 //! Sources of the semantics: <https://docs.gatling.io/reference/script/protocols/http/>.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
 use crate::check::CheckSpec;
-use crate::expr::{Expr, FnId};
+use crate::expr::{Compiled, Expr, FnId};
 use crate::time::Micros;
+use crate::value::Value;
 
 /// `spec` of an action `{"protocol": "http", "name": …, "spec": …}`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RequestSpec {
-    pub method: String,
+    pub method: Word,
     pub url: Expr,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub query: Vec<Param>,
@@ -82,7 +84,7 @@ impl RequestSpec {
     #[must_use]
     pub fn new(method: impl Into<String>, url: Expr) -> Self {
         Self {
-            method: method.into(),
+            method: Word::Fixed(method.into()),
             url,
             query: Vec::new(),
             headers: Vec::new(),
@@ -140,6 +142,39 @@ pub enum Naming {
 pub struct Resource {
     pub name: Expr,
     pub spec: RequestSpec,
+}
+
+/// A word that is hardly ever computed: `"GET"`, or an expression.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Word {
+    Fixed(String),
+    Computed(Expr),
+}
+
+impl Word {
+    pub(super) fn compiled(&self) -> Result<Compiled, String> {
+        match self {
+            Self::Fixed(text) => Ok(Compiled::Lit(Value::from(text.as_str()))),
+            Self::Computed(expr) => Compiled::new(expr),
+        }
+    }
+}
+
+impl fmt::Display for Word {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fixed(text) => f.write_str(text),
+            Self::Computed(expr) => expr.fmt(f),
+        }
+    }
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PartHeader {
+    pub name: Word,
+    pub value: Expr,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -246,7 +281,7 @@ pub struct Part {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transfer_encoding: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub headers: Vec<Header>,
+    pub headers: Vec<PartHeader>,
 }
 
 /// `spec` of a protocol `{"protocol": "http", "spec": …}`.

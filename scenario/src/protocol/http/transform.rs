@@ -8,11 +8,9 @@ use http::header::{HeaderName, HeaderValue};
 
 use super::body::bytes_of;
 use super::response::View;
-use super::url::Url;
 use crate::check::ResponseView as _;
 use crate::expr::{EvalCtx, FnId, HookArgs, HookOutcome};
 use crate::session::Session;
-use crate::time::{Micros, to_millis};
 use crate::value::{Value, ValueMap};
 
 /// What the checks see instead.
@@ -23,14 +21,15 @@ pub(super) struct Changed {
 }
 
 impl Changed {
-    pub(super) fn in_place_of<'a>(&'a self, url: &'a Url, time: Micros) -> View<'a> {
+    pub(super) fn in_place_of<'a>(&'a self, view: &View<'a>) -> View<'a> {
         View {
             status: self.status,
             headers: &self.headers,
-            url,
+            url: view.url,
             url_text: OnceCell::new(),
             body: &self.body,
-            response_time_ms: to_millis(time),
+            response_time_ms: view.response_time_ms,
+            http2: view.http2,
         }
     }
 }
@@ -64,6 +63,7 @@ fn given(view: &View<'_>) -> ValueMap {
     };
     let mut given = ValueMap::default();
     given.insert("status".into(), Value::Int(view.status.into()));
+    given.insert("http2".into(), Value::Bool(view.http2));
     given.insert("reason".into(), Value::from(reason.unwrap_or_default()));
     given.insert(
         "headers".into(),

@@ -109,20 +109,43 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests")
 }
 
+/// Folder and file of each simulation that is kept in the repository.
+fn examples() -> Vec<(PathBuf, String)> {
+    let folders = ["simulations", "simulations/large"].map(|it| root().join(it));
+    let mut found = Vec::new();
+    for folder in folders {
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            if name.contains(".gatling.") {
+                found.push((folder.clone(), name));
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
 #[test]
 fn example_simulations_give_their_golden_graphs() {
-    for name in ["shop.gatling.js", "shop.gatling.ts"] {
-        let sources: Arc<dyn Sources> = Arc::new(DirSources::new(root().join("simulations")));
-        let loaded = load(&sources, name, &LoadOptions::default(), quiet()).unwrap();
+    let examples = examples();
+    let target = "http://127.0.0.1:7480".to_owned();
+    let parameters = [("target".to_owned(), target)].into_iter().collect();
+    let options =
+        LoadOptions { parameters, unix_ms: Some(1_764_000_000_000), ..LoadOptions::default() };
+    for (folder, name) in &examples {
+        let sources: Arc<dyn Sources> = Arc::new(DirSources::new(folder.clone()));
+        let loaded = load(&sources, name, &options, quiet()).unwrap();
         let found = serde_json::to_string_pretty(&loaded.simulation).unwrap() + "\n";
         let golden = root().join("golden/ir").join(format!("{name}.json"));
         if std::env::var_os("UPDATE_GOLDEN").is_some() {
             std::fs::write(&golden, &found).unwrap();
         }
-        let expected = std::fs::read_to_string(&golden).unwrap();
+        let expected = std::fs::read_to_string(&golden).unwrap_or_default();
         assert!(
             found == expected,
             "{name} differs from {golden:?}; UPDATE_GOLDEN=1 accepts:\n{found}"
         );
     }
+    let kept = std::fs::read_dir(root().join("golden/ir")).unwrap().count();
+    assert_eq!((kept, examples.len()), (9, 9), "one graph for each simulation");
 }
