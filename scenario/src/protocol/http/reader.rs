@@ -58,6 +58,8 @@ pub(super) struct Reader {
     persistent: bool,
     /// It came in frames: HTTP/2.
     framed: bool,
+    /// Not all of the body was kept.
+    cut: bool,
 }
 
 impl Reader {
@@ -76,6 +78,7 @@ impl Reader {
             informational: 0,
             persistent: false,
             framed: false,
+            cut: false,
         }
     }
 
@@ -155,7 +158,7 @@ impl Reader {
         Answer {
             status: self.status,
             headers: self.headers,
-            body_cut: self.body_length > self.body.len() as u64,
+            body_cut: self.cut,
             body: self.body.into(),
             bytes_received: self.received,
             http2: self.framed,
@@ -222,9 +225,11 @@ impl Reader {
                 return Err(Failure::Text(text));
             }
             self.body.extend_from_slice(&bytes[..part]);
-        } else if self.is_failure() && self.body.len() < EXCERPT_BYTES_MAX {
-            let part = part.min(EXCERPT_BYTES_MAX - self.body.len());
-            self.body.extend_from_slice(&bytes[..part]);
+        } else {
+            let wanted = if self.is_failure() { EXCERPT_BYTES_MAX } else { 0 };
+            let kept = part.min(wanted.saturating_sub(self.body.len()));
+            self.body.extend_from_slice(&bytes[..kept]);
+            self.cut |= kept < part;
         }
         let left = left - part as u64;
         self.state = match self.state {

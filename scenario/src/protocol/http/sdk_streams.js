@@ -166,7 +166,8 @@ export const webSockets = (Request) => {
     }
     close(code = 1000, reason = "") {
       if (typeof reason !== "string") fail(`the reason of close must be a text, found ${show(reason)}`);
-      return this.action(StreamAction, { made: { close: { code: count(code, "the code of close", 1000), reason } } });
+      if (count(code, "the code of close", 1000) > 4999) fail(`the code of close must be at most 4999, found ${code}`);
+      return this.action(StreamAction, { made: { close: { code, reason } } });
     }
   }
   const ws = (title, socket) =>

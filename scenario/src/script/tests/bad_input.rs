@@ -141,6 +141,8 @@ fn bad_use_of_the_sdk_is_refused_by_name() {
     for (call, message) in [
         ("core.csv('x.csv')", "Could not locate feeder file: Resource x.csv not found"),
         ("core.readResourceAsString('x')", "Resource x not found"),
+        ("pkg.ws('a').close(70000)", "the code of close must be at most 4999, found 70000"),
+        ("http.localAddress('eth0')", "localAddresses(...) takes IP addresses, found \"eth0\""),
         ("http.sign(1)", "sign takes (request, session) => request, found 1"),
         ("http('a').get('/').foo()", "an http request has no method foo(...)"),
         (

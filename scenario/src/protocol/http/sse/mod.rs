@@ -207,14 +207,8 @@ impl EventStream {
         if !awaits.is_empty() {
             self.inbox.await_from_now();
         }
-        let feed = Feed::new(
-            owner.clone(),
-            name,
-            built,
-            timeout,
-            session.clone(),
-            Rc::clone(&self.inbox),
-        );
+        let feed =
+            Feed::new(owner.clone(), name, built, timeout, session.clone(), Rc::clone(&self.inbox));
         self.running = Some(feed.start(opened));
         let verdict = awaits.run(&self.inbox, session, outcome.ended).await;
         let response_time = verdict.response_time + outcome.time;

@@ -147,8 +147,12 @@ impl Action for WsAction {
         self.target.slot()
     }
 
-    fn run(self: Rc<Self>, user: User, host: Rc<dyn Host>) -> LocalBoxFuture<'static, Done> {
+    fn run(self: Rc<Self>, mut user: User, host: Rc<dyn Host>) -> LocalBoxFuture<'static, Done> {
         Box::pin(async move {
+            if let Op::Connect(connect) = &self.op {
+                // Of an earlier one: whatever keeps this one from being opened, it is not.
+                connect.tell(&mut user.session, false);
+            }
             let work = async |owner: &Owner, name: &str, key: &Arc<str>, session: &mut Session| {
                 self.perform(owner, name, key, session).await
             };
@@ -239,7 +243,8 @@ impl Socket {
         }
         let (inbox, host) = (Rc::clone(&self.inbox), Rc::clone(scope.host));
         let replies = &scope.config.spec.ws_auto_replies;
-        self.running = Some(Running::start(opened, inbox, host, replies));
+        let limit = Duration::from_micros(timeout);
+        self.running = Some(Running::start(opened, inbox, host, replies, limit));
         let verdict = awaits.run(&self.inbox, session, outcome.ended).await;
         let response_time = verdict.response_time + outcome.time;
         Ok(Verdict { response_time, ..verdict })
@@ -282,9 +287,13 @@ impl Socket {
         let start = scope.host.now();
         let length = frame.len() as u64;
         scope.show_message(name, "WebSocket frame", &frame.clone().into_data());
-        // Where the socket is gone its end is known by now, and tells the checks.
-        if let Some(running) = &self.running {
-            running.send(frame).await;
+        if let Some(running) = &self.running
+            && let Err(text) = running.send(frame).await
+        {
+            let time = scope.host.now().saturating_sub(start);
+            self.inbox.end(Ended::Crashed(text.clone()));
+            self.running = None;
+            return Ok(scope.count_message(name, session, Some(&text), time, 0));
         }
         scope.count_message(name, session, None, 0, length);
         let verdict = awaits.run(&self.inbox, session, start).await;
@@ -310,12 +319,17 @@ impl Socket {
             None => {}
         }
         let start = scope.host.now();
-        if let Some(running) = &self.running {
-            running.send(Message::Close(Some(frame))).await;
-        }
         let timeout = self.connect.template.timeout;
         let limit = Duration::from_micros(timeout);
-        let failure = match tokio::time::timeout(limit, self.inbox.closed()).await {
+        let closing = async {
+            if let Some(running) = &self.running
+                && let Err(text) = running.send(Message::Close(Some(frame))).await
+            {
+                return Ended::Crashed(text);
+            }
+            self.inbox.closed().await
+        };
+        let failure = match tokio::time::timeout(limit, closing).await {
             Ok(Ended::Closed(_)) => None,
             Ok(Ended::Crashed(text)) => Some(text),
             Err(_) => {

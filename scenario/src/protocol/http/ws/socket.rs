@@ -3,7 +3,9 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures::stream::{SplitSink, SplitStream};
 use futures::{SinkExt as _, StreamExt as _};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
@@ -20,14 +22,20 @@ use crate::session::Session;
 use crate::value::Value;
 
 /// Frames that wait to be sent.
-const COMMANDS_MAX: usize = 16;
+const FRAMES_MAX: usize = 16;
 /// A message beyond it ends the socket.
 const MESSAGE_BYTES_MAX: usize = 64 << 20;
 
 /// What ends the task when it is dropped.
 pub(super) struct Running {
-    commands: mpsc::Sender<Message>,
+    frames: mpsc::Sender<Message>,
+    limit: Duration,
     task: AbortHandle,
+}
+
+/// Of what could not be sent, because the server does not read.
+fn stuck(limit: Duration) -> String {
+    format!("WebSocket frame could not be sent within {} ms", limit.as_millis())
 }
 
 impl Drop for Running {
@@ -42,66 +50,98 @@ impl Running {
         inbox: Rc<Inbox>,
         host: Rc<dyn Host>,
         replies: &[AutoReply],
+        limit: Duration,
     ) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BYTES)
             .write_buffer_size(0)
             .max_message_size(Some(MESSAGE_BYTES_MAX))
             .max_frame_size(Some(MESSAGE_BYTES_MAX));
-        let (commands, receiver) = mpsc::channel(COMMANDS_MAX);
+        let (frames, to_send) = mpsc::channel(FRAMES_MAX);
         let Opened { wire, rest, .. } = opened;
         let replies = replies.to_vec();
         let task = tokio::task::spawn_local(async move {
             let stream =
                 WebSocketStream::from_partially_read(wire, rest, Role::Client, Some(config)).await;
-            Task { stream, inbox, host, replies }.run(receiver).await;
+            let (mut sink, stream) = stream.split();
+            // What is answered unasked waits behind the user's own frames, and for as long.
+            let (answers, answers_to_send) = mpsc::channel(1);
+            let mut reading = Reading { stream, inbox, host, replies, answers };
+            let ended = tokio::select! {
+                ended = reading.run() => ended,
+                ended = send_all(&mut sink, to_send, answers_to_send, limit) => ended,
+            };
+            if matches!(ended, Ended::Closed(_)) {
+                // The answer to it is on its way out; whether it arrives is nobody's concern.
+                let _ = tokio::time::timeout(limit, sink.flush()).await;
+            }
+            reading.inbox.end(ended);
         });
-        Self { commands, task: task.abort_handle() }
+        Self { frames, limit, task: task.abort_handle() }
     }
 
-    /// False where the socket is gone.
-    pub(super) async fn send(&self, message: Message) -> bool {
-        self.commands.send(message).await.is_ok()
+    /// Hands it over. Where the socket is gone its end is known, and tells whoever waits.
+    ///
+    /// # Errors
+    /// That those before it have not been sent in all this time.
+    pub(super) async fn send(&self, frame: Message) -> Result<(), String> {
+        match tokio::time::timeout(self.limit, self.frames.send(frame)).await {
+            Ok(_) => Ok(()),
+            Err(_) => Err(stuck(self.limit)),
+        }
     }
 }
 
-struct Task {
-    stream: WebSocketStream<Wire>,
+type Sink = SplitSink<WebSocketStream<Wire>, Message>;
+
+/// Sends until the socket or the user ends; reading goes on meanwhile, or two who both write before
+/// they read would wait for each other.
+async fn send_all(
+    sink: &mut Sink,
+    mut frames: mpsc::Receiver<Message>,
+    mut answers: mpsc::Receiver<Message>,
+    limit: Duration,
+) -> Ended {
+    loop {
+        let next = tokio::select! {
+            biased;
+            frame = frames.recv() => frame,
+            answer = answers.recv() => answer,
+        };
+        // None: nobody is left who could send.
+        let Some(frame) = next else { return std::future::pending().await };
+        match tokio::time::timeout(limit, sink.send(frame)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return Ended::Crashed(error.to_string()),
+            Err(_) => return Ended::Crashed(stuck(limit)),
+        }
+    }
+}
+
+struct Reading {
+    stream: SplitStream<WebSocketStream<Wire>>,
     inbox: Rc<Inbox>,
     host: Rc<dyn Host>,
     replies: Vec<AutoReply>,
+    answers: mpsc::Sender<Message>,
 }
 
-impl Task {
-    async fn run(mut self, mut commands: mpsc::Receiver<Message>) {
-        let ended = loop {
+impl Reading {
+    async fn run(&mut self) -> Ended {
+        loop {
             self.inbox.room().await;
-            let received = tokio::select! {
-                received = self.stream.next() => received,
-                command = commands.recv() => {
-                    // None: the user has ended.
-                    let Some(message) = command else { return };
-                    if let Err(error) = self.stream.send(message).await {
-                        break Ended::Crashed(error.to_string());
-                    }
-                    continue;
-                }
-            };
-            match received {
+            match self.stream.next().await {
                 Some(Ok(Message::Text(text))) => self.take_text(text.as_str().into()).await,
                 Some(Ok(Message::Binary(bytes))) => self.put(Content::Binary(bytes)),
                 Some(Ok(Message::Close(frame))) => {
-                    // The answer to it is on its way out; whether it arrives is nobody's concern.
-                    let _ = self.stream.flush().await;
                     let reason = frame.map(|it| it.reason.to_string()).unwrap_or_default();
-                    break Ended::Closed(reason);
+                    return Ended::Closed(reason);
                 }
                 Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
-                Some(Err(error)) => break Ended::Crashed(error.to_string()),
-                None => break Ended::Closed(String::new()),
+                Some(Err(error)) => return Ended::Crashed(error.to_string()),
+                None => return Ended::Closed(String::new()),
             }
-        };
-        self.inbox.end(ended);
+        }
     }
 
     fn put(&self, content: Content) {
@@ -116,7 +156,7 @@ impl Task {
             self.put(Content::Text(text));
         }
         // One that cannot be sent shows when the next frame is read.
-        let _ = self.stream.send(Message::text(reply)).await;
+        let _ = self.answers.send(Message::text(reply)).await;
     }
 
     fn reply_to(&self, text: &Arc<str>) -> Option<String> {

@@ -6,9 +6,12 @@ use std::net::TcpStream;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
 use tokio_tungstenite::tungstenite::{Message, WebSocket};
 
+use serde_json::{Value as Json, json};
+
 use super::handshake;
 use crate::engine::gatling_tests::outcome_at;
 use crate::protocol::http::test_server::{Reply, Seen, Server};
+use crate::protocol::http::tests::run;
 
 /// The handshake; then it does as it is told, and echoes everything else.
 pub(crate) fn talk(seen: &Seen) -> Reply {
@@ -53,10 +56,22 @@ fn serve(seen: &Seen, mut stream: TcpStream) {
                 socket.close(Some(frame)).unwrap();
             }
             "drop" => return,
+            // As long as its client lets it.
+            "stall" => stall(socket.get_ref()),
             "beat" => socket.send(Message::text("2")).unwrap(),
             "burst" => (0..5).for_each(|n| socket.send(Message::text(format!("m{n}"))).unwrap()),
             told => socket.send(Message::text(format!("echo {told}"))).unwrap(),
         }
+    }
+}
+
+/// Reads nothing until the client has gone.
+fn stall(stream: &TcpStream) {
+    use rustix::event::{PollFd, PollFlags, poll};
+
+    let mut fds = [PollFd::new(stream, PollFlags::HUP)];
+    while !fds[0].revents().intersects(PollFlags::HUP | PollFlags::ERR) {
+        poll(&mut fds, None).unwrap();
     }
 }
 
@@ -172,6 +187,29 @@ fn a_socket_that_its_server_closed_is_opened_again_where_that_is_allowed() {
          - Client issued text frame but server has closed the WebSocket and max reconnects is \
          reached x2\n"
     );
+}
+
+#[test]
+fn a_server_that_stops_reading_does_not_keep_its_users() {
+    let server = Server::start(|seen, _| talk(seen));
+    let config = json!({ "ws_base_urls": [server.base().replace("http", "ws")],
+        "request_timeout_us": 150_000 });
+    let act = |name: &str, op: Json| json!({ "name": name, "ws": { "socket": { "lit": "s" }, "op": op } });
+    let request = json!({ "method": "GET", "url": { "lit": "/" } });
+    let send = |text: &str| json!({ "send_text": { "content": { "lit": text } } });
+    let mut actions = vec![act("c", json!({ "connect": { "request": request } }))];
+    actions.push(act("stall", send("stall")));
+    let large = "x".repeat(1 << 20);
+    actions.extend((0..40).map(|_| act("large", send(&large))));
+    actions.push(act("close", json!({ "close": { "code": 1000, "reason": "" } })));
+    let ran = run(config, &actions);
+    let stuck = "WebSocket frame could not be sent within 150 ms";
+    // Whoever hands it over is the one that waits, or the task that sends it.
+    let told = |line: &String| line.contains(stuck) || line.contains("server has closed");
+    assert_eq!(ran.log[..2], ["c 101 OK", "stall 0 OK"]);
+    assert!(ran.log.iter().any(told), "{:?}", ran.log);
+    assert!(ran.log.last().unwrap().contains(stuck), "{:?}", ran.log);
+    assert!(ran.failed);
 }
 
 #[test]
