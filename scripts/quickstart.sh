@@ -117,7 +117,12 @@ for i in 0 1 2; do
 done
 
 status() { "$onrush" --address "http://127.0.0.1:$1" raft status --stale --json; }
-formed() { [ "$(status "$1" | grep -c '"voter": *true')" -ge 3 ] && ! status "$1" | grep -q '"leader": *null'; }
+# Three voters, a master, and open for writes.
+formed() {
+  local seen
+  seen=$(status "$1") && [ "$(grep -c '"voter": *true' <<<"$seen")" -ge 3 ] &&
+    ! grep -Eq '"leader": *null|"health": *"forming"' <<<"$seen"
+}
 for at in "${api[@]}"; do await 60 "the node on port $at to see three voters and a master" formed "$at"; done
 
 # A node that is not the master takes the job: any node does.
