@@ -24,6 +24,8 @@ pub(super) struct JsonPath {
 enum Path {
     Simple(SimplePath),
     General(serde_json_path::JsonPath),
+    /// What stands between `..*` and `..*`.
+    Any(Vec<serde_json_path::JsonPath>),
 }
 
 impl JsonPath {
@@ -37,9 +39,63 @@ fn compile(path: &str) -> Result<Path, String> {
     if let Some(simple) = SimplePath::json_path(path) {
         return Ok(Path::Simple(simple));
     }
-    serde_json_path::JsonPath::parse(&standardise(path))
-        .map(Path::General)
-        .map_err(|error| format!("Failed to parse jsonPath {path}: {error}"))
+    let parse = |part: &str| {
+        serde_json_path::JsonPath::parse(&standardise(part))
+            .map_err(|error| format!("Failed to parse jsonPath {path}: {error}"))
+    };
+    let mut parts = parts(path);
+    if parts.len() == 1 {
+        return parse(path).map(Path::General);
+    }
+    let first = parse(parts.remove(0));
+    let rest = parts.iter().map(|part| parse(&format!("${part}")));
+    std::iter::once(first).chain(rest).collect::<Result<_, _>>().map(Path::Any)
+}
+
+/// Splits at each `..*`, which is not the standard's: it begins with the node itself. Those in
+/// brackets are left alone.
+fn parts(path: &str) -> Vec<&str> {
+    let (mut parts, mut start, mut depth, mut quote) = (Vec::new(), 0, 0_usize, None);
+    for (at, char) in path.char_indices() {
+        match (quote, char) {
+            (Some(open), _) if open == char => quote = None,
+            (Some(_), _) => {}
+            (None, '\'' | '"') => quote = Some(char),
+            (None, '[') => depth += 1,
+            (None, ']') => depth = depth.saturating_sub(1),
+            (None, '.') if depth == 0 && at >= start && path[at..].starts_with("..*") => {
+                parts.push(&path[start..at]);
+                start = at + "..*".len();
+            }
+            (None, _) => {}
+        }
+    }
+    parts.push(&path[start..]);
+    parts
+}
+
+/// A node and all below it, parents first, as Gatling walks.
+fn walk<'a>(json: &'a serde_json::Value, found: &mut Vec<&'a serde_json::Value>) {
+    found.push(json);
+    match json {
+        serde_json::Value::Array(items) => items.iter().for_each(|item| walk(item, found)),
+        serde_json::Value::Object(fields) => fields.values().for_each(|item| walk(item, found)),
+        _ => {}
+    }
+}
+
+fn query_any<'a>(
+    parts: &[serde_json_path::JsonPath],
+    json: &'a serde_json::Value,
+) -> Vec<&'a serde_json::Value> {
+    let Some((first, rest)) = parts.split_first() else { return Vec::new() };
+    let mut nodes = first.query(json).all();
+    for part in rest {
+        let mut all = Vec::new();
+        nodes.iter().for_each(|node| walk(node, &mut all));
+        nodes = all.into_iter().flat_map(|node| part.query(node).all()).collect();
+    }
+    nodes
 }
 
 /// Brackets names that only Gatling takes after a dot. Text in quotes is left alone.
@@ -127,17 +183,22 @@ impl Extractor for JsonPath {
                     let _ = each(found);
                 }
             }
-            Path::General(path) => {
-                for found in path.query(json).iter() {
-                    if let Some(found) = json_type::read(found, self.of)
-                        && each(found).is_break()
-                    {
-                        break;
-                    }
-                }
-            }
+            Path::General(path) => tell(path.query(json).all(), self.of, each),
+            Path::Any(parts) => tell(query_any(parts, json), self.of, each),
         }
         Ok(())
+    }
+}
+
+fn tell(
+    found: Vec<&serde_json::Value>,
+    of: JsonType,
+    each: &mut dyn FnMut(Value) -> ControlFlow<()>,
+) {
+    for found in found.into_iter().filter_map(|found| json_type::read(found, of)) {
+        if each(found).is_break() {
+            return;
+        }
     }
 }
 
@@ -159,5 +220,23 @@ mod tests {
         ] {
             assert_eq!(standardise(gatling), standard);
         }
+    }
+
+    #[test]
+    fn any_node_below_begins_with_the_node_itself() {
+        assert_eq!(parts("$.a..*.b..*"), ["$.a", ".b", ""]);
+        assert_eq!(parts("$['..*']..b[?(@..*)]"), ["$['..*']..b[?(@..*)]"]);
+        let json = serde_json::json!({"a": {"b": [1, {"c": 2}]}, "d": 3});
+        let found = |path: &str| match compile(path) {
+            Ok(Path::Any(parts)) => {
+                query_any(&parts, &json).iter().map(|found| found.to_string()).collect()
+            }
+            _ => Vec::new(),
+        };
+        let below = [r#"{"b":[1,{"c":2}]}"#, r#"[1,{"c":2}]"#, "1", r#"{"c":2}"#, "2"];
+        assert_eq!(found("$.a..*"), below);
+        assert_eq!(found("$..*.c"), ["2"]);
+        assert_eq!(found("$.d..*"), ["3"]);
+        assert!(compile("$..*x").is_err());
     }
 }

@@ -1,5 +1,4 @@
 // hostNameAliases: names that need no resolver.
-// @pending sent.alias.0.headers | the port behind an alias is compared as it is
 import { simulation } from "@gatling.io/core";
 import { http } from "@gatling.io/http";
 import { one, protocol, target } from "./lib.js";

@@ -1,5 +1,4 @@
 // Multipart: headers of parts, their order, files, charsets, an own boundary.
-// @pending sent.parts.3.body | a body that is no text is compared with its random boundary
 import { exec } from "@gatling.io/core";
 import { http, StringBodyPart, RawFileBodyPart, ElFileBodyPart, ByteArrayBodyPart } from "@gatling.io/http";
 import { one, run } from "./lib.js";
