@@ -9,6 +9,9 @@ use serde_json::{Map, Value, json};
 use super::case::Case;
 use super::target::{Seen, Target, USER_HEADER};
 
+/// Of 16 random bytes in base64.
+const KEY_LENGTH: usize = 24;
+
 /// Counts of a request or group.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Tally {
@@ -85,6 +88,9 @@ fn spaced(list: &[u64]) -> String {
     list.iter().map(u64::to_string).collect::<Vec<_>>().join(" ")
 }
 
+/// Before what a WebSocket's random key makes it.
+const CHALLENGE: &str = "Invalid challenge. Actual: AAAA. Expected: ";
+
 /// Error texts without the JVM's class names (`j.n.ConnectException: `), which ours never have, and
 /// without the number that Gatling gives to each step.
 fn without_classes(text: &str) -> String {
@@ -94,6 +100,9 @@ fn without_classes(text: &str) -> String {
         name.contains('.') && (last.ends_with("Exception") || last.ends_with("Error"))
     };
     let text: String = text.trim_end().split_inclusive(' ').filter(|word| !class(word)).collect();
+    if let Some((before, _)) = text.split_once(CHALLENGE) {
+        return format!("{before}{CHALLENGE}…");
+    }
     match text.split_once("groupStart-") {
         Some((before, rest)) => {
             format!("{before}groupStart-N{}", rest.trim_start_matches(|c: char| c.is_ascii_digit()))
@@ -147,7 +156,7 @@ fn sent(case: &Case, target: &Target) -> Value {
 
 fn line(seen: &Seen, target: &Target) -> Value {
     let place = if seen.other { "OTHER" } else { "" };
-    let mut headers: Vec<String> = Vec::new();
+    let (mut headers, mut extensions) = (Vec::new(), None);
     let mut body = match std::str::from_utf8(&seen.body) {
         Ok(text) => target.named(text),
         Err(_) => format!("{} bytes, {}", seen.body.len(), hex(&seen.body)),
@@ -159,19 +168,36 @@ fn line(seen: &Seen, target: &Target) -> Value {
         let mut value = target.named(value);
         if let Some((_, boundary)) = value.split_once("boundary=") {
             let boundary = boundary.to_owned();
+            // One that is no text is shown in hexadecimal.
             body = body.replace(&boundary, "BOUNDARY");
+            body = body.replace(&hex(boundary.as_bytes()), "BOUNDARY");
             value = value.replace(&boundary, "BOUNDARY");
         }
         if name.eq_ignore_ascii_case("authorization") {
             value = without_nonces(&value);
+        }
+        if name.eq_ignore_ascii_case("sec-websocket-key") && value.len() == KEY_LENGTH {
+            value = "KEY".to_owned();
+        }
+        if name.eq_ignore_ascii_case("sec-websocket-extensions") {
+            // Apart, so that what differs there hides nothing else.
+            extensions = Some(value);
+            continue;
         }
         headers.push(format!("{name}: {value}"));
     }
     let path = target.named(&seen.target);
     let mut request = json!({"request": format!("{} {place}{path}", seen.method)});
     request["headers"] = json!(headers);
+    if let Some(extensions) = extensions {
+        request["extensions"] = json!(extensions);
+    }
     if !body.is_empty() {
         request["body"] = json!(body);
+    }
+    if !seen.stream.is_empty() {
+        let frames: Vec<String> = seen.stream.iter().map(|frame| target.named(frame)).collect();
+        request["stream"] = json!(frames);
     }
     request
 }
@@ -185,7 +211,7 @@ fn without_nonces(value: &str) -> String {
     value.split(',').map(masked).collect::<Vec<_>>().join(",")
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

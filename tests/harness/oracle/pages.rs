@@ -15,10 +15,14 @@
 //! connection ends within the body), `!chunked`, `!gzip`, `!deflate`, `!line` (a line end within the
 //! body is `\n`, given as `¶`, for bodies with empty lines). `TARGET`, `OTHER` and `CLOSED` stand for
 //! addresses. A path without a page answers `ok`; `/echo` answers with the request's body.
+//!
+//! The body of a page with status 101 or the order `!stream` is a script, see `script`.
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, ensure};
+
+use super::script::Script;
 
 /// One answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,6 +33,8 @@ pub struct Page {
     /// Names without the `!`, and values.
     pub orders: BTreeMap<String, String>,
     pub body: String,
+    /// What it does instead of answering with the body.
+    pub script: Option<Script>,
 }
 
 /// Answers by method (empty: any) and path.
@@ -45,7 +51,11 @@ impl Pages {
         for page in block.split("\n\n") {
             let (first, body) = page.split_once('\n').unwrap_or((page, ""));
             let (key, mut page) = head(first).with_context(|| format!("page {first:?}"))?;
-            page.body = body.replace('¶', "\n");
+            if page.status == 101 || page.orders.contains_key("stream") {
+                page.script = Some(Script::parse(body).with_context(|| first.to_owned())?);
+            } else {
+                page.body = body.replace('¶', "\n");
+            }
             pages.0.entry(key).or_default().push(page);
         }
         Ok(pages)

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io::BufReader;
 use std::io::Write as _;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -13,10 +13,14 @@ use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
 
 use super::pages::{Page, Pages};
+use super::stream::Stream;
 use super::wire::{self, Answer, Request};
 
 /// Tells the users of a case apart; cases set it to what they like.
 pub const USER_HEADER: &str = "x-user";
+
+/// Far more than reading what a client that has ended sent.
+const STREAMS_END_MAX: Duration = Duration::from_secs(5);
 
 /// A request as it arrived.
 #[derive(Clone, Debug)]
@@ -32,6 +36,8 @@ pub struct Seen {
     pub target: String,
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
+    /// What came over the WebSocket that it opened.
+    pub stream: Vec<String>,
 }
 
 #[derive(Debug, Default)]
@@ -39,6 +45,8 @@ struct State {
     log: Vec<Seen>,
     connections: u32,
     turns: BTreeMap<(String, String, String), usize>,
+    /// Streams whose client has not gone yet.
+    open: usize,
 }
 
 /// A target that runs until the process ends: its threads wait in system calls and cost nothing.
@@ -48,7 +56,7 @@ pub struct Target {
     pub other: SocketAddr,
     /// Nobody listens there.
     pub closed: SocketAddr,
-    state: Arc<Mutex<State>>,
+    state: Arc<(Mutex<State>, Condvar)>,
     pages: Arc<Pages>,
 }
 
@@ -85,14 +93,26 @@ impl Target {
         named.map(|(name, address)| format!("{name}=http://{address}"))
     }
 
-    /// Everything that arrived so far, in order.
+    /// Everything that arrived, in order, once the streams of a client that has ended are read.
     #[must_use]
     pub fn log(&self) -> Vec<Seen> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).log.clone()
+        let streaming = |state: &mut State| state.open > 0;
+        let waited = self.state.1.wait_timeout_while(self.state(), STREAMS_END_MAX, streaming);
+        waited.unwrap_or_else(PoisonError::into_inner).0.log.clone()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn note_in_stream(&self, seen: usize, what: String) {
+        if let Some(seen) = self.state().log.get_mut(seen) {
+            seen.stream.push(what);
+        }
     }
 
     /// Puts this run's addresses in place of their names.
-    fn filled(&self, text: &str) -> String {
+    pub(super) fn filled(&self, text: &str) -> String {
         text.replace("TARGET", &self.address.to_string())
             .replace("OTHER", &self.other.to_string())
             .replace("CLOSED", &self.closed.to_string())
@@ -107,8 +127,11 @@ impl Target {
             out = out.replace(&address.to_string(), name);
             let escaped = address.to_string().replace(':', "%3A");
             out = out.replace(&escaped, name);
-            out =
-                out.replace(&format!("localhost:{}", address.port()), &format!("localhost-{name}"));
+            // `.test` is what aliases end in.
+            for host in ["localhost", ".test"] {
+                let port = format!("{host}:{}", address.port());
+                out = out.replace(&port, &format!("{host}-{name}"));
+            }
         }
         out
     }
@@ -116,13 +139,13 @@ impl Target {
     fn serve(&self, mut socket: TcpStream, other: bool) -> anyhow::Result<()> {
         socket.set_nodelay(true)?;
         let connection = {
-            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut state = self.state();
             state.connections += 1;
             state.connections
         };
         let mut reader = BufReader::new(socket.try_clone()?);
         while let Some(request) = wire::read(&mut reader)? {
-            let page = self.note(&request, connection, other);
+            let (seen, page) = self.note(&request, connection, other);
             if let Some(ms) = page.orders.get("delay") {
                 std::thread::sleep(Duration::from_millis(ms.parse()?));
             }
@@ -134,6 +157,17 @@ impl Target {
             if page.orders.contains_key("close") {
                 break;
             }
+            if let Some(script) = &page.script {
+                let _open = Open::new(self);
+                let stream = Stream { target: self, page: &page, seen };
+                if page.status == 101 {
+                    return stream.upgrade(&request, socket, &reader, script);
+                }
+                if stream.events(socket.try_clone()?, script)? {
+                    continue;
+                }
+                return Ok(());
+            }
             wire::write(&mut socket, &self.answer(&page, &request)?)?;
             let last = request.header("connection").is_some_and(|value| value == "close");
             if last || page.orders.contains_key("half") {
@@ -144,10 +178,10 @@ impl Target {
         Ok(())
     }
 
-    fn note(&self, request: &Request, connection: u32, other: bool) -> Page {
+    fn note(&self, request: &Request, connection: u32, other: bool) -> (usize, Page) {
         let user = request.header(USER_HEADER).unwrap_or_default().to_owned();
         let path = request.target.split('?').next().unwrap_or_default().to_owned();
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state();
         let turns = state.turns.entry((user.clone(), request.method.clone(), path.clone()));
         let turn = turns.or_default();
         let page = self.pages.find(&request.method, &path, *turn).cloned();
@@ -161,8 +195,10 @@ impl Target {
             target: request.target.clone(),
             headers: request.headers.clone(),
             body: request.body.clone(),
+            stream: Vec::new(),
         });
-        page.unwrap_or_else(|| if path == "/echo" { echo(request) } else { fine() })
+        let other = || if path == "/echo" { echo(request) } else { fine() };
+        (state.log.len() - 1, page.unwrap_or_else(other))
     }
 
     fn answer(&self, page: &Page, request: &Request) -> anyhow::Result<Answer> {
@@ -194,9 +230,26 @@ impl Target {
     }
 }
 
-fn reset_when_dropped(socket: &TcpStream) -> anyhow::Result<()> {
+pub(super) fn reset_when_dropped(socket: &TcpStream) -> anyhow::Result<()> {
     socket2::SockRef::from(socket).set_linger(Some(Duration::ZERO))?;
     Ok(())
+}
+
+/// Counts a stream as long as it is served.
+struct Open<'a>(&'a Target);
+
+impl<'a> Open<'a> {
+    fn new(target: &'a Target) -> Self {
+        target.state().open += 1;
+        Self(target)
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.state().open -= 1;
+        self.0.state.1.notify_all();
+    }
 }
 
 fn fine() -> Page {

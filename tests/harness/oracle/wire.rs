@@ -95,10 +95,7 @@ pub(super) struct Answer {
 }
 
 pub(super) fn write(to: &mut TcpStream, answer: &Answer) -> std::io::Result<()> {
-    let mut out = format!("HTTP/1.1 {} {}\r\n", answer.status, reason(answer.status));
-    for (name, value) in &answer.headers {
-        out.push_str(&format!("{name}: {value}\r\n"));
-    }
+    let mut out = head(answer.status, &answer.headers, "");
     let bodiless = answer.status < 200 || matches!(answer.status, 204 | 304);
     if answer.chunked {
         out.push_str("transfer-encoding: chunked\r\n");
@@ -122,11 +119,23 @@ pub(super) fn write(to: &mut TcpStream, answer: &Answer) -> std::io::Result<()> 
     to.write_all(&bytes)
 }
 
+/// Status line and headers, and what comes behind them.
+pub(super) fn head(status: u16, headers: &[(String, String)], end: &str) -> String {
+    let mut out = format!("HTTP/1.1 {status} {}\r\n", reason(status));
+    for (name, value) in headers {
+        out.push_str(&format!("{name}: {value}\r\n"));
+    }
+    out + end
+}
+
 fn reason(status: u16) -> &'static str {
     match status {
+        101 => "Switching Protocols",
         200 => "OK",
+        204 => "No Content",
         302 => "Found",
         404 => "Not Found",
+        500 => "Internal Server Error",
         _ => "Answer",
     }
 }

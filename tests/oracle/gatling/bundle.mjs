@@ -2,6 +2,7 @@
 // is the simulation. The SDK asks for classes by Java.type while it loads; those of protocols that
 // are not installed become undefined, and two that Gatling's closed launcher brings are the recorder's.
 import * as esbuild from "esbuild";
+import { readFile } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 
 const [out, ...cases] = process.argv.slice(2);
@@ -17,6 +18,16 @@ const hostType = (name) => {
     return undefined;
   }
 };`;
+
+/** The SDK's `matching` of WebSocket checks calls `check` (3.15.108): recordings are of what the engine does. */
+const matching = {
+  name: "matching",
+  setup: (build) =>
+    build.onLoad({ filter: /@gatling\.io\/http\/target\/ws\.js$/ }, async ({ path }) => {
+      const code = await readFile(path, "utf8");
+      return { contents: code.replaceAll("_underlying.check(newMatch", "_underlying.matching(newMatch") };
+    }),
+};
 
 for (const file of cases) {
   const name = basename(file).replace(/\.gatling\.[jt]s$/, "");
@@ -35,6 +46,7 @@ for (const file of cases) {
       mainFields: ["main", "module"],
       define: { "Java.type": "hostType" },
       banner: { js: banner },
+      plugins: [matching],
       logLevel: "error",
     });
   } catch (error) {
