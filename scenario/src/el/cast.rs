@@ -69,6 +69,7 @@ pub fn to_bool(value: &Value) -> Result<bool, String> {
     match value {
         Value::Str(text) if text.eq_ignore_ascii_case("true") => Ok(true),
         Value::Str(text) if text.eq_ignore_ascii_case("false") => Ok(false),
+        Value::Str(text) => Err(unreadable(text, "boolean")),
         _ => to_bool_strict(value),
     }
 }

@@ -9,6 +9,7 @@
 //! wait MS
 //! close CODE REASON          a close frame
 //! end                        the connection ends; a chunked stream ends properly
+//! cut                        the same without its proper end
 //! reset                      the connection is reset
 //! on TEXT: STEP ; STEP       what is done when a client sends TEXT; anything else is sent back
 //! ```
@@ -27,6 +28,7 @@ pub enum Step {
     Wait(Duration),
     Close(u16, String),
     End,
+    Cut,
     Reset,
 }
 
@@ -70,6 +72,7 @@ fn step(line: &str) -> anyhow::Result<Step> {
             Step::Close(code.parse().context("close CODE REASON")?, reason.to_owned())
         }
         "end" => Step::End,
+        "cut" => Step::Cut,
         "reset" => Step::Reset,
         _ => bail!("no step of a stream: {line:?}"),
     })

@@ -126,7 +126,7 @@ impl Stream<'_> {
                 let frame = CloseFrame { code: (*code).into(), reason: reason.into() };
                 socket.close(Some(frame)).or_else(gone)?;
             }
-            Step::End => {
+            Step::End | Step::Cut => {
                 socket.get_ref().shutdown(Shutdown::Both)?;
                 return Ok(false);
             }
@@ -160,7 +160,7 @@ impl Stream<'_> {
                     socket.write_all(b"0\r\n\r\n")?;
                     return Ok(true);
                 }
-                Step::End => {
+                Step::End | Step::Cut => {
                     socket.shutdown(Shutdown::Both)?;
                     return Ok(false);
                 }

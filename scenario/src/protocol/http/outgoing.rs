@@ -30,8 +30,8 @@ pub(super) struct OfUser<'a> {
 }
 
 /// In Gatling's order: own, referer, own that were computed, accept, authorization, content type
-/// after a redirect, cookie, origin, host, content type of a form, validators, content length. What
-/// this writes takes the place of an own header.
+/// after a redirect, cookie, origin, host, what a stream adds, content type of a form, validators,
+/// content length. What this writes takes the place of an own header.
 ///
 /// # Errors
 /// When the path cannot be sent.
@@ -80,7 +80,7 @@ fn push_headers(head: &mut Vec<u8>, spec: &HttpProtocolSpec, built: &Built, user
             header::CONTENT_LENGTH => length.is_some(),
             header::IF_NONE_MATCH => etag.is_some(),
             header::IF_MODIFIED_SINCE => last_modified.is_some(),
-            _ => false,
+            _ => built.trailing.contains_key(name),
         };
         if !replaced {
             push(head, built.spelt(name), value.as_bytes());
@@ -117,6 +117,9 @@ fn push_headers(head: &mut Vec<u8>, spec: &HttpProtocolSpec, built: &Built, user
     }
     if !own.contains_key(header::HOST) {
         push_host(head, &built.url);
+    }
+    for (name, value) in &built.trailing {
+        push(head, built.spelt(name), value.as_bytes());
     }
     let optional = [
         (header::CONTENT_TYPE, late_type.map(|it| it.as_bytes())),

@@ -86,6 +86,8 @@ pub(super) struct Built {
     pub url: Url,
     /// Own headers only, in their order: those that were computed come last.
     pub headers: HeaderMap,
+    /// Of a stream: they come behind the host, and own ones of the same names give way.
+    pub trailing: HeaderMap,
     /// So many of them were not computed: the Referer follows them.
     pub fixed: usize,
     /// It follows a redirect.
@@ -268,6 +270,7 @@ impl Template {
             method,
             url,
             headers,
+            trailing: HeaderMap::new(),
             fixed: self.fixed,
             redirected: false,
             spelling,

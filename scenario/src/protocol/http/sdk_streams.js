@@ -43,10 +43,13 @@ class FrameCheck extends MessageCheck {
   }
 }
 
-const messageCheck = (Kind, label, binary) => (title) => {
-  const spec = { name: text(title, `the name of ${label}`), binary, matching: [], checks: [] };
+const messageCheck = (Kind, label, binary, named = text) => (title) => {
+  const spec = { name: named(title, `the name of ${label}`), binary, matching: [], checks: [] };
   return Object.assign(new Kind(), { spec });
 };
+
+/** The names of checks of events are no expressions in Gatling, those of frames are. */
+const literal = (value, label) => (typeof value === "string" ? { lit: value } : text(value, label));
 
 /** `.on(...checks)` after `.await(timeout)`, ending in `add(sequence)`. */
 const awaiting = (Kind, label, timeout, add) => {
@@ -164,7 +167,7 @@ export const webSockets = (Request) => {
     sendBytes(content) {
       return this.action(WsSend, { frame: "send_bytes", content: bytes(content), awaits: [] });
     }
-    close(code = 1000, reason = "") {
+    close(code = 1000, reason = "Bye") {
       if (typeof reason !== "string") fail(`the reason of close must be a text, found ${show(reason)}`);
       if (count(code, "the code of close", 1000) > 4999) fail(`the code of close must be at most 4999, found ${code}`);
       return this.action(StreamAction, { made: { close: { code, reason } } });
@@ -248,7 +251,7 @@ export const eventStreams = (Request) => {
     });
   return Object.assign(sse, {
     label: "sse",
-    checkMessage: messageCheck(EventCheck, "checkMessage", false),
+    checkMessage: messageCheck(EventCheck, "checkMessage", false, literal),
     processUnmatchedMessages: processing(SSE, "sse.processUnmatchedMessages"),
   });
 };

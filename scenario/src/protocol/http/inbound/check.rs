@@ -96,10 +96,12 @@ impl MessageCheck {
 
     /// Whether the check is about this message; matching may not change the session.
     fn matches(&self, message: &Inbound, session: &Session, eval: &mut EvalCtx<'_>) -> bool {
-        if self.binary != matches!(message.content, Content::Binary(_)) {
-            return false;
-        }
-        self.matching.run(&View(&message.content), &mut session.clone(), eval).is_ok()
+        self.is_of_kind(message)
+            && self.matching.run(&View(&message.content), &mut session.clone(), eval).is_ok()
+    }
+
+    fn is_of_kind(&self, message: &Inbound) -> bool {
+        self.binary == matches!(message.content, Content::Binary(_))
     }
 
     /// The first failure; all of them run.
@@ -247,7 +249,8 @@ impl<'a> Awaiting<'a> {
                 }
                 if failure.is_some() {
                     inbox.leave();
-                    return Verdict { failed: true, ..verdict };
+                    // What is silent says nothing to the user either.
+                    return Verdict { failed: !check.silent, ..verdict };
                 }
                 last = ended;
             }
@@ -281,7 +284,8 @@ impl<'a> Awaiting<'a> {
                 }
             });
             if !matched {
-                inbox.keep_unmatched(message);
+                let looked_at = check.is_of_kind(&message);
+                inbox.pass_over(message, looked_at);
                 continue;
             }
             self.show(name, &message);

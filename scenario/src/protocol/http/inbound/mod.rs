@@ -125,11 +125,25 @@ struct State {
 pub(super) struct Inbox {
     state: RefCell<State>,
     unmatched_max: usize,
+    /// Of a WebSocket: a message that a check has looked at in vain is lost.
+    frames: bool,
 }
 
 impl Inbox {
     pub(super) fn new(unmatched_max: usize) -> Self {
-        Self { state: RefCell::default(), unmatched_max }
+        Self { state: RefCell::default(), unmatched_max, frames: false }
+    }
+
+    /// Of frames Gatling keeps those only that no check has looked at.
+    pub(super) fn of_frames(unmatched_max: usize) -> Self {
+        Self { frames: true, ..Self::new(unmatched_max) }
+    }
+
+    /// A message that the check that waits does not take.
+    pub(super) fn pass_over(&self, message: Inbound, looked_at: bool) {
+        if !(self.frames && looked_at) {
+            self.keep_unmatched(message);
+        }
     }
 
     /// Whether some action waits for messages now.
@@ -195,6 +209,11 @@ impl Inbox {
         self.state.borrow().ended.clone()
     }
 
+    /// What is sent, or awaited anew, begins a new chapter: older messages are none of its business.
+    pub(super) fn forget_unmatched(&self) {
+        self.state.borrow_mut().unmatched = Messages::default();
+    }
+
     /// From now on messages are kept for [`Self::next`], until [`Self::leave`].
     pub(super) fn await_from_now(&self) {
         self.state.borrow_mut().awaited = true;
@@ -209,8 +228,17 @@ impl Inbox {
         rest.list.into_iter().for_each(|message| self.keep_unmatched(message));
     }
 
-    /// The next message; what came before the end still comes first.
+    /// The next message; what came before the end still comes first. A stream that ends while it is
+    /// waited for has crashed, one that ends in between is closed.
     pub(super) async fn next(&self) -> Result<Inbound, Ended> {
+        let message = self.next_or_end().await;
+        if let Err(Ended::Closed(text)) = &message {
+            self.state.borrow_mut().ended = Some(Ended::Crashed(text.clone()));
+        }
+        message
+    }
+
+    async fn next_or_end(&self) -> Result<Inbound, Ended> {
         poll_fn(|cx| {
             let mut state = self.state.borrow_mut();
             if let Some(message) = state.queue.pop() {
@@ -228,7 +256,7 @@ impl Inbox {
     /// Until the stream has ended, whatever else comes.
     pub(super) async fn closed(&self) -> Ended {
         loop {
-            if let Err(ended) = self.next().await {
+            if let Err(ended) = self.next_or_end().await {
                 return ended;
             }
         }
@@ -286,7 +314,20 @@ mod tests {
         assert_eq!(inbox.next().await, Ok(message("a")));
         inbox.leave();
         assert_eq!(unmatched(&inbox), ["b", "c"]);
+        assert_eq!(inbox.closed().await, Ended::Closed("bye".to_owned()));
         assert_eq!(inbox.next().await, Err(Ended::Closed("bye".to_owned())));
+        assert_eq!(inbox.ended(), Some(Ended::Crashed("bye".to_owned())));
+    }
+
+    #[test]
+    fn frames_that_a_check_has_looked_at_are_lost() {
+        for (inbox, kept) in [(Inbox::new(9), 2), (Inbox::of_frames(9), 1)] {
+            inbox.pass_over(message("looked at"), true);
+            inbox.pass_over(message("of another kind"), false);
+            assert_eq!(unmatched(&inbox).len(), kept);
+            inbox.forget_unmatched();
+            assert_eq!(unmatched(&inbox).len(), 0);
+        }
     }
 
     #[test]

@@ -47,6 +47,8 @@ pub(in super::super) struct Streams {
 pub(in super::super) trait UserStream: Sized {
     /// As it reads in texts.
     const NOUN: &'static str;
+    /// As it reads where there is none.
+    const ABSENT: &'static str;
 
     fn held(streams: &mut Streams) -> &mut Held<Self>;
 
@@ -104,13 +106,16 @@ impl Target {
         };
         let session = &mut user.session;
         owner.scope().warm_up_once(session).await;
-        let names = evaluated(&*host, |eval| {
-            let stream: Arc<str> = text_of(&self.stream, session, eval)?.into();
-            Ok((text_of(&self.name, session, eval)?, stream))
-        });
+        let text =
+            |it: &Compiled, session: &Session| evaluated(&*host, |eval| text_of(it, session, eval));
         let mut verdict = Verdict { failed: true, response_time: 0 };
-        if let Ok((name, stream)) = names {
-            match work(&owner, &name, &stream, session).await {
+        // Without a name there is nothing that the line could be of.
+        if let Ok(name) = text(&self.name, session) {
+            let came = match text(&self.stream, session) {
+                Ok(stream) => work(&owner, &name, &stream.into(), session).await,
+                Err(message) => Err(message),
+            };
+            match came {
                 Ok(came) => verdict = came,
                 Err(message) => host.unbuilt(&session.groups, &name, &message),
             }
@@ -159,6 +164,7 @@ impl Owner {
     ) -> Result<Verdict, String> {
         let held = S::held(self.state.borrow_mut().streams()).take(name);
         let keep_it = |stream| S::held(self.state.borrow_mut().streams()).keep(name, stream);
+        let is_fresh = fresh.is_some();
         let mut stream = match (fresh, held) {
             (Some(_), Some(held)) if held.inbox().ended().is_none() => {
                 keep_it(held);
@@ -169,12 +175,25 @@ impl Owner {
             }
             (Some(fresh), _) => fresh,
             (None, Some(held)) => held,
-            (None, None) => return Err(format!("no {} with name {name} is open", S::NOUN)),
+            (None, None) => return Err(format!("Couldn't fetch open {}", S::ABSENT)),
         };
         let verdict = work(&mut stream).await;
-        if keep {
+        // What was not even asked for has not come into being.
+        if keep && (verdict.is_ok() || !is_fresh) {
             keep_it(stream);
         }
         verdict
+    }
+    /// For `processUnmatchedMessages`: what is wrong with it is told, and fails the user, as with any
+    /// function of the script; it gives no error line.
+    pub(in super::super) fn told(
+        &self,
+        name: &str,
+        verdict: Result<Verdict, String>,
+    ) -> Result<Verdict, String> {
+        verdict.or_else(|text| {
+            self.host.note(&format!("{name} failed: {text}"));
+            Ok(Verdict { failed: true, response_time: 0 })
+        })
     }
 }

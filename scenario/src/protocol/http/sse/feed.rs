@@ -37,6 +37,14 @@ impl Drop for Running {
     }
 }
 
+/// How a connection ended.
+enum End {
+    /// The answer was complete: there is no more.
+    Said,
+    /// In the midst of it: the stream goes on over another connection.
+    Lost,
+}
+
 /// A stream over as many connections as it takes.
 pub(super) struct Feed {
     owner: Owner,
@@ -65,23 +73,25 @@ impl Feed {
 
     pub(super) fn start(mut self, opened: Opened) -> Running {
         let task = tokio::task::spawn_local(async move {
-            let text = self.follow(opened).await;
-            self.inbox.end(Ended::Crashed(text));
+            let ended = self.follow(opened).await;
+            self.inbox.end(ended);
         });
         Running(task.abort_handle())
     }
 
     /// Why it does not go on.
-    async fn follow(&mut self, mut opened: Opened) -> String {
+    async fn follow(&mut self, mut opened: Opened) -> Ended {
         loop {
-            if let Err(text) = self.read(opened).await {
-                return text;
+            match self.read(opened).await {
+                Ok(End::Said) => return Ended::Closed(END_OF_STREAM.to_owned()),
+                Ok(End::Lost) => {}
+                Err(text) => return Ended::Crashed(text),
             }
             let delay = self.retry_ms.max(RETRY_MS_MIN);
             tokio::time::sleep(Duration::from_millis(delay)).await;
             opened = match self.reconnect().await {
                 Ok(opened) => opened,
-                Err(text) => return text,
+                Err(text) => return Ended::Crashed(text),
             };
         }
     }
@@ -89,8 +99,8 @@ impl Feed {
     /// Reads until the connection is lost.
     ///
     /// # Errors
-    /// That the stream is over, or what is wrong with it.
-    async fn read(&mut self, opened: Opened) -> Result<(), String> {
+    /// What is wrong with what came.
+    async fn read(&mut self, opened: Opened) -> Result<End, String> {
         let Opened { mut wire, mut reader, .. } = opened;
         let encoding = value_of(reader.head().1, header::CONTENT_ENCODING).unwrap_or_default();
         let mut decoder = Decoder::new(encoding)?;
@@ -103,12 +113,11 @@ impl Feed {
                 self.take(event).await;
             }
             if reader.is_done() {
-                return Err(END_OF_STREAM.to_owned());
+                return Ok(End::Said);
             }
             let length = match wire.read(&mut buffer).await {
-                Ok(0) if reader.end().is_ok() => return Err(END_OF_STREAM.to_owned()),
-                Ok(0) | Err(_) => return Ok(()),
-                Ok(length) => length,
+                Ok(length) if length > 0 => length,
+                Ok(_) | Err(_) => return Ok(reader.end().map_or(End::Lost, |()| End::Said)),
             };
             let bytes = buffer.get(..length).unwrap_or_default();
             reader.feed(bytes).map_err(|failure| failure.text())?;
@@ -122,8 +131,8 @@ impl Feed {
         if let Some(id) = &event.id {
             // One that is empty, or that no header can hold, is not sent.
             match HeaderValue::from_bytes(id.as_bytes()) {
-                Ok(value) if !value.is_empty() => self.built.headers.insert(LAST_EVENT_ID, value),
-                _ => self.built.headers.remove(LAST_EVENT_ID),
+                Ok(value) if !value.is_empty() => self.built.trailing.insert(LAST_EVENT_ID, value),
+                _ => self.built.trailing.remove(LAST_EVENT_ID),
             };
         }
         self.inbox.room().await;

@@ -44,6 +44,7 @@ pub(super) struct EventStream {
 
 impl UserStream for EventStream {
     const NOUN: &'static str = "SSE stream";
+    const ABSENT: &'static str = "sse";
 
     fn held(streams: &mut Streams) -> &mut Held<Self> {
         &mut streams.events
@@ -111,7 +112,8 @@ impl SseAction {
             Op::Close => stream.close(owner, name, session),
             Op::Process(function) => stream.inbox.process(*function, session, &*owner.host),
         };
-        owner.with_stream(key, fresh, keep, work).await
+        let verdict = owner.with_stream(key, fresh, keep, work).await;
+        if matches!(self.op, Op::Process(_)) { owner.told(name, verdict) } else { verdict }
     }
 }
 
@@ -192,8 +194,7 @@ impl EventStream {
         session: &mut Session,
     ) -> Result<Verdict, Unbuilt> {
         let built = connect.build(owner, session);
-        let crashed = |text: &String| self.inbox.end(Ended::Crashed(text.clone()));
-        let (built, awaits) = built.inspect_err(crashed)?;
+        let (built, awaits) = built?;
         let timeout = connect.template.timeout;
         let asked = Asked { name, built: &built, timeout, tunnel: false, accept: &accept };
         let outcome = owner.scope().open(asked, session).await;
@@ -224,12 +225,15 @@ impl EventStream {
     ) -> Result<Verdict, Unbuilt> {
         let awaits =
             evaluated(&**host, |eval| Awaiting::prepare(sequences, WHAT, host, session, eval))?;
-        if let Some(ended) = self.inbox.ended() {
-            return Err(ended.text().to_owned());
+        match self.inbox.ended() {
+            None => {}
+            Some(Ended::Closed(_)) => return Err("Stream already closed".to_owned()),
+            Some(Ended::Crashed(text)) => return Err(text),
         }
         if awaits.is_empty() {
             return Ok(Verdict::default());
         }
+        self.inbox.forget_unmatched();
         self.inbox.await_from_now();
         Ok(awaits.run(&self.inbox, session, host.now()).await)
     }
@@ -238,11 +242,12 @@ impl EventStream {
     fn close(&mut self, owner: &Owner, name: &str, session: &Session) -> Result<Verdict, Unbuilt> {
         self.running = None;
         match self.inbox.ended() {
-            None => Ok(owner.scope().count_message(name, session, None, 0, 0)),
-            Some(ended) => Err(format!(
-                "Client issued close order but SSE stream was already crashed: {}",
-                ended.text()
-            )),
+            None | Some(Ended::Closed(_)) => {
+                Ok(owner.scope().count_message(name, session, None, 0, 0))
+            }
+            Some(Ended::Crashed(text)) => {
+                Err(format!("Client issued close order but SSE stream was already crashed: {text}"))
+            }
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::HeaderMap;
-use http::header::{self, HeaderValue};
+use http::header::{self, HeaderName, HeaderValue};
+use http::{HeaderMap, StatusCode};
 use rand::Rng as _;
 use rand::rngs::SmallRng;
 use sha1::{Digest as _, Sha1};
@@ -11,51 +11,80 @@ use sha1::{Digest as _, Sha1};
 use super::super::request::Built;
 use super::super::response::header as value_of;
 
+/// A header that is not there, as it reads in texts.
+const NONE: &str = "null";
 /// Of RFC 6455.
 const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
-/// Adds what makes the request a handshake.
+/// Adds what makes the request a handshake, in Gatling's order. Own headers of these names give way,
+/// but for `Origin`.
 ///
 /// # Errors
 /// A subprotocol that cannot be sent.
-pub(super) fn ask(
-    built: &mut Built,
-    subprotocol: Option<&str>,
-    rng: &mut SmallRng,
-) -> Result<(), String> {
-    let key: [u8; 16] = rng.random();
-    let key = HeaderValue::from_str(&STANDARD.encode(key)).map_err(|error| error.to_string())?;
-    let headers = &mut built.headers;
+pub(super) fn ask(built: &mut Built, subprotocol: Option<&str>) -> Result<(), String> {
+    let unsent = |what: &str, it: &str| format!("{what} {it:?} cannot be sent in a header");
+    let mut headers = HeaderMap::new();
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
-    headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-    headers.insert(header::SEC_WEBSOCKET_KEY, key);
+    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(header::SEC_WEBSOCKET_KEY, HeaderValue::from_static(""));
+    if !built.headers.contains_key(header::ORIGIN) {
+        let origin = built.url.origin();
+        let value = HeaderValue::from_str(&origin).map_err(|_| unsent("origin", &origin))?;
+        headers.insert(header::ORIGIN, value);
+    }
     if let Some(subprotocol) = subprotocol {
-        let value = HeaderValue::from_str(subprotocol)
-            .map_err(|_| format!("subprotocol {subprotocol:?} cannot be sent in a header"))?;
+        let value =
+            HeaderValue::from_str(subprotocol).map_err(|_| unsent("subprotocol", subprotocol))?;
         headers.insert(header::SEC_WEBSOCKET_PROTOCOL, value);
     }
+    headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+    built.trailing = headers;
     Ok(())
 }
 
+/// Each handshake has a key of its own.
+///
+/// # Errors
+/// None that could be brought about.
+pub(super) fn renew_key(built: &mut Built, rng: &mut SmallRng) -> Result<(), String> {
+    let key: [u8; 16] = rng.random();
+    let key = HeaderValue::from_str(&STANDARD.encode(key)).map_err(|error| error.to_string())?;
+    built.trailing.insert(header::SEC_WEBSOCKET_KEY, key);
+    Ok(())
+}
+
+/// The texts are those of Gatling's library.
+///
 /// # Errors
 /// Why this is no WebSocket.
 pub(super) fn accept(asked: &HeaderMap, status: u16, answer: &HeaderMap) -> Result<(), String> {
+    let invalid = |what: &str, found: &str| format!("Invalid handshake response {what}: {found}");
     if status != 101 {
-        return Err(format!("Invalid handshake response: status {status}, expected 101"));
+        let code = StatusCode::from_u16(status).ok();
+        let reason = code.and_then(|code| code.canonical_reason()).unwrap_or_default();
+        return Err(invalid("getStatus", format!("{status} {reason}").trim_end()));
     }
-    let is = |name, word: &str| value_of(answer, name).is_some_and(|it| contains(it, word));
-    if !is(header::UPGRADE, "websocket") || !is(header::CONNECTION, "upgrade") {
-        return Err("Invalid handshake response: it upgrades to no WebSocket".to_owned());
+    let of = |name: HeaderName| value_of(answer, name);
+    for (name, word) in [(header::UPGRADE, "websocket"), (header::CONNECTION, "upgrade")] {
+        let found = of(name.clone());
+        if !found.is_some_and(|found| contains(found, word)) {
+            return Err(invalid(name.as_str(), found.unwrap_or(NONE)));
+        }
     }
     let key = value_of(asked, header::SEC_WEBSOCKET_KEY).unwrap_or_default();
-    if value_of(answer, header::SEC_WEBSOCKET_ACCEPT) != Some(answer_to(key).as_str()) {
-        return Err("Invalid handshake response: Sec-WebSocket-Accept does not fit".to_owned());
+    let (found, expected) = (of(header::SEC_WEBSOCKET_ACCEPT), answer_to(key));
+    if found != Some(expected.as_str()) {
+        let found = found.unwrap_or(NONE);
+        return Err(format!("Invalid challenge. Actual: {found}. Expected: {expected}"));
     }
     let offered = value_of(asked, header::SEC_WEBSOCKET_PROTOCOL);
-    let chosen = value_of(answer, header::SEC_WEBSOCKET_PROTOCOL);
-    if offered.is_some_and(|offered| chosen.is_none_or(|chosen| !contains(offered, chosen))) {
-        let (offered, chosen) = (offered.unwrap_or_default(), chosen.unwrap_or("none"));
+    let chosen = of(header::SEC_WEBSOCKET_PROTOCOL);
+    let fits = match (offered, chosen) {
+        (Some(offered), Some(chosen)) => contains(offered, chosen),
+        (offered, chosen) => offered == chosen,
+    };
+    if !fits {
+        let (offered, chosen) = (offered.unwrap_or(NONE), chosen.unwrap_or(NONE));
         return Err(format!("Invalid subprotocol. Actual: {chosen}. Expected one of: {offered}"));
     }
     Ok(())
@@ -81,9 +110,7 @@ mod tests {
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         pairs
             .iter()
-            .map(|(name, value)| {
-                (header::HeaderName::from_static(name), HeaderValue::from_static(value))
-            })
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
             .collect()
     }
 
@@ -98,16 +125,18 @@ mod tests {
         let refused = |asked: &HeaderMap, status, answer: &HeaderMap| {
             accept(asked, status, answer).unwrap_err()
         };
-        assert!(refused(&plain, 404, &good).ends_with("status 404, expected 101"));
-        assert!(refused(&plain, 101, &headers(&[fits])).contains("no WebSocket"));
-        assert!(refused(&plain, 101, &headers(&up)).contains("Accept"));
+        assert!(refused(&plain, 404, &good).ends_with("getStatus: 404 Not Found"));
+        assert!(refused(&plain, 101, &headers(&[fits])).ends_with("response upgrade: null"));
+        assert!(refused(&plain, 101, &headers(&up)).contains("Actual: null. Expected: s3pP"));
         let asked = headers(&[key, ("sec-websocket-protocol", "chat, v2")]);
         let with = |chosen| headers(&[up[0], up[1], fits, ("sec-websocket-protocol", chosen)]);
         assert_eq!(accept(&asked, 101, &with("v2")), Ok(()));
-        assert_eq!(
-            refused(&asked, 101, &with("v3")),
-            "Invalid subprotocol. Actual: v3. Expected one of: chat, v2"
-        );
-        assert!(refused(&asked, 101, &good).contains("Actual: none"));
+        for (asked, answer, why) in [
+            (&asked, with("v3"), "Actual: v3. Expected one of: chat, v2"),
+            (&asked, good, "Actual: null. Expected one of: chat, v2"),
+            (&plain, with("v3"), "Actual: v3. Expected one of: null"),
+        ] {
+            assert_eq!(refused(asked, 101, &answer), format!("Invalid subprotocol. {why}"));
+        }
     }
 }

@@ -18,7 +18,7 @@ use super::inbound::{
     evaluated,
 };
 use super::request::{Built, Template};
-use crate::expr::{Compiled, Expr, FnId};
+use crate::expr::{Compiled, EvalCtx, Expr, FnId};
 use crate::protocol::{Action, Done, Host, User};
 use crate::session::Session;
 use crate::time::to_millis;
@@ -39,6 +39,8 @@ pub(super) struct Socket {
     inbox: Rc<Inbox>,
     running: Option<Running>,
     connect: Rc<Connect>,
+    /// It is the same again at a reconnect.
+    request: Option<Built>,
     /// As it is counted.
     connect_name: String,
     reconnects_left: u32,
@@ -46,6 +48,7 @@ pub(super) struct Socket {
 
 impl UserStream for Socket {
     const NOUN: &'static str = WHAT;
+    const ABSENT: &'static str = "webSocket";
 
     fn held(streams: &mut Streams) -> &mut Held<Self> {
         &mut streams.sockets
@@ -124,17 +127,32 @@ impl Connect {
         &'a self,
         scope: &Scope<'a>,
         session: &Session,
+        known: Option<Built>,
     ) -> Result<(Built, Awaiting<'a>), Unbuilt> {
         evaluated(&**scope.host, |eval| {
-            let bases = scope.config.ws_bases();
-            let files = &scope.client.files;
-            let mut built = self.template.build_for(bases, files, session, eval).map_err(of_ws)?;
-            let subprotocol = self.subprotocol.as_ref();
-            let subprotocol = subprotocol.map(|it| text_of(it, session, eval)).transpose()?;
-            handshake::ask(&mut built, subprotocol.as_deref(), eval.rng)?;
+            let mut built = match known {
+                Some(built) => built,
+                None => self.request(scope, session, eval)?,
+            };
+            handshake::renew_key(&mut built, eval.rng)?;
             let awaits = Awaiting::prepare(&self.awaits, WHAT, scope.host, session, eval)?;
             Ok((built, awaits))
         })
+    }
+
+    fn request(
+        &self,
+        scope: &Scope<'_>,
+        session: &Session,
+        eval: &mut EvalCtx<'_>,
+    ) -> Result<Built, Unbuilt> {
+        let (bases, files) = (scope.config.ws_bases(), &scope.client.files);
+        let built = self.template.build_for(bases, files, session, eval);
+        let mut built = built.map_err(of_ws)?;
+        let subprotocol = self.subprotocol.as_ref();
+        let subprotocol = subprotocol.map(|it| text_of(it, session, eval)).transpose()?;
+        handshake::ask(&mut built, subprotocol.as_deref())?;
+        Ok(built)
     }
 }
 
@@ -184,7 +202,8 @@ impl WsAction {
             Op::Close(frame) => socket.close(scope, name, frame.clone(), session).await,
             Op::Process(function) => socket.inbox.process(*function, session, &**scope.host),
         };
-        owner.with_stream(key, fresh, keep, work).await
+        let verdict = owner.with_stream(key, fresh, keep, work).await;
+        if matches!(self.op, Op::Process(_)) { owner.told(name, verdict) } else { verdict }
     }
 }
 
@@ -206,9 +225,10 @@ impl Socket {
     fn new(connect: &Rc<Connect>, name: &str, scope: &Scope<'_>) -> Self {
         let spec = &scope.config.spec;
         Self {
-            inbox: Rc::new(Inbox::new(spec.ws_unmatched_max.unwrap_or(0))),
+            inbox: Rc::new(Inbox::of_frames(spec.ws_unmatched_max.unwrap_or(0))),
             running: None,
             connect: Rc::clone(connect),
+            request: None,
             connect_name: name.to_owned(),
             reconnects_left: spec.ws_max_reconnects.unwrap_or(0),
         }
@@ -217,20 +237,20 @@ impl Socket {
     /// Connects, and waits for what is to be checked then.
     async fn open(&mut self, scope: &Scope<'_>, session: &mut Session) -> Result<Verdict, Unbuilt> {
         let connect = Rc::clone(&self.connect);
-        let (built, awaits) = match connect.build(scope, session) {
+        let (built, awaits) = match connect.build(scope, session, self.request.take()) {
             Ok(both) => both,
             Err(text) => {
-                self.inbox.end(Ended::Crashed(text.clone()));
                 connect.tell(session, false);
                 return Err(text);
             }
         };
         let (name, timeout) = (&self.connect_name, connect.template.timeout);
-        let accept = |status, headers: &_| handshake::accept(&built.headers, status, headers);
+        let accept = |status, headers: &_| handshake::accept(&built.trailing, status, headers);
         // No proxy forwards what is no request and answer.
         let asked = Asked { name, built: &built, timeout, tunnel: true, accept: &accept };
         let outcome = scope.open(asked, session).await;
         connect.tell(session, outcome.stream.is_ok());
+        self.request = Some(built);
         let opened = match outcome.stream {
             Ok(opened) => opened,
             Err(text) => {
@@ -262,6 +282,7 @@ impl Socket {
             Awaiting::prepare(awaits, WHAT, scope.host, session, eval)
         })?;
         let mut response_time = 0;
+        self.inbox.forget_unmatched();
         if self.inbox.ended().is_some() {
             let kind = if matches!(frame, Message::Binary(_)) { "binary" } else { "text" };
             if self.reconnects_left == 0 {
@@ -277,7 +298,7 @@ impl Socket {
             // Boxed: it is seldom needed.
             let opened = Box::pin(self.open(scope, session)).await?;
             if opened.failed {
-                return Err("Couldn't reconnect".to_owned());
+                return Ok(opened);
             }
             response_time = opened.response_time;
         }

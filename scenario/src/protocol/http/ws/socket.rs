@@ -1,6 +1,7 @@
 //! One open WebSocket of a user: a task reads it, answers pings and what is answered unasked, and
 //! sends what the user's actions hand over. It ends with the user. ✖ IO.
 
+use std::io::ErrorKind;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::error::{Error, ProtocolError};
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 use super::super::inbound::{Content, Ended, Inbound, Inbox, Opened, evaluated};
@@ -21,6 +23,7 @@ use crate::protocol::Host;
 use crate::session::Session;
 use crate::value::Value;
 
+const PREMATURE: &str = "Premature close";
 /// Frames that wait to be sent.
 const FRAMES_MAX: usize = 16;
 /// A message beyond it ends the socket.
@@ -112,10 +115,26 @@ async fn send_all(
         let Some(frame) = next else { return std::future::pending().await };
         match tokio::time::timeout(limit, sink.send(frame)).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => return Ended::Crashed(error.to_string()),
+            Ok(Err(error)) => return Ended::Crashed(text_of(&error)),
             Err(_) => return Ended::Crashed(stuck(limit)),
         }
     }
+}
+
+/// A connection that is gone, however, reads as elsewhere.
+fn text_of(error: &Error) -> String {
+    match error {
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)
+        | Error::ConnectionClosed
+        | Error::AlreadyClosed => PREMATURE.to_owned(),
+        Error::Io(error) if is_gone(error.kind()) => PREMATURE.to_owned(),
+        error => error.to_string(),
+    }
+}
+
+fn is_gone(kind: ErrorKind) -> bool {
+    use ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    matches!(kind, BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
 }
 
 struct Reading {
@@ -138,7 +157,7 @@ impl Reading {
                     return Ended::Closed(reason);
                 }
                 Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
-                Some(Err(error)) => return Ended::Crashed(error.to_string()),
+                Some(Err(error)) => return Ended::Crashed(text_of(&error)),
                 None => return Ended::Closed(String::new()),
             }
         }
