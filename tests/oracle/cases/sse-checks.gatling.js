@@ -50,7 +50,7 @@ export default run(
   own("nameEl", exec((s) => s.set("n", "named")), five.await(3).on(got("by #{n}")), close),
   own("nameMissing", five.await(3).on(got("by #{nope}")), ...failed, close),
   own("time", exec((s) => s.set("d", "5")), slow.await("#{d}").on(got("time el")), set((s) => ms(5000), got("time fn")), close),
-  own("timeInt", exec((s) => s.set("d", 1)), five.await("#{d}").on(got("time int")), close),
+  own("timeInt", exec((s) => s.set("d", 1)), five.await("#{d}").on(got("time int"))),
   own("timeMissing", five.await("#{nope}").on(got("never")), ...failed, close),
   own("grouped", group("g").on(five.await(3).on(got("g1").check(substring("zz"))), close), ...failed),
 );

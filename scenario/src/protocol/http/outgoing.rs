@@ -119,7 +119,9 @@ fn push_headers(head: &mut Vec<u8>, spec: &HttpProtocolSpec, built: &Built, user
         push_host(head, &built.url);
     }
     for (name, value) in &built.trailing {
-        push(head, built.spelt(name), value.as_bytes());
+        // One that takes an own header's place does not take its spelling.
+        let spelt = if own.contains_key(name) { name.as_str() } else { built.spelt(name) };
+        push(head, spelt, value.as_bytes());
     }
     let optional = [
         (header::CONTENT_TYPE, late_type.map(|it| it.as_bytes())),
