@@ -80,7 +80,7 @@ fn push_headers(head: &mut Vec<u8>, spec: &HttpProtocolSpec, built: &Built, user
             header::CONTENT_LENGTH => length.is_some(),
             header::IF_NONE_MATCH => etag.is_some(),
             header::IF_MODIFIED_SINCE => last_modified.is_some(),
-            _ => built.trailing.contains_key(name),
+            _ => built.trailing.as_ref().is_some_and(|trailing| trailing.contains_key(name)),
         };
         if !replaced {
             push(head, built.spelt(name), value.as_bytes());
@@ -118,7 +118,7 @@ fn push_headers(head: &mut Vec<u8>, spec: &HttpProtocolSpec, built: &Built, user
     if !own.contains_key(header::HOST) {
         push_host(head, &built.url);
     }
-    for (name, value) in &built.trailing {
+    for (name, value) in built.trailing.iter().flat_map(|trailing| trailing.iter()) {
         // One that takes an own header's place does not take its spelling.
         let spelt = if own.contains_key(name) { name.as_str() } else { built.spelt(name) };
         push(head, spelt, value.as_bytes());

@@ -87,7 +87,7 @@ pub(super) struct Built {
     /// Own headers only, in their order: those that were computed come last.
     pub headers: HeaderMap,
     /// Of a stream: they come behind the host, and own ones of the same names give way.
-    pub trailing: HeaderMap,
+    pub trailing: Option<Box<HeaderMap>>,
     /// So many of them were not computed: the Referer follows them.
     pub fixed: usize,
     /// It follows a redirect.
@@ -270,7 +270,7 @@ impl Template {
             method,
             url,
             headers,
-            trailing: HeaderMap::new(),
+            trailing: None,
             fixed: self.fixed,
             redirected: false,
             spelling,

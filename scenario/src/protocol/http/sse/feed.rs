@@ -129,10 +129,11 @@ impl Feed {
             self.retry_ms = retry;
         }
         if let Some(id) = &event.id {
+            let trailing = self.built.trailing.get_or_insert_default();
             // One that is empty, or that no header can hold, is not sent.
             match HeaderValue::from_bytes(id.as_bytes()) {
-                Ok(value) if !value.is_empty() => self.built.trailing.insert(LAST_EVENT_ID, value),
-                _ => self.built.trailing.remove(LAST_EVENT_ID),
+                Ok(value) if !value.is_empty() => trailing.insert(LAST_EVENT_ID, value),
+                _ => trailing.remove(LAST_EVENT_ID),
             };
         }
         self.inbox.room().await;

@@ -192,7 +192,7 @@ fn what_is_no_event_stream_is_ko_and_stays_closed() {
          - c: No attribute named 'none' is defined x1\n\
          - close: Client issued close order but SSE stream was already crashed: Server returned http \
          response with code 404 x1\n\
-         - close: no SSE stream with name gatling.http.sse is open x1\n\
+         - close: Couldn't fetch open sse x1\n\
          - set: Server returned http response with code 404 x1\n"
     );
 }
@@ -215,8 +215,8 @@ fn checks_fail_and_time_out_and_what_follows_is_skipped() {
         "= 3 OK, 2 KO, 1 users\n\
          - Check late timeout x1\n\
          - jsonPath($.data.x).find.is(y), found null x1\n\
-         - set: No attribute named 'none' is defined x1\n\
-         - set: no SSE stream with name none is open x1\n"
+         - set: Couldn't fetch open sse x1\n\
+         - set: No attribute named 'none' is defined x1\n"
     );
 }
 

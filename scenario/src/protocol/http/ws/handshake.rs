@@ -38,7 +38,7 @@ pub(super) fn ask(built: &mut Built, subprotocol: Option<&str>) -> Result<(), St
         headers.insert(header::SEC_WEBSOCKET_PROTOCOL, value);
     }
     headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-    built.trailing = headers;
+    built.trailing = Some(Box::new(headers));
     Ok(())
 }
 
@@ -49,7 +49,7 @@ pub(super) fn ask(built: &mut Built, subprotocol: Option<&str>) -> Result<(), St
 pub(super) fn renew_key(built: &mut Built, rng: &mut SmallRng) -> Result<(), String> {
     let key: [u8; 16] = rng.random();
     let key = HeaderValue::from_str(&STANDARD.encode(key)).map_err(|error| error.to_string())?;
-    built.trailing.insert(header::SEC_WEBSOCKET_KEY, key);
+    built.trailing.get_or_insert_default().insert(header::SEC_WEBSOCKET_KEY, key);
     Ok(())
 }
 
@@ -57,7 +57,11 @@ pub(super) fn renew_key(built: &mut Built, rng: &mut SmallRng) -> Result<(), Str
 ///
 /// # Errors
 /// Why this is no WebSocket.
-pub(super) fn accept(asked: &HeaderMap, status: u16, answer: &HeaderMap) -> Result<(), String> {
+pub(super) fn accept(
+    asked: Option<&HeaderMap>,
+    status: u16,
+    answer: &HeaderMap,
+) -> Result<(), String> {
     let invalid = |what: &str, found: &str| format!("Invalid handshake response {what}: {found}");
     if status != 101 {
         let code = StatusCode::from_u16(status).ok();
@@ -71,13 +75,13 @@ pub(super) fn accept(asked: &HeaderMap, status: u16, answer: &HeaderMap) -> Resu
             return Err(invalid(name.as_str(), found.unwrap_or(NONE)));
         }
     }
-    let key = value_of(asked, header::SEC_WEBSOCKET_KEY).unwrap_or_default();
-    let (found, expected) = (of(header::SEC_WEBSOCKET_ACCEPT), answer_to(key));
+    let key = asked.and_then(|asked| value_of(asked, header::SEC_WEBSOCKET_KEY));
+    let (found, expected) = (of(header::SEC_WEBSOCKET_ACCEPT), answer_to(key.unwrap_or_default()));
     if found != Some(expected.as_str()) {
         let found = found.unwrap_or(NONE);
         return Err(format!("Invalid challenge. Actual: {found}. Expected: {expected}"));
     }
-    let offered = value_of(asked, header::SEC_WEBSOCKET_PROTOCOL);
+    let offered = asked.and_then(|asked| value_of(asked, header::SEC_WEBSOCKET_PROTOCOL));
     let chosen = of(header::SEC_WEBSOCKET_PROTOCOL);
     let fits = match (offered, chosen) {
         (Some(offered), Some(chosen)) => contains(offered, chosen),
@@ -121,16 +125,16 @@ mod tests {
         let up = [("upgrade", "WebSocket"), ("connection", "keep-alive, Upgrade")];
         let plain = headers(&[key]);
         let good = headers(&[up[0], up[1], fits]);
-        assert_eq!(accept(&plain, 101, &good), Ok(()));
+        assert_eq!(accept(Some(&plain), 101, &good), Ok(()));
         let refused = |asked: &HeaderMap, status, answer: &HeaderMap| {
-            accept(asked, status, answer).unwrap_err()
+            accept(Some(asked), status, answer).unwrap_err()
         };
         assert!(refused(&plain, 404, &good).ends_with("getStatus: 404 Not Found"));
         assert!(refused(&plain, 101, &headers(&[fits])).ends_with("response upgrade: null"));
         assert!(refused(&plain, 101, &headers(&up)).contains("Actual: null. Expected: s3pP"));
         let asked = headers(&[key, ("sec-websocket-protocol", "chat, v2")]);
         let with = |chosen| headers(&[up[0], up[1], fits, ("sec-websocket-protocol", chosen)]);
-        assert_eq!(accept(&asked, 101, &with("v2")), Ok(()));
+        assert_eq!(accept(Some(&asked), 101, &with("v2")), Ok(()));
         for (asked, answer, why) in [
             (&asked, with("v3"), "Actual: v3. Expected one of: chat, v2"),
             (&asked, good, "Actual: null. Expected one of: chat, v2"),

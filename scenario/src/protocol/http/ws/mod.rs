@@ -245,7 +245,8 @@ impl Socket {
             }
         };
         let (name, timeout) = (&self.connect_name, connect.template.timeout);
-        let accept = |status, headers: &_| handshake::accept(&built.trailing, status, headers);
+        let trailing = built.trailing.as_deref();
+        let accept = |status, headers: &_| handshake::accept(trailing, status, headers);
         // No proxy forwards what is no request and answer.
         let asked = Asked { name, built: &built, timeout, tunnel: true, accept: &accept };
         let outcome = scope.open(asked, session).await;
