@@ -10,6 +10,7 @@ on json: send {"a": [1, 2], "b": "x"}
 on slow: wait 1500 ; send late
 on mixed: binary 0102 ; send text ; binary 0304
 on quiet:
+on spaced: wait 1000 ; send s1 ; wait 1000 ; send s2
 
 /greet 101
 send hello
@@ -34,6 +35,8 @@ export default runWith(streams,
   own("skipped", open, ws("send").sendText("burst").await(2).on(text("k1").check(bodyString().is("x")), text("k2")).await(2).on(text("k3")), pause(1), ws("next").sendText("hi").await(2).on(text("k4").check(bodyString().saveAs("k"))), say("#{k}"), close),
   own("timeout", open, ws("send").sendText("quiet").await(ms(150)).on(text("late").check(bodyString().is("x"))), ws("next").sendText("hi").await(2).on(text("n")), close),
   own("timeoutTwo", open, ws("send").sendText("hi").await(ms(150)).on(text("t1"), text("t2"), text("t3")), close),
+  own("timeShared", open, ws("send").sendText("spaced").await(ms(1500)).on(text("s1"), text("s2")), pause(1), close),
+  own("timeEach", open, ws("send").sendText("spaced").await(ms(1500)).on(text("e1")).await(ms(1500)).on(text("e2")), close),
   own("slow", open, ws("send").sendText("slow").await(ms(500)).on(text("too late")), ws("next").sendText("hi").await(5).on(text("either").check(bodyString().saveAs("e"))), say("#{e}"), close),
   own("kinds", open, ws("send").sendText("mixed").await(2).on(text("text of mixed").check(bodyString().saveAs("t")), binary("binary of mixed").check(bodyBytes().is([3, 4]), bodyLength().is(2))), say("#{t}"), close),
   own("json", open, ws("send").sendText("json").await(2).on(text("j").check(jsonPath("$.a[1]").ofInt().saveAs("a"), jmesPath("b").saveAs("b"), jsonPath("$.c").notExists())), say("#{a} #{b}"), close),
