@@ -390,7 +390,7 @@ fn an_answer_to_a_handshake_has_bytes() {
     let connect =
         json!({ "ws": { "socket": { "lit": "s" }, "op": { "connect": { "request": request } } } });
     let ran = run(config, &[connect]);
-    assert_eq!(ran.log, ["r 404 Invalid handshake response: status 404, expected 101"]);
+    assert_eq!(ran.log, ["r 404 Invalid handshake response getStatus: 404 Not Found"]);
     let Reply::Raw(answer) = Reply::with(404, &["x-a: b"], "") else { return };
     assert_eq!(ran.bytes_received, answer.len() as u64);
 }
