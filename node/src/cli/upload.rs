@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use onrush_api::client::Client;
 use onrush_api::routes::files::File;
 use onrush_scenario::script::packages::{self, Kind};
+use onrush_scenario::script::sources::normalize;
 use onrush_scenario::script::{DirSources, is_builtin_name};
 
 use super::exit::{Exit, fail};
@@ -27,6 +28,7 @@ const MODULE_BYTES_MAX: u64 = 16 << 20;
 const PARENTS_MAX: usize = 4;
 const RESOURCES: &str = "resources";
 const ROOT_MARKS: [&str; 3] = [RESOURCES, "package.json", "onrush.toml"];
+
 /// One file to be sent.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Upload {
@@ -134,7 +136,7 @@ fn modules(root: &Path, entry: &Path, found: &mut BTreeMap<String, PathBuf>) -> 
         for (kind, import) in imports(&String::from_utf8_lossy(&text)) {
             // What is not there is left to the script engine: it names line and column.
             let target = if import.starts_with('.') {
-                packages.relative(&path, &import)
+                packages.relative(&path, &import, found)
             } else {
                 packages.find(&path, &import, kind, found)
             };
@@ -161,8 +163,20 @@ impl Packages<'_> {
     }
 
     /// One outside of the project is found as well, to be refused.
-    fn relative(&self, from: &str, name: &str) -> Option<PathBuf> {
+    fn relative(
+        &self,
+        from: &str,
+        name: &str,
+        found: &mut BTreeMap<String, PathBuf>,
+    ) -> Option<PathBuf> {
         if let Some(path) = packages::relative(&self.sources, from, name) {
+            // A folder says in its manifest which file it means.
+            let folder = from.rsplit_once('/').map_or("", |(folder, _)| folder);
+            let manifest = normalize(folder, &format!("{name}/package.json"))?;
+            let local = self.root.join(&manifest);
+            if local.is_file() {
+                found.insert(manifest, local);
+            }
             return Some(self.root.join(path));
         }
         let path = self.root.join(from).parent()?.join(name);
@@ -338,11 +352,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path();
         let sim = "import './both'; import './folder'; import './other.mjs'; import 'events';
+            import './main';
             import { a } from '@gatling.io/core'; import { b } from '@gatling.io/http'; import 'dep';";
         let entry = write(root, "sim.ts", sim);
         for path in ["both.ts", "both.mjs", "folder/index.mjs", "folder/index.ts", "other.mts"] {
             write(root, path, "");
         }
+        write(root, "main/package.json", r#"{"main": "m"}"#);
+        write(root, "main/m.ts", "");
         for name in ["@gatling.io/core", "@gatling.io/http", "events", "util"] {
             write(root, &format!("node_modules/{name}/package.json"), r#"{"main": "m.js"}"#);
             write(root, &format!("node_modules/{name}/m.js"), "");
@@ -355,6 +372,8 @@ mod tests {
             [
                 "both.mjs",
                 "folder/index.mjs",
+                "main/m.ts",
+                "main/package.json",
                 "node_modules/dep/index.js",
                 "node_modules/dep/package.json",
                 "other.mts",

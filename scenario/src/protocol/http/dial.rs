@@ -2,7 +2,7 @@
 //! stream is another matter. ✖ IO.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
@@ -88,6 +88,8 @@ pub(super) struct Dialer {
     /// Offers HTTP/2 as well.
     tls_http2: TlsConnector,
     names: Rc<RefCell<Names>>,
+    /// Targets that were offered HTTP/2 and did not take it.
+    plain: RefCell<HashSet<(Arc<str>, u16)>>,
     scratch: Scratch,
 }
 
@@ -99,7 +101,25 @@ impl Dialer {
         let tls = TlsConnector::from(Arc::new(config.clone()));
         config.alpn_protocols.insert(0, HTTP2.to_vec());
         let tls_http2 = TlsConnector::from(Arc::new(config));
-        Ok(Self { tls, tls_http2, names: Rc::default(), scratch: h1::scratch() })
+        let (names, plain) = (Rc::default(), RefCell::default());
+        Ok(Self { tls, tls_http2, names, plain, scratch: h1::scratch() })
+    }
+
+    /// Such a target will hardly speak HTTP/2 next time.
+    pub(super) fn is_plain(&self, url: &Url) -> bool {
+        self.plain.borrow().contains(&(Arc::clone(&url.host), url.port))
+    }
+
+    fn learn(&self, url: &Url, http2: bool) {
+        let (mut plain, key) = (self.plain.borrow_mut(), (Arc::clone(&url.host), url.port));
+        if http2 {
+            plain.remove(&key);
+            return;
+        }
+        if plain.len() >= NAMES_MAX {
+            plain.clear();
+        }
+        plain.insert(key);
     }
 
     /// A connection that speaks HTTP.
@@ -112,9 +132,12 @@ impl Dialer {
         dial: Dial<'_>,
         host: &Rc<dyn Host>,
     ) -> Result<Connection, Failure> {
-        let timeout = dial.timeout;
+        let (timeout, offers) = (dial.timeout, dial.http2);
         let Stream { io, address, http2 } = self.open(url, dial, host).await?;
         let told = Told::of(host);
+        if offers {
+            self.learn(url, http2);
+        }
         if !http2 {
             return Ok(Connection::http1(H1::new(io, Rc::clone(&self.scratch), told), address));
         }

@@ -19,6 +19,9 @@ use crate::protocol::ConnectionEvent;
 
 #[derive(Default)]
 struct Record {
+    arrived: AtomicUsize,
+    /// Until so many have arrived, no connection but the first gets on.
+    meeting: AtomicUsize,
     connections: AtomicUsize,
     seen: Mutex<Vec<String>>,
 }
@@ -50,6 +53,14 @@ fn start(protocols: &'static [&'static [u8]]) -> (SocketAddr, Arc<Record>) {
             while let Ok((stream, _)) = listener.accept().await {
                 let (tls, record) = (tls.clone(), Arc::clone(&told));
                 tokio::spawn(async move {
+                    let first = record.arrived.fetch_add(1, Ordering::Relaxed) == 0;
+                    let apart = || {
+                        let arrived = record.arrived.load(Ordering::Relaxed);
+                        !first && arrived < record.meeting.load(Ordering::Relaxed)
+                    };
+                    while apart() {
+                        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+                    }
                     let Ok(stream) = tls.accept(stream).await else { return };
                     record.connections.fetch_add(1, Ordering::Relaxed);
                     if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
@@ -202,6 +213,11 @@ fn requests_that_start_at_once_do_not_wait_for_what_cannot_be_shared() {
     assert_eq!(ran.log.len(), 3);
     assert!(!ran.failed, "{:?}", ran.log);
     assert!((1..=3).contains(&record.connections.load(Ordering::Relaxed)));
+    // Once it is known what the target speaks, nobody waits for anybody.
+    let (address, record) = start(&[b"http/1.1"]);
+    record.meeting.store(3, Ordering::Relaxed);
+    let ran = run(config(address), &[get("/"), concurrent(&["/a", "/b", "/c"])]);
+    assert_eq!((ran.log.len(), ran.failed), (4, false), "{:?}", ran.log);
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let mut config = config(silent.local_addr().unwrap());
     config["connect_timeout_us"] = json!(100_000);

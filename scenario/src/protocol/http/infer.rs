@@ -92,10 +92,8 @@ impl Infer {
         let requests: Requests =
             first.filter_map(|it| request(it, self.naming, &mut known, config)).collect();
         let note = if too_large {
-            let (has, most) = (content.len() >> 20, DOCUMENT_BYTES_MAX >> 20);
-            Some(format!(
-                "{address} has {has} MiB, more than the {most} MiB that are looked through"
-            ))
+            let most = DOCUMENT_BYTES_MAX >> 20;
+            Some(format!("{address} is larger than the {most} MiB that are looked through"))
         } else {
             let more = allowed.next().is_some();
             more.then(|| {

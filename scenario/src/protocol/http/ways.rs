@@ -106,6 +106,9 @@ impl Scope<'_> {
     /// # Errors
     /// As [`Self::connect`].
     pub(super) async fn connect_for_all(&self, built: &Built) -> Result<Connection, Failure> {
+        if self.client.dialer.is_plain(&built.url) {
+            return self.connect(built).await;
+        }
         let route = built.route.as_deref();
         let first = match self.with_pool(|pool| pool.dialing(&built.url, route)) {
             Ok(first) => first,
