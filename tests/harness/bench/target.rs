@@ -330,7 +330,7 @@ mod tests {
         std::thread::spawn(move || {
             let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
             serve(loopback, Arc::default(), move |address| {
-                told.send(address).expect("the test waits")
+                told.send(address).expect("the test waits");
             })
         });
         let base = format!("http://{}", tell.recv().unwrap());

@@ -11,7 +11,7 @@ use http::header;
 use super::action::{Client, Named, UserState};
 use super::batch::Batch;
 use super::body::text_of;
-use super::cache::{Caching, Key};
+use super::cache::{Caching, Key, Validators};
 use super::config::Config;
 use super::connection::{Answer, Connection, Failure, Pool};
 use super::cookies::Origin;
@@ -182,17 +182,8 @@ impl Scope<'_> {
             return Step::End(self.fail(id, &text, Counted::default(), &evidence));
         }
         let now_ms = self.host.unix_ms();
-        let mut cookies = String::new();
-        let (referer, validators) = {
-            let mut state = self.state.borrow_mut();
-            state.jar.header_into(&mut cookies, Origin::of(&built.url), now_ms);
-            let asks = !self.config.spec.disable_caching && !state.cache.is_empty();
-            let key = asks.then(|| key_of(built, &cookies));
-            if key.as_ref().is_some_and(|key| state.cache.is_fresh(key, now_ms)) {
-                return Step::End(self.skip(hop, built));
-            }
-            let validators = key.as_ref().and_then(|key| state.cache.validators(key).cloned());
-            (state.referer.clone(), validators.unwrap_or_default())
+        let Some((cookies, referer, validators)) = self.of_user(built, now_ms) else {
+            return Step::End(self.skip(hop, built));
         };
         let of_user =
             OfUser { referer: referer.as_ref(), cookies: &cookies, validators: &validators };
@@ -239,21 +230,34 @@ impl Scope<'_> {
                     return Step::Again;
                 }
                 if hop.template.follow && is_redirect(answer.status.as_u16()) {
-                    let answer = Some(&answer);
-                    let evidence = Evidence { built, request, answer, session };
+                    let evidence = Evidence { built, request, answer: Some(&answer), session };
                     return self.redirect(id, &evidence, counted);
                 }
                 let verdict = self.judge(hop, built, &answer, session, counted.time);
                 Step::End(match verdict {
                     Ok(()) => self.count(id, None, counted),
                     Err(text) => {
-                        let answer = Some(&answer);
-                        let evidence = Evidence { built, request, answer, session };
+                        let evidence = Evidence { built, request, answer: Some(&answer), session };
                         self.fail(id, &text, counted, &evidence)
                     }
                 })
             }
         }
+    }
+
+    /// The user's cookies for it, the page they come from, and what their cache has of it; none
+    /// where that is fresh.
+    fn of_user(&self, built: &Built, now_ms: i64) -> Option<(String, Option<Url>, Validators)> {
+        let mut cookies = String::new();
+        let mut state = self.state.borrow_mut();
+        state.jar.header_into(&mut cookies, Origin::of(&built.url), now_ms);
+        let asks = !self.config.spec.disable_caching && !state.cache.is_empty();
+        let key = asks.then(|| key_of(built, &cookies));
+        if key.as_ref().is_some_and(|key| state.cache.is_fresh(key, now_ms)) {
+            return None;
+        }
+        let validators = key.as_ref().and_then(|key| state.cache.validators(key).cloned());
+        Some((cookies, state.referer.clone(), validators.unwrap_or_default()))
     }
 
     fn redirect(&self, id: Option<PathId>, evidence: &Evidence<'_>, counted: Counted) -> Step {
