@@ -1,6 +1,6 @@
 //! Ways to a target: proxies, the PROXY protocol, names that the simulation resolves.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -104,20 +104,37 @@ fn no_proxy_for_spares_hosts_and_a_requests_own_proxy_comes_first() {
     assert_eq!(target.seen()[0].target, "/a");
 }
 
+/// The lines of a request without a body.
+fn head(stream: &mut TcpStream) -> Vec<String> {
+    std::iter::from_fn(|| Some(line(stream)).filter(|it| !it.is_empty())).collect()
+}
+
+#[test]
+fn a_web_socket_goes_through_a_tunnel_of_an_http_proxy() {
+    let target = Server::start(|seen, _| super::ws::tests::talk(seen));
+    let to = target.address;
+    let (address, log) = relay(move |stream, log| {
+        log.lock().unwrap().push(head(stream).join("\n"));
+        stream.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").unwrap();
+        Some(to)
+    });
+    let mut with = proxy("http", address);
+    with["credentials"] = credentials();
+    let config = json!({ "ws_base_urls": [format!("ws://{to}")], "proxy": with });
+    let request = json!({ "request": get("/ok?a=b") });
+    let connect = json!({ "ws": { "socket": { "lit": "s" }, "op": { "connect": request } } });
+    assert_eq!(run(config, &[connect]).log, ["r 101 OK"]);
+    let asked = format!("CONNECT {to} HTTP/1.1\nhost: 127.0.0.1\nproxy-authorization: Basic dTpw");
+    assert_eq!(*log.lock().unwrap(), [asked]);
+    let seen = target.seen();
+    assert_eq!((seen.len(), seen[0].target.as_str()), (1, "/ok?a=b"));
+    assert_eq!(seen[0].header("proxy-authorization"), None);
+}
+
 #[test]
 fn a_tunnel_is_asked_for_and_what_the_proxy_says_is_the_ko() {
     let (address, log) = relay(|stream, log| {
-        let mut reader = BufReader::new(stream.try_clone().unwrap());
-        let mut head = Vec::new();
-        loop {
-            let mut line = String::new();
-            reader.read_line(&mut line).unwrap();
-            if line.trim().is_empty() {
-                break;
-            }
-            head.push(line.trim_end().to_owned());
-        }
-        log.lock().unwrap().push(head.join("\n"));
+        log.lock().unwrap().push(head(stream).join("\n"));
         stream.write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n").unwrap();
         None
     });

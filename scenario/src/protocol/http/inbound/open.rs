@@ -149,7 +149,9 @@ impl Scope<'_> {
         let validators = Default::default();
         let of_user =
             OfUser { referer: referer.as_ref(), cookies: &cookies, validators: &validators };
-        let request = self.outgoing(built, &of_user, session)?;
+        // Inside a tunnel the target is spoken to as if there were no proxy.
+        let direct = tunnel.then(|| Built { route: None, ..built.clone() });
+        let request = self.outgoing(direct.as_ref().unwrap_or(built), &of_user, session)?;
         moved.bytes_sent = request.length() as u64;
         let way = self.dial(&built.url, built.route.as_deref());
         let dial = Dial { http2: false, tunnel, ..way };
