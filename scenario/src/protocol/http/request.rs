@@ -105,6 +105,11 @@ pub(super) struct Built {
 }
 
 impl Built {
+    /// As it is sent where no proxy sees it.
+    pub(super) fn inside_tunnel(&self) -> Self {
+        Self { route: None, ..self.clone() }
+    }
+
     /// A header that came later is sent under this name.
     pub(super) fn spell(&mut self, name: &HeaderName, spelt: &str) {
         if spelt != self.spelt(name) {

@@ -150,7 +150,7 @@ impl Scope<'_> {
         let of_user =
             OfUser { referer: referer.as_ref(), cookies: &cookies, validators: &validators };
         // Inside a tunnel the target is spoken to as if there were no proxy.
-        let direct = tunnel.then(|| Built { route: None, ..built.clone() });
+        let direct = tunnel.then(|| built.inside_tunnel());
         let request = self.outgoing(direct.as_ref().unwrap_or(built), &of_user, session)?;
         moved.bytes_sent = request.length() as u64;
         let way = self.dial(&built.url, built.route.as_deref());
