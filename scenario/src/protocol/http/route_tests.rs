@@ -124,7 +124,7 @@ fn a_web_socket_goes_through_a_tunnel_of_an_http_proxy() {
     let request = json!({ "request": get("/ok?a=b") });
     let connect = json!({ "ws": { "socket": { "lit": "s" }, "op": { "connect": request } } });
     assert_eq!(run(config, &[connect]).log, ["r 101 OK"]);
-    let asked = format!("CONNECT {to} HTTP/1.1\nhost: 127.0.0.1\nproxy-authorization: Basic dTpw");
+    let asked = format!("CONNECT {to} HTTP/1.1\nhost: {to}\nproxy-authorization: Basic dTpw");
     assert_eq!(*log.lock().unwrap(), [asked]);
     let seen = target.seen();
     assert_eq!((seen.len(), seen[0].target.as_str()), (1, "/ok?a=b"));
