@@ -17,9 +17,11 @@ const KNOWN_MAX: usize = 64;
 const TELLING: &str = "password|passwd|secret|token|api[-_]?key|credential|authorization";
 
 static NAME: LazyLock<Regex> = LazyLock::new(|| pattern(&format!("(?i){TELLING}|^session$")));
-/// `"token": "x"`
+/// `"token": "x"`; a text that was cut may end inside of the value.
 static JSON: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(&format!(r#"(?i)("[^"]*(?:{TELLING})[^"]*"\s*:\s*)(?:"(?:[^"\\]|\\.)*"|[\d.]+)"#))
+    pattern(&format!(
+        r#"(?i)("[^"]*(?:{TELLING})[^"]*"\s*:\s*)(?:"(?:[^"\\]|\\.)*(?:"|\\?\z)|[\d.]+)"#
+    ))
 });
 /// `token=x`, in forms and queries.
 static FORM: LazyLock<Regex> =
@@ -116,6 +118,8 @@ mod tests {
         let json = r#"{"user":"ada","password": "x\"y","tokens":3,"n":4}"#;
         let masked = r#"{"user":"ada","password": "****","tokens":"****","n":4}"#;
         assert_eq!(secrets.text(json), masked);
+        assert_eq!(secrets.text(r#"{"token":"eyJhbGci"#), r#"{"token":"****""#);
+        assert_eq!(secrets.text("{\"token\":\"eyJ\\"), r#"{"token":"****""#);
         assert_eq!(secrets.text("user=ada&password=x&a=b"), "user=ada&password=****&a=b");
         assert_eq!(secrets.text("/things/abc-123?x=1"), "/things/****?x=1");
         assert_eq!(secrets.header("Authorization", "Bearer abc"), "Bearer ****");
