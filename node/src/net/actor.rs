@@ -20,7 +20,7 @@ use super::limits::{RECORD_GAP_MS, RECORD_PERIOD_MS, TICK, VIEW_PERIOD_MS};
 use super::shared::Shared;
 use super::strangers::Strangers;
 use super::streams::StreamOpener;
-use super::swarm::{Behaviour, BehaviourEvent, is_away};
+use super::swarm::{Behaviour, BehaviourEvent, Trouble, trouble};
 use super::table::{Connection, Heard, Table};
 use super::{contact, greet, record};
 use crate::clock::Clock;
@@ -323,10 +323,11 @@ impl Actor {
                     tracing::info!(%address, "a contact point is this node itself");
                 }
             }
-            DialError::Transport(causes) if causes.iter().any(|(_, cause)| is_away(cause)) => {
-                tracing::debug!(%address, %error, "cannot connect");
+            // The address is one, and so is its cause.
+            DialError::Transport(causes) => {
+                let of = causes.first().map_or(Trouble::Away, |(_, cause)| trouble(cause));
+                self.troubled(address, of, error);
             }
-            DialError::Transport(_) => self.complain(address),
             _ => tracing::debug!(%address, %error, "cannot connect"),
         }
     }
@@ -334,8 +335,8 @@ impl Actor {
     fn incoming_failed(&mut self, address: Option<SocketAddr>, error: &ListenError) {
         match (error, address) {
             (ListenError::LocalPeerId { .. }, _) => {}
-            (ListenError::Transport(cause), Some(address)) if !is_away(cause) => {
-                self.complain(address);
+            (ListenError::Transport(cause), Some(address)) => {
+                self.troubled(address, trouble(cause), error);
             }
             (ListenError::Denied { cause }, _) => {
                 tracing::warn!(?address, %cause, "a connection is refused");
@@ -344,9 +345,14 @@ impl Actor {
         }
     }
 
-    /// The handshake failed: said once it is clear that this is no accident.
-    fn complain(&mut self, address: SocketAddr) {
-        if self.state.strangers.failed(address.ip(), self.clock.now_ms()) {
+    /// No connection to or from there: said once it is clear that this is no accident.
+    fn troubled(&mut self, address: SocketAddr, of: Trouble, error: &dyn std::error::Error) {
+        tracing::debug!(%address, %error, "no connection");
+        if of == Trouble::Away {
+            return;
+        }
+        let hung = of == Trouble::Hung;
+        if self.state.strangers.failed(address.ip(), hung, self.clock.now_ms()) {
             tracing::warn!(
                 "the handshakes with {address} fail: it has a different cluster secret, is no \
                  Onrush node, or hangs (this node's secret has the fingerprint {})",

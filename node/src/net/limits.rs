@@ -20,6 +20,8 @@ pub(super) const OPEN_RETRY: Duration = Duration::from_millis(50);
 pub(super) const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) const HELLO_BYTES_MAX: usize = 64 * 1024;
 pub(super) const HELLO_TRIES: u32 = 3;
+/// The TCP connection alone: what takes longer is away.
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Transport, noise and yamux together.
 pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) const PING_INTERVAL: Duration = Duration::from_secs(2);

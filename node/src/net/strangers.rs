@@ -1,7 +1,8 @@
 //! Who fails the handshake, and when it is worth a word. Pure: failures and the time come in.
 //!
 //! A peer that stops while it shakes hands looks like one with another secret: only that it goes on
-//! tells them apart. So it takes several failures without a success between them.
+//! tells them apart. So it takes several failures without a success between them, or one that went
+//! on for the whole of its time.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -29,14 +30,14 @@ pub(super) struct Strangers {
 }
 
 impl Strangers {
-    /// A handshake failed; whether that is to be said now.
-    pub(super) fn failed(&mut self, address: IpAddr, now_ms: u64) -> bool {
+    /// A handshake failed at once, or hung until its time was over; whether that is to be said now.
+    pub(super) fn failed(&mut self, address: IpAddr, hung: bool, now_ms: u64) -> bool {
         self.rows.retain(|_, row| now_ms.saturating_sub(row.last_ms) < ROW_MS);
         if self.rows.len() >= ADDRESSES_MAX && !self.rows.contains_key(&address) {
             return false;
         }
         let row = self.rows.entry(address).or_default();
-        row.failures = row.failures.saturating_add(1);
+        row.failures = row.failures.saturating_add(if hung { FAILURES } else { 1 });
         row.last_ms = now_ms;
         let again = row.said_ms.is_none_or(|at| now_ms.saturating_sub(at) >= AGAIN_MS);
         let say = row.failures >= FAILURES && again;
@@ -62,29 +63,39 @@ mod tests {
     #[test]
     fn a_peer_that_goes_away_is_no_stranger() {
         let mut strangers = Strangers::default();
-        assert!(!strangers.failed(PEER, 0));
-        assert!(!strangers.failed(PEER, 250));
+        assert!(!strangers.failed(PEER, false, 0));
+        assert!(!strangers.failed(PEER, false, 250));
         strangers.forget(PEER);
-        assert!(!strangers.failed(PEER, 500));
+        assert!(!strangers.failed(PEER, false, 500));
         // A minute later it is another story.
-        assert!(!strangers.failed(PEER, 100_000));
-        assert!(!strangers.failed(PEER, 200_000));
-        assert!(!strangers.failed(PEER, 300_000));
+        assert!(!strangers.failed(PEER, false, 100_000));
+        assert!(!strangers.failed(PEER, false, 200_000));
+        assert!(!strangers.failed(PEER, false, 300_000));
     }
 
     #[test]
     fn one_that_goes_on_is_named_from_time_to_time() {
         let mut strangers = Strangers::default();
         let all = (0..40_000_u64).step_by(1_000);
-        let at: Vec<u64> = all.filter(|now| strangers.failed(PEER, *now)).collect();
+        let at: Vec<u64> = all.filter(|now| strangers.failed(PEER, false, *now)).collect();
         assert_eq!(at, [2_000, 12_000, 22_000, 32_000]);
+    }
+
+    /// Once it took three of them, of ten seconds each, until a wrong secret was called one.
+    #[test]
+    fn one_that_hangs_is_named_at_once() {
+        let mut strangers = Strangers::default();
+        assert!(!strangers.failed(PEER, false, 0));
+        assert!(strangers.failed(PEER, true, 10_000));
+        assert!(!strangers.failed(PEER, true, 19_999));
+        assert!(strangers.failed(PEER, true, 20_000));
     }
 
     #[test]
     fn many_addresses_cost_no_memory() {
         let mut strangers = Strangers::default();
         for n in 0..1_000_u32 {
-            strangers.failed(IpAddr::V4(n.into()), 1);
+            strangers.failed(IpAddr::V4(n.into()), false, 1);
         }
         assert_eq!(strangers.rows.len(), ADDRESSES_MAX);
     }

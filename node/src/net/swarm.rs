@@ -8,6 +8,7 @@ use libp2p::connection_limits::{self, ConnectionLimits};
 use libp2p::core::Transport as _;
 use libp2p::core::muxing::StreamMuxerBox;
 use libp2p::core::transport::Boxed;
+use libp2p::core::transport::timeout::{TransportTimeout, TransportTimeoutError};
 use libp2p::core::upgrade::Version;
 use libp2p::gossipsub::{
     self, IdentTopic, MessageAuthenticity, MessageId, ValidationMode, WhitelistSubscriptionFilter,
@@ -18,8 +19,8 @@ use libp2p::swarm::{NetworkBehaviour, Swarm};
 use libp2p::{PeerId, TransportError, identify, noise, ping, tcp, yamux};
 
 use super::limits::{
-    ESTABLISHED, ESTABLISHED_PER_PEER, HANDSHAKE_TIMEOUT, IDLE_TIMEOUT, PENDING_INCOMING,
-    PING_INTERVAL, PING_TIMEOUT, STREAMS_PER_CONNECTION,
+    CONNECT_TIMEOUT, ESTABLISHED, ESTABLISHED_PER_PEER, HANDSHAKE_TIMEOUT, IDLE_TIMEOUT,
+    PENDING_INCOMING, PING_INTERVAL, PING_TIMEOUT, STREAMS_PER_CONNECTION,
 };
 use super::record::RECORD_BYTES_MAX;
 
@@ -46,7 +47,7 @@ pub(super) fn build(
     psk: [u8; 32],
     cluster_name: &str,
 ) -> Result<Swarm<Behaviour>, String> {
-    let transport = transport(key, psk)?;
+    let transport = transport(key, psk, HANDSHAKE_TIMEOUT)?;
     let behaviour = Behaviour {
         limits: connection_limits::Behaviour::new(
             ConnectionLimits::default()
@@ -72,12 +73,22 @@ pub(super) fn build(
     Ok(Swarm::new(transport, behaviour, key.public().to_peer_id(), config))
 }
 
-fn transport(key: &Keypair, psk: [u8; 32]) -> Result<Boxed<(PeerId, StreamMuxerBox)>, String> {
+/// The stack of transports; a connection that is not ready after `limit` hangs.
+fn transport(
+    key: &Keypair,
+    psk: [u8; 32],
+    limit: Duration,
+) -> Result<Boxed<(PeerId, StreamMuxerBox)>, String> {
     let noise = noise::Config::new(key).map_err(|e| format!("noise: {e}"))?;
     let mut muxer = yamux::Config::default();
     muxer.set_max_num_streams(STREAMS_PER_CONNECTION);
     let psk = PreSharedKey::new(psk);
-    Ok(tcp::tokio::Transport::new(tcp::Config::new().nodelay(true))
+    let tcp = tcp::tokio::Transport::new(tcp::Config::new().nodelay(true));
+    Ok(TransportTimeout::new(tcp, CONNECT_TIMEOUT)
+        .map_err(|error| match error {
+            TransportTimeoutError::Timeout => std::io::ErrorKind::TimedOut.into(),
+            TransportTimeoutError::TimerError(error) | TransportTimeoutError::Other(error) => error,
+        })
         .and_then(move |socket, _| PnetConfig::new(psk).handshake(socket))
         .map_err(|error| {
             let cause = error.either(|tcp| tcp, std::io::Error::other);
@@ -86,7 +97,12 @@ fn transport(key: &Keypair, psk: [u8; 32]) -> Result<Boxed<(PeerId, StreamMuxerB
         .upgrade(Version::V1Lazy)
         .authenticate(noise)
         .multiplex(muxer)
-        .timeout(HANDSHAKE_TIMEOUT)
+        .timeout(limit)
+        .map_err(|error| match error {
+            TransportTimeoutError::Timeout => Failed::Hung,
+            error => Failed::Otherwise(error.into()),
+        })
+        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)))
         .boxed())
 }
 
@@ -94,7 +110,7 @@ fn transport(key: &Keypair, psk: [u8; 32]) -> Result<Boxed<(PeerId, StreamMuxerB
 /// that goes wrong below the handshakes.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub(super) struct Away(std::io::Error);
+struct Away(std::io::Error);
 
 /// The transports above wrap errors in `Either`, whose `source` skips the error that it holds; so
 /// what is to be found must lie one level deeper.
@@ -105,17 +121,40 @@ struct Below {
     away: Away,
 }
 
-/// Whether a connection failed for a reason below the handshakes, which says nothing about secrets.
-pub(super) fn is_away(error: &TransportError<std::io::Error>) -> bool {
-    let TransportError::Other(error) = error else { return true };
+/// Why there is no connection, on top of all transports.
+#[derive(Debug, thiserror::Error)]
+enum Failed {
+    #[error("the handshakes take too long")]
+    Hung,
+    #[error("{0}")]
+    Otherwise(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// What a connection that did not come about says of the peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// It failed below the handshakes, which says nothing about secrets.
+    Away,
+    /// The peer took part in the handshakes, and they failed.
+    Refused,
+    /// The peer is there, and did not end them in time. With another secret, that is what the first
+    /// bytes decide: they are read as a length, and what is announced never comes.
+    Hung,
+}
+
+pub(super) fn trouble(error: &TransportError<std::io::Error>) -> Trouble {
+    let TransportError::Other(error) = error else { return Trouble::Away };
     let mut source = error.get_ref().map(|inner| inner as &(dyn std::error::Error + 'static));
     while let Some(inner) = source {
         if inner.is::<Away>() {
-            return true;
+            return Trouble::Away;
+        }
+        if let Some(Failed::Hung) = inner.downcast_ref() {
+            return Trouble::Hung;
         }
         source = inner.source();
     }
-    false
+    Trouble::Refused
 }
 
 /// Anonymous mode with our own signature inside: gossipsub's signed mode verifies every copy that
@@ -150,9 +189,9 @@ mod tests {
     use libp2p::core::Endpoint;
     use libp2p::core::transport::{DialOpts, PortUse};
 
-    async fn dial(port: u16) -> TransportError<std::io::Error> {
+    async fn dial(port: u16, limit: Duration) -> TransportError<std::io::Error> {
         let key = Keypair::generate_ed25519();
-        let mut transport = transport(&key, [1; 32]).unwrap();
+        let mut transport = transport(&key, [1; 32], limit).unwrap();
         let address = format!("/ip4/127.0.0.1/tcp/{port}").parse().unwrap();
         let options = DialOpts { role: Endpoint::Dialer, port_use: PortUse::New };
         match transport.dial(address, options) {
@@ -161,26 +200,39 @@ mod tests {
         }
     }
 
+    /// What a peer that sends these bytes and keeps the connection open is taken for.
+    async fn trouble_with(bytes: &[u8], limit: Duration) -> Trouble {
+        use tokio::io::AsyncWriteExt as _;
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let speak = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.write_all(bytes).await.unwrap();
+            stream
+        };
+        let (error, _stream) = tokio::join!(dial(port, limit), speak);
+        trouble(&error)
+    }
+
     #[tokio::test]
     async fn a_peer_that_is_away_is_no_stranger() {
         let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = free.local_addr().unwrap().port();
         drop(free);
-        let error = dial(port).await;
-        assert!(is_away(&error), "{error:?}");
+        let error = dial(port, HANDSHAKE_TIMEOUT).await;
+        assert_eq!(trouble(&error), Trouble::Away, "{error:?}");
     }
 
     #[tokio::test]
     async fn a_peer_that_talks_nonsense_is_a_stranger() {
-        use tokio::io::AsyncWriteExt as _;
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let nonsense = async {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            stream.write_all(&[b'x'; 4_096]).await.unwrap();
-            stream
-        };
-        let (error, _stream) = tokio::join!(dial(port), nonsense);
-        assert!(!is_away(&error), "{error:?}");
+        assert_eq!(trouble_with(&[b'x'; 4_096], HANDSHAKE_TIMEOUT).await, Trouble::Refused);
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_does_not_go_on_hangs() {
+        let limit = Duration::from_millis(200);
+        assert_eq!(trouble_with(b"", limit).await, Trouble::Hung);
+        // As long as the nonce of the pre-shared key: it ends before the first handshake.
+        assert_eq!(trouble_with(&[b'x'; 24], limit).await, Trouble::Hung);
     }
 }

@@ -5,6 +5,7 @@ pub mod assertion;
 pub mod frame;
 pub mod live;
 pub mod merge;
+mod paths;
 pub mod record;
 pub mod sample;
 pub mod series;

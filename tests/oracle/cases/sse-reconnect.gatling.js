@@ -73,41 +73,6 @@ send retry: 100¶data: first¶¶
 wait 700
 end
 
-/cut 200 content-type: text/event-stream | !stream | !chunked
-send retry: 100¶id: 1¶data: first¶¶
-wait 300
-cut
-
-/cut 200 content-type: text/event-stream | !stream | !chunked
-send id: 2¶data: second¶¶
-wait 300
-cut
-
-/cut 200 content-type: text/event-stream | !stream | !chunked
-send data: third¶¶
-
-/cutLate 200 content-type: text/event-stream | !stream | !chunked
-send retry: 100¶id: 1¶data: first¶¶
-wait 1500
-cut
-
-/cutLate 200 content-type: text/event-stream | !stream | !chunked
-send data: second¶¶
-
-/resetChunk 200 content-type: text/event-stream | !stream | !chunked
-send retry: 100¶id: 1¶data: first¶¶
-wait 300
-reset
-
-/resetChunk 200 content-type: text/event-stream | !stream | !chunked
-send data: second¶¶
-
-/half 200 content-type: text/event-stream | !half
-retry: 100¶id: 1¶data: first¶¶data: lost, as it is the half of what was promised¶¶
-
-/half 200 content-type: text/event-stream | !stream
-send data: second¶¶
-
 /noid 200 content-type: text/event-stream | !stream
 send data: second¶¶
 

@@ -231,7 +231,7 @@ impl Scope<'_> {
                 }
                 if hop.template.follow && is_redirect(answer.status.as_u16()) {
                     let evidence = Evidence { built, request, answer: Some(&answer), session };
-                    return self.redirect(id, &evidence, counted);
+                    return self.redirect(id, &answer, &evidence, counted);
                 }
                 let verdict = self.judge(hop, built, &answer, session, counted.time);
                 Step::End(match verdict {
@@ -260,10 +260,14 @@ impl Scope<'_> {
         Some((cookies, state.referer.clone(), validators.unwrap_or_default()))
     }
 
-    fn redirect(&self, id: Option<PathId>, evidence: &Evidence<'_>, counted: Counted) -> Step {
-        let (built, Some(answer)) = (evidence.built, evidence.answer) else {
-            return Step::End(self.count(id, None, counted));
-        };
+    fn redirect(
+        &self,
+        id: Option<PathId>,
+        answer: &Answer,
+        evidence: &Evidence<'_>,
+        counted: Counted,
+    ) -> Step {
+        let built = evidence.built;
         let to = match value_of(&answer.headers, header::LOCATION) {
             Some(location) => built.url.join(location),
             None => Err("Redirect status, yet no Location header".to_owned()),

@@ -27,6 +27,7 @@ fn shop(seen: &Seen, _: usize) -> Reply {
             let body = format!("{{\"token\":\"{SECRET}\",\"seen\":\"{SECRET}\"}}");
             Reply::with(401, &[&set, "x-request-id: 7"], body)
         }
+        "/long" => Reply::with(500, &[], format!("{}{SECRET} and more", "x".repeat(1_020))),
         "/closes" => Reply::Close,
         _ => Reply::with(200, &[], "x".repeat(5_000)),
     }
@@ -82,4 +83,15 @@ fn no_secret_is_in_an_example() {
     }
     let cookie = |(name, value): &(String, String)| name == "cookie" && value == "sid=****";
     assert!(ran.samples[1].sent.headers.iter().any(cookie), "{:?}", ran.samples[1].sent.headers);
+}
+
+/// Once the body was cut first, and the half of a secret at its end was shown.
+#[test]
+fn a_secret_at_a_cut_is_masked() {
+    let server = Server::start(shop);
+    let mut session = Session::new("s".into(), 0);
+    session.set("accessToken", Value::from(SECRET));
+    let ran = run_with(base(&server), &[get("/long")], session);
+    let received = ran.samples[0].received.as_ref().unwrap();
+    assert_eq!((&received.body[1_018..], received.cut), ("xx****", true));
 }

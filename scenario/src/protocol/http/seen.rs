@@ -17,6 +17,9 @@ use crate::session::Session;
 use crate::stats::sample::{BODY_BYTES_MAX, Excerpt, Sample};
 use crate::value::Value;
 
+/// What is masked of a body: more than what is kept, so that few secrets lie across the end.
+const MASKED_BYTES_MAX: usize = 4 * BODY_BYTES_MAX;
+
 /// `POST /login · 2 checks`, and the files that its bodies name outright.
 pub(crate) fn describe(spec: &RawValue) -> Description {
     let spec = match ActionKind::parse(spec.get()) {
@@ -110,7 +113,7 @@ impl Evidence<'_> {
         let received = self.answer.map(|answer| {
             let headers = pairs(&answer.headers);
             let encoding = value_of(&answer.headers, "content-encoding").unwrap_or_default();
-            let body = decode::beginning(&answer.body, encoding, BODY_BYTES_MAX + 1);
+            let body = decode::beginning(&answer.body, encoding, MASKED_BYTES_MAX + 1);
             let head = answer.status.to_string();
             excerpt(&secrets, &head, &headers, &body, answer.body_cut)
         });
@@ -126,7 +129,7 @@ fn excerpt(
     body: &[u8],
     more: bool,
 ) -> Excerpt {
-    let beginning = &body[..body.len().min(BODY_BYTES_MAX)];
+    let beginning = &body[..body.len().min(MASKED_BYTES_MAX)];
     let more = more || beginning.len() < body.len();
     // A character at the cut may be half there.
     let text = match std::str::from_utf8(beginning) {
