@@ -16,7 +16,7 @@ use super::config::Config;
 use super::exec::{End, Outcome, Scope};
 use super::infer::RESOURCES_MAX;
 use super::outgoing::is_page;
-use super::response::{View, header as value_of};
+use super::response::View;
 use super::url::Url;
 use crate::check::ResponseView as _;
 use crate::session::Session;
@@ -57,7 +57,7 @@ impl Batch {
     /// sheet names others.
     pub(super) fn look(&self, scope: &Scope<'_>, view: &View<'_>, resource: bool) {
         let Some(infer) = &scope.config.infer else { return };
-        let kind = value_of(view.headers, CONTENT_TYPE).unwrap_or_default();
+        let kind = view.headers.text(CONTENT_TYPE.as_str()).unwrap_or_default();
         let counts = if resource { kind.starts_with("text/css") } else { is_page(view.headers) };
         match view.status {
             200 if counts => {

@@ -10,9 +10,10 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use tokio::sync::Semaphore;
 
+use super::fields::Fields;
 use super::h1::{H1, Outgoing};
 use super::http2::Http2;
 use super::proxy::Route;
@@ -89,7 +90,7 @@ impl Drop for Told {
 /// A response, read to its end.
 pub(super) struct Answer {
     pub status: StatusCode,
-    pub headers: HeaderMap,
+    pub headers: Fields,
     /// Still content-encoded.
     pub body: Bytes,
     /// It was not to be kept: its beginning is there at most.

@@ -4,9 +4,9 @@
 
 use std::time::UNIX_EPOCH;
 
-use http::HeaderMap;
 use http::header::SET_COOKIE;
 
+use super::fields::Fields;
 use super::url::Url;
 
 /// Per user, over all domains: a hostile target cannot make a user's memory grow.
@@ -83,9 +83,9 @@ impl CookieJar {
     }
 
     /// Takes the `Set-Cookie` headers of an answer.
-    pub fn store_all(&mut self, headers: &HeaderMap, origin: Origin<'_>, now_ms: i64) {
-        for header in headers.get_all(SET_COOKIE) {
-            self.store(&String::from_utf8_lossy(header.as_bytes()), origin, now_ms);
+    pub(super) fn store_all(&mut self, headers: &Fields, origin: Origin<'_>, now_ms: i64) {
+        for header in headers.get_all(SET_COOKIE.as_str()) {
+            self.store(&String::from_utf8_lossy(header), origin, now_ms);
         }
     }
 

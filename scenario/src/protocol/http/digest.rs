@@ -3,10 +3,11 @@
 
 use std::fmt::Write as _;
 
-use http::header::{HeaderMap, WWW_AUTHENTICATE};
+use http::header::WWW_AUTHENTICATE;
 use md5::{Digest as _, Md5};
 use sha2::{Sha256, Sha512_256};
 
+use super::fields::{Fields, text_of};
 use super::url::Url;
 
 /// Origins whose challenges one user remembers; the oldest makes room.
@@ -79,10 +80,10 @@ pub(super) struct Signed<'a> {
 
 impl Challenge {
     /// The first one that can be answered.
-    pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
-        let lines = headers.get_all(WWW_AUTHENTICATE).iter();
+    pub(super) fn of(headers: &Fields) -> Option<Self> {
+        let lines = headers.get_all(WWW_AUTHENTICATE.as_str());
         lines
-            .filter_map(|line| line.to_str().ok())
+            .filter_map(text_of)
             .flat_map(schemes)
             .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("digest"))
             .find_map(|(_, params)| Self::from_params(&params))
@@ -279,11 +280,7 @@ mod tests {
     use super::*;
 
     fn challenge(lines: &[&str]) -> Option<Challenge> {
-        let mut headers = HeaderMap::new();
-        for line in lines {
-            headers.append(WWW_AUTHENTICATE, line.parse().unwrap());
-        }
-        Challenge::of(&headers)
+        Challenge::of(&lines.iter().map(|line| ("WWW-Authenticate", *line)).collect())
     }
 
     fn login(user: &str, password: &str) -> Login {

@@ -21,7 +21,7 @@ use super::outgoing::{OfUser, follow, is_ajax, is_page, moved};
 use super::reader::Reader;
 use super::redirect::{is_permanent, is_redirect};
 use super::request::{Built, Template};
-use super::response::{View, header as value_of};
+use super::response::View;
 use super::seen::{self, Evidence};
 use super::transform::{Changed, transformed};
 use super::url::Url;
@@ -268,7 +268,7 @@ impl Scope<'_> {
         counted: Counted,
     ) -> Step {
         let built = evidence.built;
-        let to = match value_of(&answer.headers, header::LOCATION) {
+        let to = match answer.headers.text(header::LOCATION.as_str()) {
             Some(location) => built.url.join(location),
             None => Err("Redirect status, yet no Location header".to_owned()),
         };
@@ -300,7 +300,7 @@ impl Scope<'_> {
         if !hop.resource && is_page(headers) && !is_ajax(&built.headers) {
             self.state.borrow_mut().referer = Some(built.url.clone());
         }
-        let encoding = value_of(headers, header::CONTENT_ENCODING).unwrap_or_default();
+        let encoding = headers.text(header::CONTENT_ENCODING.as_str()).unwrap_or_default();
         let body = if answer.body_cut { &[][..] } else { &answer.body };
         let body = decode::decode(body, encoding)?;
         let view = View {
@@ -391,7 +391,7 @@ impl Scope<'_> {
         if is_redirect(answer.status.as_u16()) || self.config.spec.disable_caching {
             return;
         }
-        let said = |name| value_of(&answer.headers, name);
+        let said = |name: header::HeaderName| answer.headers.text(name.as_str());
         let caching = Caching {
             cache_control: said(header::CACHE_CONTROL),
             pragma: said(header::PRAGMA),

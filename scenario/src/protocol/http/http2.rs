@@ -13,6 +13,7 @@ use http::header::{self, HeaderName, HeaderValue};
 use http::{Request, Uri, Version};
 
 use super::connection::{Failure, Told, is_gone};
+use super::fields::Fields;
 use super::h1::{Io, Outgoing};
 use super::reader::Reader;
 
@@ -102,7 +103,7 @@ impl Http2 {
             stream.send_data(body, true).map_err(failed)?;
         }
         let (head, mut body) = answer.await.map_err(failed)?.into_parts();
-        reader.begin_framed(head.status, head.headers);
+        reader.begin_framed(head.status, Fields::from(&head.headers));
         while let Some(piece) = body.data().await {
             let piece = piece.map_err(failed)?;
             reader.feed(&piece)?;

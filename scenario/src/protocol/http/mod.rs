@@ -25,6 +25,7 @@ pub mod decode;
 mod dial;
 mod digest;
 mod exec;
+mod fields;
 mod h1;
 mod http2;
 pub mod inbound;

@@ -9,6 +9,7 @@ use http::header::{self, HeaderMap, HeaderName};
 
 use super::cache::Validators;
 use super::connection::Failure;
+use super::fields::Fields;
 use super::h1::Outgoing;
 use super::proxy::Proxy;
 use super::redirect::{drops_header, next_hop};
@@ -199,8 +200,9 @@ pub(super) fn moved(mut request: Built, to: Url, keep_body: bool) -> Built {
     request
 }
 
-pub(super) fn is_page(headers: &HeaderMap) -> bool {
-    value_of(headers, header::CONTENT_TYPE)
+pub(super) fn is_page(headers: &Fields) -> bool {
+    headers
+        .text(header::CONTENT_TYPE.as_str())
         .is_some_and(|it| it.starts_with("text/html") || it.starts_with("application/xhtml+xml"))
 }
 

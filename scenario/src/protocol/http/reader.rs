@@ -6,11 +6,11 @@
 
 use std::mem::MaybeUninit;
 
-use bytes::Bytes;
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header;
 use http::{Method, StatusCode};
 
 use super::connection::{Answer, Failure};
+use super::fields::Fields;
 
 /// Of one answer.
 const HEADERS_MAX: usize = 100;
@@ -50,7 +50,7 @@ pub(super) struct Reader {
     /// Of a head or line that has been cut.
     partial: Vec<u8>,
     status: StatusCode,
-    headers: HeaderMap,
+    headers: Fields,
     body: Vec<u8>,
     received: u64,
     trailer_bytes: usize,
@@ -71,7 +71,7 @@ impl Reader {
             keep,
             partial: Vec::new(),
             status: StatusCode::OK,
-            headers: HeaderMap::new(),
+            headers: Fields::default(),
             body: Vec::new(),
             received: 0,
             trailer_bytes: 0,
@@ -91,7 +91,7 @@ impl Reader {
         self.state != State::Head
     }
 
-    pub(super) fn head(&self) -> (StatusCode, &HeaderMap) {
+    pub(super) fn head(&self) -> (StatusCode, &Fields) {
         (self.status, &self.headers)
     }
 
@@ -122,10 +122,10 @@ impl Reader {
     }
 
     /// An answer whose frames say where its body ends (HTTP/2): the body is fed after this.
-    pub(super) fn begin_framed(&mut self, status: StatusCode, headers: HeaderMap) {
+    pub(super) fn begin_framed(&mut self, status: StatusCode, headers: Fields) {
         self.state = State::ToClose;
         self.framed = true;
-        let lengths = headers.iter().map(|(name, value)| name.as_str().len() + value.len());
+        let lengths = headers.iter().map(|(name, value)| name.len() + value.len());
         self.received += lengths.sum::<usize>() as u64;
         (self.status, self.headers) = (status, headers);
     }
@@ -277,7 +277,7 @@ impl Reader {
 
 struct Head {
     status: StatusCode,
-    headers: HeaderMap,
+    headers: Fields,
     /// HTTP/1.1, not 1.0.
     modern: bool,
 }
@@ -296,35 +296,23 @@ fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, Failure> {
     let httparse::Status::Complete(used) = parsed else { return Ok(None) };
     let status = StatusCode::from_u16(found.code.unwrap_or_default())
         .map_err(|_| broken("the status is not one"))?;
-    // One copy; the values are parts of it.
-    let text = Bytes::copy_from_slice(&bytes[..used]);
-    let begin = bytes.as_ptr().addr();
-    let mut headers = HeaderMap::with_capacity(found.headers.len());
-    for line in found.headers.iter() {
-        let name = HeaderName::from_bytes(line.name.as_bytes())
-            .map_err(|_| broken("the name of a header is not one"))?;
-        let from = line.value.as_ptr().addr() - begin;
-        let value = text.slice(from..from + line.value.len());
-        let value = HeaderValue::from_maybe_shared(value)
-            .map_err(|_| broken("the value of a header is not one"))?;
-        headers.append(name, value);
-    }
+    let headers = Fields::of_head(&bytes[..used], found.headers);
     Ok(Some((Head { status, headers, modern: found.version == Some(1) }, used)))
 }
 
 /// RFC 9112, 6.3.
-fn framing(headers: &HeaderMap, bodiless: bool) -> Result<State, Failure> {
+fn framing(headers: &Fields, bodiless: bool) -> Result<State, Failure> {
     if bodiless {
         return Ok(State::Done);
     }
-    if let Some(last) = headers.get_all(header::TRANSFER_ENCODING).iter().next_back() {
-        let coding = last.as_bytes().rsplit(|byte| *byte == b',').next().unwrap_or_default();
+    if let Some(last) = headers.get_all(header::TRANSFER_ENCODING.as_str()).next_back() {
+        let coding = last.rsplit(|byte| *byte == b',').next().unwrap_or_default();
         let chunked = coding.trim_ascii().eq_ignore_ascii_case(b"chunked");
         return Ok(if chunked { State::ChunkLine } else { State::ToClose });
     }
     let mut length = None;
-    for value in headers.get_all(header::CONTENT_LENGTH) {
-        for one in value.as_bytes().split(|byte| *byte == b',') {
+    for value in headers.get_all(header::CONTENT_LENGTH.as_str()) {
+        for one in value.split(|byte| *byte == b',') {
             let one = decimal(one.trim_ascii());
             if one.is_none() || (length.is_some() && length != one) {
                 return Err(broken("its Content-Length is not a length"));
@@ -342,15 +330,14 @@ fn decimal(digits: &[u8]) -> Option<u64> {
 
 fn stays_open(head: &Head) -> bool {
     let says = |word: &[u8]| {
-        let mut values = head.headers.get_all(header::CONNECTION).iter();
-        values.any(|value| {
-            let mut words = value.as_bytes().split(|byte| *byte == b',');
+        head.headers.get_all(header::CONNECTION.as_str()).any(|value| {
+            let mut words = value.split(|byte| *byte == b',');
             words.any(|one| one.trim_ascii().eq_ignore_ascii_case(word))
         })
     };
     // Two ways to frame the body are a way to smuggle another answer in.
-    let doubtful = head.headers.contains_key(header::TRANSFER_ENCODING)
-        && head.headers.contains_key(header::CONTENT_LENGTH);
+    let doubtful = head.headers.contains(header::TRANSFER_ENCODING.as_str())
+        && head.headers.contains(header::CONTENT_LENGTH.as_str());
     let upgraded = head.status == StatusCode::SWITCHING_PROTOCOLS;
     !doubtful && !upgraded && if head.modern { !says(b"close") } else { says(b"keep-alive") }
 }

@@ -7,12 +7,13 @@ use http::HeaderMap;
 use http::header::{AsHeaderName, CONTENT_TYPE};
 
 use super::decode;
+use super::fields::Fields;
 use super::url::Url;
 use crate::check::{HeaderValues, ResponseView};
 
 pub(super) struct View<'a> {
     pub status: u16,
-    pub headers: &'a HeaderMap,
+    pub headers: &'a Fields,
     pub url: &'a Url,
     /// Written when it is asked for.
     pub url_text: OnceCell<String>,
@@ -28,11 +29,7 @@ impl ResponseView for View<'_> {
     }
 
     fn header(&self, name: &str) -> HeaderValues<'_> {
-        self.headers
-            .get_all(name)
-            .iter()
-            .map(|value| String::from_utf8_lossy(value.as_bytes()))
-            .collect()
+        self.headers.get_all(&name.to_ascii_lowercase()).map(String::from_utf8_lossy).collect()
     }
 
     fn url(&self) -> &str {
@@ -44,7 +41,7 @@ impl ResponseView for View<'_> {
     }
 
     fn text(&self) -> Cow<'_, str> {
-        decode::text(self.body, header(self.headers, CONTENT_TYPE).unwrap_or_default())
+        decode::text(self.body, self.headers.text(CONTENT_TYPE.as_str()).unwrap_or_default())
     }
 
     fn response_time_ms(&self) -> u64 {
@@ -52,7 +49,7 @@ impl ResponseView for View<'_> {
     }
 }
 
-/// The first value of a header, where it is text.
+/// The first value of a header of a request, where it is text.
 pub(super) fn header(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }

@@ -1,14 +1,13 @@
 //! HTTP for people to read: a request of the graph in a line, and what went over the wire.
 
-use http::header::HeaderMap;
 use serde_json::value::RawValue;
 
 use super::connection::{Answer, Connection, Failure};
 use super::decode;
+use super::fields::Fields;
 use super::h1::Outgoing;
 use super::kinds::ActionKind;
 use super::request::Built;
-use super::response::header as value_of;
 use super::spec::{Body, RequestSpec};
 use crate::expr::Expr;
 use crate::protocol::{Description, Message};
@@ -86,7 +85,7 @@ pub(super) fn sent(built: &Built, request: Option<&Outgoing>) -> Message {
 
 pub(super) fn received(outcome: &Result<(Answer, Connection), Failure>) -> Result<Message, String> {
     let (answer, _) = outcome.as_ref().map_err(Failure::text)?;
-    let encoding = value_of(&answer.headers, "content-encoding").unwrap_or_default();
+    let encoding = answer.headers.text("content-encoding").unwrap_or_default();
     let body = match decode::decode(&answer.body, encoding) {
         Ok(body) => body.into_owned().into(),
         Err(_) => answer.body.clone(),
@@ -112,7 +111,7 @@ impl Evidence<'_> {
         let sent = sent(self.built, self.request);
         let received = self.answer.map(|answer| {
             let headers = pairs(&answer.headers);
-            let encoding = value_of(&answer.headers, "content-encoding").unwrap_or_default();
+            let encoding = answer.headers.text("content-encoding").unwrap_or_default();
             let body = decode::beginning(&answer.body, encoding, MASKED_BYTES_MAX + 1);
             let head = answer.status.to_string();
             excerpt(&secrets, &head, &headers, &body, answer.body_cut)
@@ -144,7 +143,7 @@ fn excerpt(
     Excerpt::new(&secrets.text(head), headers, &secrets.text(text), more)
 }
 
-pub(super) fn pairs(headers: &HeaderMap) -> Vec<(String, String)> {
-    let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-    headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect()
+pub(super) fn pairs(headers: &Fields) -> Vec<(String, String)> {
+    let text = |value| String::from_utf8_lossy(value).into_owned();
+    headers.iter().map(|(name, value)| (name.to_owned(), text(value))).collect()
 }

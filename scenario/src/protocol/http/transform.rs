@@ -3,10 +3,10 @@
 
 use std::cell::OnceCell;
 
-use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
 
 use super::body::bytes_of;
+use super::fields::Fields;
 use super::response::View;
 use crate::check::ResponseView as _;
 use crate::expr::{EvalCtx, FnId, HookArgs, HookOutcome};
@@ -16,7 +16,7 @@ use crate::value::{Value, ValueMap};
 /// What the checks see instead.
 pub(super) struct Changed {
     pub status: u16,
-    pub headers: HeaderMap,
+    pub headers: Fields,
     pub body: Vec<u8>,
 }
 
@@ -57,9 +57,9 @@ pub(super) fn transformed(
 fn given(view: &View<'_>) -> ValueMap {
     let text = view.text();
     let reason = http::StatusCode::from_u16(view.status).ok().and_then(|it| it.canonical_reason());
-    let pair = |(name, value): (&HeaderName, &HeaderValue)| {
-        let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
-        Value::List(vec![Value::from(name.as_str()), Value::from(value)].into())
+    let pair = |(name, value): (&str, &[u8])| {
+        let value = String::from_utf8_lossy(value).into_owned();
+        Value::List(vec![Value::from(name), Value::from(value)].into())
     };
     let mut given = ValueMap::default();
     given.insert("status".into(), Value::Int(view.status.into()));
@@ -83,7 +83,7 @@ fn changed(made: &ValueMap) -> Result<Changed, String> {
         _ => None,
     };
     let status = status.filter(|it| (100..1_000).contains(it));
-    let mut headers = HeaderMap::new();
+    let mut headers = Fields::default();
     if let Some(Value::List(pairs)) = made.get("headers") {
         for pair in pairs.iter() {
             let Value::List(pair) = pair else { continue };
@@ -91,7 +91,8 @@ fn changed(made: &ValueMap) -> Result<Changed, String> {
             let name = HeaderName::from_bytes(name.as_bytes());
             let name = name.map_err(|_| format!("{} is no name of a header", pair[0]))?;
             let value = HeaderValue::from_bytes(value.as_bytes());
-            headers.append(name, value.map_err(|_| format!("{} is no header's value", pair[1]))?);
+            let value = value.map_err(|_| format!("{} is no header's value", pair[1]))?;
+            headers.push(name.as_str(), value.as_bytes());
         }
     }
     let body = made.get("body").map(bytes_of).transpose()?.unwrap_or_default();

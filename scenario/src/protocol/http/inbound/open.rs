@@ -4,12 +4,13 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use http::{HeaderMap, Method};
+use http::Method;
 
 use super::super::connection::{Failure, Told};
 use super::super::cookies::Origin;
 use super::super::dial::Dial;
 use super::super::exec::Scope;
+use super::super::fields::Fields;
 use super::super::outgoing::OfUser;
 use super::super::reader::Reader;
 use super::super::request::Built;
@@ -29,7 +30,7 @@ pub(in super::super) struct Asked<'a> {
     /// [`Dial::tunnel`]
     pub tunnel: bool,
     /// What is wrong with the answer's status and headers.
-    pub accept: &'a dyn Fn(u16, &HeaderMap) -> Result<(), String>,
+    pub accept: &'a dyn Fn(u16, &Fields) -> Result<(), String>,
 }
 
 /// A stream whose head has been read.

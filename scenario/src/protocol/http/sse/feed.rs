@@ -5,14 +5,14 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, HeaderName, HeaderValue};
 use tokio::io::AsyncReadExt as _;
 use tokio::task::AbortHandle;
 
 use super::super::decode::Decoder;
+use super::super::fields::Fields;
 use super::super::inbound::{Asked, Content, Ended, Inbound, Inbox, Opened, Owner};
 use super::super::request::Built;
-use super::super::response::header as value_of;
 use super::super::wire::READ_BYTES;
 use super::accept;
 use super::event::{Event, Parser};
@@ -102,7 +102,7 @@ impl Feed {
     /// What is wrong with what came.
     async fn read(&mut self, opened: Opened) -> Result<End, String> {
         let Opened { mut wire, mut reader, .. } = opened;
-        let encoding = value_of(reader.head().1, header::CONTENT_ENCODING).unwrap_or_default();
+        let encoding = reader.head().1.text(header::CONTENT_ENCODING.as_str()).unwrap_or_default();
         let mut decoder = Decoder::new(encoding)?;
         let mut parser = Parser::default();
         let mut buffer = [0; READ_BYTES];
@@ -142,7 +142,7 @@ impl Feed {
     }
 
     async fn reconnect(&self) -> Result<Opened, String> {
-        let again = |status: u16, headers: &HeaderMap| match status {
+        let again = |status: u16, headers: &Fields| match status {
             204 => Err(END_OF_STREAM.to_owned()),
             _ => accept(status, headers),
         };

@@ -8,16 +8,16 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use futures::future::LocalBoxFuture;
-use http::{HeaderMap, header};
+use http::header;
 
 use super::action::Client;
 use super::config::Config;
+use super::fields::Fields;
 use super::inbound::{
     Asked, Awaiting, Ended, Held, Inbox, Owner, Sequence, Streams, Target, UserStream, Verdict,
     evaluated,
 };
 use super::request::{Built, Template};
-use super::response::header as value_of;
 use super::spec::{Header, RequestSpec};
 use crate::expr::{Expr, FnId};
 use crate::protocol::{Action, Done, Host, User};
@@ -143,11 +143,11 @@ fn asking(spec: &RequestSpec) -> RequestSpec {
 }
 
 /// The texts are Gatling's.
-fn accept(status: u16, headers: &HeaderMap) -> Result<(), String> {
+fn accept(status: u16, headers: &Fields) -> Result<(), String> {
     if status != 200 {
         return Err(format!("Server returned http response with code {status}"));
     }
-    let kind = value_of(headers, header::CONTENT_TYPE);
+    let kind = headers.text(header::CONTENT_TYPE.as_str());
     match kind {
         Some(kind) if kind.starts_with(EVENT_STREAM) => Ok(()),
         _ => {

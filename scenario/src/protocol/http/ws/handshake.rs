@@ -8,6 +8,7 @@ use rand::Rng as _;
 use rand::rngs::SmallRng;
 use sha1::{Digest as _, Sha1};
 
+use super::super::fields::Fields;
 use super::super::request::Built;
 use super::super::response::header as value_of;
 
@@ -60,7 +61,7 @@ pub(super) fn renew_key(built: &mut Built, rng: &mut SmallRng) -> Result<(), Str
 pub(super) fn accept(
     asked: Option<&HeaderMap>,
     status: u16,
-    answer: &HeaderMap,
+    answer: &Fields,
 ) -> Result<(), String> {
     let invalid = |what: &str, found: &str| format!("Invalid handshake response {what}: {found}");
     if status != 101 {
@@ -68,7 +69,7 @@ pub(super) fn accept(
         let reason = code.and_then(|code| code.canonical_reason()).unwrap_or_default();
         return Err(invalid("getStatus", format!("{status} {reason}").trim_end()));
     }
-    let of = |name: HeaderName| value_of(answer, name);
+    let of = |name: HeaderName| answer.text(name.as_str());
     for (name, word) in [(header::UPGRADE, "websocket"), (header::CONNECTION, "upgrade")] {
         let found = of(name.clone());
         if !found.is_some_and(|found| contains(found, word)) {
@@ -124,16 +125,21 @@ mod tests {
         let fits = ("sec-websocket-accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
         let up = [("upgrade", "WebSocket"), ("connection", "keep-alive, Upgrade")];
         let plain = headers(&[key]);
-        let good = headers(&[up[0], up[1], fits]);
+        let good = Fields::from_iter([up[0], up[1], fits]);
         assert_eq!(accept(Some(&plain), 101, &good), Ok(()));
-        let refused = |asked: &HeaderMap, status, answer: &HeaderMap| {
+        let refused = |asked: &HeaderMap, status, answer: &Fields| {
             accept(Some(asked), status, answer).unwrap_err()
         };
         assert!(refused(&plain, 404, &good).ends_with("getStatus: 404 Not Found"));
-        assert!(refused(&plain, 101, &headers(&[fits])).ends_with("response upgrade: null"));
-        assert!(refused(&plain, 101, &headers(&up)).contains("Actual: null. Expected: s3pP"));
+        assert!(
+            refused(&plain, 101, &Fields::from_iter([fits])).ends_with("response upgrade: null")
+        );
+        assert!(
+            refused(&plain, 101, &Fields::from_iter(up)).contains("Actual: null. Expected: s3pP")
+        );
         let asked = headers(&[key, ("sec-websocket-protocol", "chat, v2")]);
-        let with = |chosen| headers(&[up[0], up[1], fits, ("sec-websocket-protocol", chosen)]);
+        let with =
+            |chosen| Fields::from_iter([up[0], up[1], fits, ("sec-websocket-protocol", chosen)]);
         assert_eq!(accept(Some(&asked), 101, &with("v2")), Ok(()));
         for (asked, answer, why) in [
             (&asked, with("v3"), "Actual: v3. Expected one of: chat, v2"),
