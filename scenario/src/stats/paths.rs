@@ -1,9 +1,9 @@
 //! Paths of requests and groups as numbers: the hot path of a [`super::record::Recorder`].
 
-use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use rustc_hash::{FxHashMap, FxHasher};
 use smallvec::SmallVec;
 
 use super::record::{NAME_BYTES_MAX, OTHER, PATHS_MAX};
@@ -12,7 +12,7 @@ use super::record::{NAME_BYTES_MAX, OTHER, PATHS_MAX};
 #[derive(Default)]
 pub(super) struct Paths {
     pub(super) parts: Vec<Vec<String>>,
-    by_hash: HashMap<u64, SmallVec<[u32; 1]>>,
+    by_hash: FxHashMap<u64, SmallVec<[u32; 1]>>,
 }
 
 impl Paths {
@@ -31,7 +31,7 @@ impl Paths {
     }
 
     fn hash(groups: &[Arc<str>], name: Option<&str>) -> u64 {
-        let mut hasher = DefaultHasher::new();
+        let mut hasher = FxHasher::default();
         for part in parts(groups, name) {
             part.hash(&mut hasher);
         }

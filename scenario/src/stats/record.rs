@@ -4,11 +4,11 @@
 //! Refuses to grow with its input: names beyond [`PATHS_MAX`] and error kinds beyond
 //! [`ERRORS_MAX`] are counted under `(other)`.
 
-use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use hdrhistogram::Histogram;
+use rustc_hash::{FxHashMap, FxHasher};
 use smallvec::SmallVec;
 
 use super::frame::{ConnectionDelta, ErrorDelta, GroupDelta, RequestDelta, ScenarioDelta, Times};
@@ -158,7 +158,7 @@ pub struct Recorder {
     groups: Vec<GroupSlot>,
     touched_groups: Vec<u32>,
     errors: Vec<ErrorSlot>,
-    errors_by_hash: HashMap<u64, SmallVec<[u32; 1]>>,
+    errors_by_hash: FxHashMap<u64, SmallVec<[u32; 1]>>,
     /// Examples so far.
     samples: usize,
     scenarios: Vec<ScenarioSlot>,
@@ -432,7 +432,7 @@ impl Recorder {
 }
 
 fn error_hash(path: Option<PathId>, message: &str, crash: bool) -> u64 {
-    let mut hasher = DefaultHasher::new();
+    let mut hasher = FxHasher::default();
     (path, message, crash).hash(&mut hasher);
     hasher.finish()
 }

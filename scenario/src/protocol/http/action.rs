@@ -107,9 +107,9 @@ impl Action for HttpAction {
     fn run(self: Rc<Self>, mut user: User, host: Rc<dyn Host>) -> LocalBoxFuture<'static, Done> {
         Box::pin(async move {
             let kept = Kept::of(&mut user);
-            let outcome = self.perform(&kept, user.scenario, user.session, &host).await;
-            let Outcome { session, end, response_time } = outcome;
-            let user = User { session, state: Some(kept), scenario: user.scenario };
+            let outcome = self.perform(&kept, user.scenario, &mut user.session, &host).await;
+            user.state = Some(kept);
+            let Outcome { end, response_time } = outcome;
             Done { user, failed: end.fails(), response_time, slot: self.slot }
         })
     }
@@ -121,7 +121,7 @@ impl HttpAction {
         &self,
         state: &Rc<RefCell<UserState>>,
         scenario: u32,
-        session: Session,
+        session: &mut Session,
         host: &Rc<dyn Host>,
     ) -> Outcome {
         let batch = self.needs_batch().then(Box::<Batch>::default);
@@ -135,7 +135,7 @@ impl HttpAction {
             batch: batch.as_deref(),
         };
         if self.config.warm_up.is_some() && !self.client.warmed.get() {
-            Box::pin(scope.warm_up_once(&session)).await;
+            Box::pin(scope.warm_up_once(session)).await;
         }
         let mut main = scope.transact(&self.request, session, false).await;
         if let Some(batch) = &batch
@@ -144,7 +144,7 @@ impl HttpAction {
             let mut resources = batch.take_found();
             resources.extend(self.resources.iter().cloned());
             // Boxed: what few requests need shall not make every request's future larger.
-            Box::pin(fetch_resources(&scope, batch, resources, &mut main)).await;
+            Box::pin(fetch_resources(&scope, batch, resources, session, &mut main)).await;
         }
         main
     }
@@ -158,13 +158,13 @@ async fn fetch_resources(
     scope: &Scope<'_>,
     batch: &Batch,
     resources: Vec<Rc<Named>>,
+    session: &mut Session,
     main: &mut Outcome,
 ) {
     if resources.is_empty() {
         return;
     }
-    let Ended { ends, response_time } =
-        batch::carry_out(scope, batch, resources, &mut main.session).await;
+    let Ended { ends, response_time } = batch::carry_out(scope, batch, resources, session).await;
     // One that cannot be built is an error line and fails nobody.
     if ends.contains(&End::Ko) {
         main.end = End::Ko;

@@ -128,27 +128,30 @@ pub(super) async fn carry_out(
     let began = scope.host.now();
     let base = session.clone();
     let mut running = FuturesUnordered::new();
-    let mut outcomes: Vec<(usize, Outcome)> = Vec::new();
+    let mut outcomes: Vec<(usize, Session, Outcome)> = Vec::new();
     let mut started = 0;
     let mut next = first;
     loop {
         for named in next {
-            let (base, index) = (base.clone(), started);
-            running.push(async move { (index, scope.transact(&named, base, true).await) });
+            let (mut own, index) = (base.clone(), started);
+            running.push(async move {
+                let outcome = scope.transact(&named, &mut own, true).await;
+                (index, own, outcome)
+            });
             started += 1;
         }
         let Some(ended) = running.next().await else { break };
         outcomes.push(ended);
         next = batch.take_found();
     }
-    outcomes.sort_by_key(|(index, _)| *index);
-    for (_, outcome) in &outcomes {
-        adopt_saves(session, &base, &outcome.session);
+    outcomes.sort_by_key(|(index, ..)| *index);
+    for (_, own, _) in &outcomes {
+        adopt_saves(session, &base, own);
     }
     // What a silent request takes is not counted.
-    let is_counted = outcomes.iter().any(|(_, outcome)| outcome.response_time > 0);
+    let is_counted = outcomes.iter().any(|(.., outcome)| outcome.response_time > 0);
     let response_time = if is_counted { scope.host.now().saturating_sub(began) } else { 0 };
-    let ends = outcomes.into_iter().map(|(_, outcome)| outcome.end).collect();
+    let ends = outcomes.into_iter().map(|(.., outcome)| outcome.end).collect();
     Ended { ends, response_time }
 }
 

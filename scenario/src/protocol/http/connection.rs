@@ -160,14 +160,14 @@ impl Connection {
     }
 
     /// Of HTTP/2: another request can be sent while others are on their way.
-    pub(super) fn share(&self) -> Option<Self> {
+    pub(super) fn share(&self) -> Option<Box<Self>> {
         let Codec::H2(codec) = &self.codec else { return None };
-        Some(Self {
+        Some(Box::new(Self {
             codec: Codec::H2(codec.clone()),
             address: self.address,
             used: true,
             idle_since: self.idle_since,
-        })
+        }))
     }
 
     fn shares_with(&self, other: &Self) -> bool {
@@ -204,7 +204,7 @@ impl Remote {
 /// Idle connections of one user, or of one thread where they are shared. The oldest comes first.
 #[derive(Default)]
 pub(super) struct Pool {
-    idle: VecDeque<(Remote, Connection)>,
+    idle: VecDeque<(Remote, Box<Connection>)>,
     swept_at: Micros,
     /// Where somebody connects to, for all who want a share.
     dialing: Vec<(Remote, Rc<Semaphore>)>,
@@ -226,7 +226,7 @@ impl Pool {
         url: &Url,
         route: Option<&Route>,
         now: Micros,
-    ) -> Option<Connection> {
+    ) -> Option<Box<Connection>> {
         self.sweep(now);
         loop {
             let at = self.idle.iter().position(|(remote, _)| remote.is(url, route))?;
@@ -252,7 +252,7 @@ impl Pool {
         &mut self,
         url: &Url,
         route: Option<&Route>,
-        mut connection: Connection,
+        mut connection: Box<Connection>,
         now: Micros,
     ) {
         if connection.is_idle() {
@@ -352,7 +352,7 @@ mod tests {
             let codec = H1::new(Box::new(io), h1::scratch(), Told::of(&host));
             let address = SocketAddr::from(([127, 0, 0, 1], port));
             let connection = Connection::http1(codec, address);
-            self.pool.put(&Url::parse(url, true).unwrap(), None, connection, now);
+            self.pool.put(&Url::parse(url, true).unwrap(), None, Box::new(connection), now);
         }
 
         fn take(&mut self, url: &str, now: Micros) -> Option<u16> {

@@ -50,7 +50,6 @@ impl End {
 }
 
 pub(super) struct Outcome {
-    pub session: Session,
     pub end: End,
     /// Adds to the groups.
     pub response_time: Micros,
@@ -81,6 +80,13 @@ struct Hop<'a> {
     answered: bool,
 }
 
+/// What is sent, the user's cookies in it, and what comes back.
+struct Trip {
+    request: Result<Outgoing, Failure>,
+    cookies: String,
+    reader: Reader,
+}
+
 /// What became of a hop.
 enum Step {
     Next(Box<Built>),
@@ -93,26 +99,13 @@ impl Scope<'_> {
     pub(super) async fn transact(
         &self,
         named: &Named,
-        mut session: Session,
+        session: &mut Session,
         resource: bool,
     ) -> Outcome {
         let template = &named.template;
-        let (mut name, mut built) = (Err(String::new()), Err(String::new()));
-        self.host.with_eval(&mut |eval| {
-            name = name_of(&named.name, &session, eval);
-            if name.is_ok() {
-                built = template.build(self.config, &self.client.files, &session, eval);
-            }
-        });
-        let Ok(name) = name else {
-            return Outcome { session, end: End::Unnamed, response_time: 0 };
-        };
-        let mut built = match built {
-            Ok(built) => built,
-            Err(message) => {
-                self.host.unbuilt(&session.groups, &name, &message);
-                return Outcome { session, end: End::Unbuilt, response_time: 0 };
-            }
+        let (name, mut built) = match self.prepare(named, session) {
+            Ok(prepared) => prepared,
+            Err(end) => return Outcome { end, response_time: 0 },
         };
         let _token = match self.batch {
             Some(batch) if resource => Box::pin(batch.token(self.config, &built.url)).await,
@@ -126,20 +119,44 @@ impl Scope<'_> {
         self.take_known_redirects(&mut built, &mut hop);
         let mut response_time = 0;
         loop {
-            match self.hop(&hop, &built, &mut session, &mut response_time).await {
+            match self.hop(&hop, &built, session, &mut response_time).await {
                 Step::Next(next) => {
-                    built = *next;
+                    built = next;
                     hop.number += 1;
                     hop.answered = false;
                 }
                 Step::Again => hop.answered = true,
                 Step::End(end) => {
                     let response_time = if silent { 0 } else { response_time };
-                    return Outcome { session, end, response_time };
+                    return Outcome { end, response_time };
                 }
             }
             if let Some(turn) = self.host.permit(self.scenario) {
                 turn.await;
+            }
+        }
+    }
+
+    /// Name and content of the request; boxed, so that the future stays small.
+    fn prepare<'n>(
+        &self,
+        named: &'n Named,
+        session: &Session,
+    ) -> Result<(Cow<'n, str>, Box<Built>), End> {
+        let (mut name, mut built) = (Err(String::new()), Err(String::new()));
+        self.host.with_eval(&mut |eval| {
+            name = name_of(&named.name, session, eval);
+            if name.is_ok() {
+                let files = &self.client.files;
+                built = named.template.build(self.config, files, session, eval).map(Box::new);
+            }
+        });
+        let name = name.map_err(|_| End::Unnamed)?;
+        match built {
+            Ok(built) => Ok((name, built)),
+            Err(message) => {
+                self.host.unbuilt(&session.groups, &name, &message);
+                Err(End::Unbuilt)
             }
         }
     }
@@ -182,32 +199,28 @@ impl Scope<'_> {
             return Step::End(self.fail(id, &text, Counted::default(), &evidence));
         }
         let now_ms = self.host.unix_ms();
-        let Some((cookies, referer, validators)) = self.of_user(built, now_ms) else {
+        let Some(mut trip) = self.trip(hop, built, session, now_ms) else {
             return Step::End(self.skip(hop, built));
         };
-        let of_user =
-            OfUser { referer: referer.as_ref(), cookies: &cookies, validators: &validators };
-        let request = self.outgoing(built, &of_user, session);
-        let bytes_sent = request.as_ref().map_or(0, |it| it.length() as u64);
+        let Trip { request, cookies, reader } = &mut *trip;
         let id = self.id(hop, session);
         if let Some(id) = id {
             self.host.sent(id);
         }
-        let observed =
-            self.host.observes().then(|| Box::new(seen::sent(built, request.as_ref().ok())));
         let began = self.host.now();
-        let outcome = match &request {
-            Ok(request) => self.exchange(hop, built, request, began).await,
+        let outcome = match request {
+            Ok(request) => self.exchange(hop, built, request, reader, began).await,
             Err(failure) => Err(failure.clone()),
         };
-        let request = request.as_ref().ok();
         let ended = self.host.now();
+        let request = request.as_ref().ok();
+        let bytes_sent = request.map_or(0, |it| it.length() as u64);
         let time = ended.saturating_sub(began);
         *total += time;
-        if let Some(sent) = observed {
-            let received = seen::received(&outcome);
+        if self.host.observes() {
+            let (sent, received) = (seen::sent(built, request), seen::received(&outcome));
             let name = display_name(hop).into_owned();
-            self.host.exchange(Exchange { name, sent: *sent, received, time });
+            self.host.exchange(Exchange { name, sent, received, time });
         }
         match outcome {
             Err(failure) => {
@@ -224,7 +237,7 @@ impl Scope<'_> {
                     code: answer.status.as_u16(),
                     bytes_received: answer.bytes_received,
                 };
-                self.keep(built, &answer, &cookies, now_ms);
+                self.keep(built, &answer, cookies, now_ms);
                 if self.is_challenged(built, &answer) && !hop.answered {
                     self.count(id, None, counted);
                     return Step::Again;
@@ -243,6 +256,21 @@ impl Scope<'_> {
                 })
             }
         }
+    }
+
+    /// None where the user's cache has a fresh answer. Boxed, so that the future stays small.
+    fn trip(
+        &self,
+        hop: &Hop<'_>,
+        built: &Built,
+        session: &Session,
+        now_ms: i64,
+    ) -> Option<Box<Trip>> {
+        let (cookies, referer, validators) = self.of_user(built, now_ms)?;
+        let of_user =
+            OfUser { referer: referer.as_ref(), cookies: &cookies, validators: &validators };
+        let request = self.outgoing(built, &of_user, session);
+        Some(Box::new(Trip { request, cookies, reader: self.reader(hop, built) }))
     }
 
     /// The user's cookies for it, the page they come from, and what their cache has of it; none
@@ -410,15 +438,22 @@ impl Scope<'_> {
         hop: &Hop<'_>,
         built: &Built,
         request: &Outgoing,
+        reader: &mut Reader,
         now: Micros,
-    ) -> Result<(Answer, Connection), Failure> {
+    ) -> Result<(Answer, Box<Connection>), Failure> {
         let timeout = hop.template.timeout;
         let address = Cell::new(None);
-        let work = self.attempt(hop, built, request, now, &address);
+        let work = self.attempt(hop, built, request, reader, now, &address);
         match tokio::time::timeout(Duration::from_micros(timeout), work).await {
             Ok(outcome) => outcome,
             Err(_) => Err(Failure::timeout(&built.url, address.get(), timeout)),
         }
+    }
+
+    fn reader(&self, hop: &Hop<'_>, built: &Built) -> Reader {
+        let infers = self.batch.is_some() && self.config.infer.is_some();
+        let keep = hop.template.needs_body() || self.host.observes() || infers;
+        Reader::new(&built.method, keep)
     }
 
     /// A premature close of a reused connection is tried once more, on a new one.
@@ -427,38 +462,41 @@ impl Scope<'_> {
         hop: &Hop<'_>,
         built: &Built,
         request: &Outgoing,
+        reader: &mut Reader,
         now: Micros,
         address: &Cell<Option<SocketAddr>>,
-    ) -> Result<(Answer, Connection), Failure> {
-        let infers = self.batch.is_some() && self.config.infer.is_some();
-        let keep = hop.template.needs_body() || self.host.observes() || infers;
-        let mut reader = Reader::new(&built.method, keep);
-        let route = built.route.as_deref();
-        let pooled = self.with_pool(|pool| pool.take(&built.url, route, now));
-        let mut connection = match pooled {
-            Some(connection) => connection,
-            None if self.config.offers_http2(&built.url) => {
-                Box::pin(self.connect_for_all(built)).await?
-            }
-            None => self.connect(built).await?,
-        };
+    ) -> Result<(Answer, Box<Connection>), Failure> {
+        let mut connection = self.connection(built, now).await?;
         address.set(Some(connection.address));
-        let mut outcome = connection.exchange(request, &mut reader).await;
+        let mut outcome = connection.exchange(request, reader).await;
         if connection.used && outcome.as_ref().err() == Some(&Failure::PrematureClose) {
             connection = self.connect(built).await?;
             address.set(Some(connection.address));
-            reader = Reader::new(&built.method, keep);
-            outcome = connection.exchange(request, &mut reader).await;
+            *reader = self.reader(hop, built);
+            outcome = connection.exchange(request, reader).await;
         }
         outcome?;
-        Ok((reader.into_answer(), connection))
+        Ok((reader.answer(), connection))
+    }
+
+    /// One of the pool, or a new one.
+    async fn connection(&self, built: &Built, now: Micros) -> Result<Box<Connection>, Failure> {
+        let route = built.route.as_deref();
+        if let Some(pooled) = self.with_pool(|pool| pool.take(&built.url, route, now)) {
+            return Ok(pooled);
+        }
+        if self.config.offers_http2(&built.url) {
+            return Box::pin(self.connect_for_all(built)).await;
+        }
+        self.connect(built).await
     }
 
     /// Boxed: what is seldom needed shall not make every request's future larger.
-    pub(super) async fn connect(&self, built: &Built) -> Result<Connection, Failure> {
+    pub(super) async fn connect(&self, built: &Built) -> Result<Box<Connection>, Failure> {
         let route = built.route.as_deref();
         let dial = self.dial(&built.url, route);
-        let connection = Box::pin(self.client.dialer.connect(&built.url, dial, self.host)).await?;
+        let dialled = Box::pin(self.client.dialer.connect(&built.url, dial, self.host)).await?;
+        let connection = Box::new(dialled);
         if let Some(share) = connection.share() {
             self.with_pool(|pool| pool.put(&built.url, route, share, self.host.now()));
         }

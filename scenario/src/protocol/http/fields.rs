@@ -17,12 +17,15 @@ struct Line {
 pub(super) struct Fields {
     bytes: Vec<u8>,
     lines: Vec<Line>,
+    /// One bit for each length, modulo 64, that a name has: most of what is looked for is not there.
+    lengths: u64,
 }
 
 impl Fields {
     /// The lines that were found in this head.
     pub(super) fn of_head(head: &[u8], found: &[httparse::Header<'_>]) -> Self {
         let mut bytes = head.to_vec();
+        let mut lengths = 0;
         let place = |part: &[u8]| {
             let begin = part.as_ptr().addr() - head.as_ptr().addr();
             begin..begin + part.len()
@@ -30,10 +33,11 @@ impl Fields {
         let line = |line: &httparse::Header<'_>| {
             let name = place(line.name.as_bytes());
             bytes[name.clone()].make_ascii_lowercase();
+            lengths |= bit(name.len());
             Line { name: short(&name), value: short(&place(line.value)) }
         };
         let lines = found.iter().map(line).collect();
-        Self { bytes, lines }
+        Self { bytes, lines, lengths }
     }
 
     /// Adds a line; its name, of ASCII letters, is kept in lower case.
@@ -44,6 +48,7 @@ impl Fields {
         self.bytes[begin..].make_ascii_lowercase();
         self.bytes.extend_from_slice(value);
         let (name, value) = (begin..middle, middle..self.bytes.len());
+        self.lengths |= bit(name.len());
         self.lines.push(Line { name: short(&name), value: short(&value) });
     }
 
@@ -60,7 +65,8 @@ impl Fields {
     /// All values of that name, which is in lower case.
     pub(super) fn get_all(&self, name: &str) -> impl DoubleEndedIterator<Item = &[u8]> {
         let length = name.len();
-        self.lines
+        let lines = if self.lengths & bit(length) == 0 { &[][..] } else { &self.lines };
+        lines
             .iter()
             .filter(move |line| {
                 line.name.len() == length && self.part(&line.name) == name.as_bytes()
@@ -77,6 +83,10 @@ impl Fields {
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         self.get_all(name).next().and_then(text_of)
     }
+}
+
+fn bit(length: usize) -> u64 {
+    1 << (length % 64)
 }
 
 /// Heads are bounded far below what this can count.

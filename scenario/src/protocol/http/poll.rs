@@ -104,7 +104,7 @@ fn spawn(
     let task = tokio::task::spawn_local(async move {
         let mut due = host.now();
         loop {
-            session = request.perform(&state, scenario, session, &host).await.session;
+            request.perform(&state, scenario, &mut session, &host).await;
             let now = host.now();
             // One that took longer than the period is followed at once, not by all it has missed.
             due = due.saturating_add(every).max(now);

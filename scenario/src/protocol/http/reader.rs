@@ -154,12 +154,13 @@ impl Reader {
         std::mem::take(&mut self.body)
     }
 
-    pub(super) fn into_answer(self) -> Answer {
+    /// What was read; the reader is done with.
+    pub(super) fn answer(&mut self) -> Answer {
         Answer {
             status: self.status,
-            headers: self.headers,
+            headers: std::mem::take(&mut self.headers),
             body_cut: self.cut,
-            body: self.body.into(),
+            body: self.take_body().into(),
             bytes_received: self.received,
             http2: self.framed,
         }
@@ -371,7 +372,7 @@ mod tests {
             reader.end().map_err(|failure| failure.text())?;
         }
         let stays = reader.is_persistent();
-        let answer = reader.into_answer();
+        let answer = reader.answer();
         let body = String::from_utf8(answer.body.to_vec()).unwrap();
         Ok((answer.status.as_u16(), body, left, stays))
     }
@@ -487,7 +488,7 @@ mod tests {
         while !reader.is_done() {
             reader.feed(&piece).unwrap();
         }
-        let answer = reader.into_answer();
+        let answer = reader.answer();
         assert_eq!((answer.body.len(), answer.bytes_received), (0, head.len() as u64 + 70_000_000));
     }
 
@@ -516,7 +517,7 @@ mod tests {
             };
             let mut reader = Reader::new(&Method::GET, true);
             let fed = reader.feed(head).and_then(|_| reader.feed(&bytes));
-            let answer = fed.and_then(|_| reader.end()).map(|()| reader.into_answer());
+            let answer = fed.and_then(|_| reader.end()).map(|()| reader.answer());
             prop_assert!(answer.map_or(0, |it| it.body.len()) <= bytes.len());
         }
     }

@@ -83,7 +83,9 @@ pub(super) fn sent(built: &Built, request: Option<&Outgoing>) -> Message {
     }
 }
 
-pub(super) fn received(outcome: &Result<(Answer, Connection), Failure>) -> Result<Message, String> {
+pub(super) fn received(
+    outcome: &Result<(Answer, Box<Connection>), Failure>,
+) -> Result<Message, String> {
     let (answer, _) = outcome.as_ref().map_err(Failure::text)?;
     let encoding = answer.headers.text("content-encoding").unwrap_or_default();
     let body = match decode::decode(&answer.body, encoding) {

@@ -105,7 +105,7 @@ impl Scope<'_> {
     ///
     /// # Errors
     /// As [`Self::connect`].
-    pub(super) async fn connect_for_all(&self, built: &Built) -> Result<Connection, Failure> {
+    pub(super) async fn connect_for_all(&self, built: &Built) -> Result<Box<Connection>, Failure> {
         if self.client.dialer.is_plain(&built.url) {
             return self.connect(built).await;
         }
