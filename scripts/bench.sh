@@ -52,6 +52,19 @@ if [ -f "$gatling/classpath" ] && java_home=$(find_java 17 "${BENCH_JAVA:-}"); t
   fi
 fi
 
+# The same simulation as Onrush's, on the host of the differential suite; of its changes to Gatling
+# only the one that lets event loops enter the script, and not those that record.
+js=$BENCH_HOME/gatling-js
+mkdir -p "$js/patched"
+if host=$(bash scripts/oracle.sh host "$js" tests/bench/bench.gatling.js); then
+  { read -r java_home; read -r home; } <<<"$host"
+  cp -r "$home/patched/com" "$js/patched"
+  export BENCH_GATLING_JS_JAVA=$java_home/bin/java BENCH_GATLING_JS_BUNDLE=$js/bench.js
+  export BENCH_GATLING_JS_CLASSPATH="$js/patched:$home/classes:$root/tests/bench/resources:$(cat "$home/jars")"
+else
+  absent "Gatling's JavaScript SDK"
+fi
+
 say "== build"
 cargo build --profile dist --locked --workspace --bin onrush --bin onrush-bench
 

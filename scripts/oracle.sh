@@ -2,6 +2,8 @@
 # The differential suite against Gatling itself.
 #   scripts/oracle.sh check [CASE…]    compare Onrush with the recordings (no JVM)
 #   scripts/oracle.sh record [CASE…]   run cases on Gatling and write the recordings beside them
+#   scripts/oracle.sh host OUT FILE…   bundle simulations into OUT for scripts/bench.sh; prints the
+#                                      homes of the JDK and of Gatling, a line each
 # Recording needs a JDK of 24 or later (ORACLE_JAVA names its home), Maven, Node and npm. Gatling is
 # installed once, under $ORACLE_HOME; after that nothing is downloaded.
 set -euo pipefail
@@ -31,10 +33,20 @@ install() {
   printf '%s' "$state" >"$home/state"
 }
 
-record() {
+need_host() {
   java_home=$(find_java 24 "${ORACLE_JAVA:-}") ||
     die "needs a JDK of 24 or later (the recorder patches classes with java.lang.classfile): name its home in ORACLE_JAVA"
   install
+}
+
+host() {
+  need_host
+  node "$home/bundle.mjs" "$@"
+  printf '%s\n' "$java_home" "$home"
+}
+
+record() {
+  need_host
   local work cases=()
   work=$(mktemp -d); trap "rm -rf '$work'" EXIT
   for name in "${@:-}"; do cases+=(tests/oracle/cases/*"$name"*.gatling.js); done
@@ -48,9 +60,10 @@ record() {
 
 use_target_dir; bin_dir=${ORACLE_BIN:-$bin_dir}
 command=${1:-check}; [ $# -eq 0 ] || shift
+[ "$command" = host ] && { host "$@"; exit; }
 [ -n "${ORACLE_BUILT:-}" ] || { need_rust; cargo build --workspace --bins --locked; }
 case $command in
   check) exec "$bin_dir/onrush-oracle" check "$@" ;;
   record) record "$@" ;;
-  *) die "check or record" ;;
+  *) die "check, record or host" ;;
 esac

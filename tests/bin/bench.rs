@@ -8,16 +8,19 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use harness::bench::cases::{CASES, Case};
+use harness::bench::figures::FIGURES;
 use harness::bench::measure::Bench;
 use harness::bench::tools::{TOOLS, Tool};
 use harness::bench::{Order, Results, http2, run, table, target};
 use harness::process::binary;
 
 const USAGE: &str = "\
-usage: onrush-bench run [--case NAME]… [--tool NAME]… [--rounds 3] [--seconds 5] [--figures]
-                        [--json FILE] [--add] [--markdown FILE] [--cores 0,1]
+usage: onrush-bench run [--case NAME]… [--tool NAME]… [--rounds 3] [--seconds 5]
+                        [--figures | --figure NAME…] [--json FILE] [--add] [--markdown FILE]
+                        [--cores 0,1]
        onrush-bench serve --listen ADDRESS:PORT
---add: the FILE's samples stay, and the new rounds come to them";
+--figures: what is said of Onrush alone: idle, open, names, counted, master
+--add: the FILE's samples and figures stay, and the new ones come to them";
 
 fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
@@ -57,12 +60,12 @@ struct Wanted {
 
 fn parse(mut args: impl Iterator<Item = String>) -> anyhow::Result<Wanted> {
     let order =
-        Order { cases: Vec::new(), tools: Vec::new(), rounds: 3, seconds: 5, figures: false };
+        Order { cases: Vec::new(), tools: Vec::new(), rounds: 3, seconds: 5, figures: Vec::new() };
     let mut wanted = Wanted { order, json: None, add: false, markdown: None, cores: (0, 1) };
     while let Some(flag) = args.next() {
         match flag.as_str() {
             "--add" => wanted.add = true,
-            "--figures" => wanted.order.figures = true,
+            "--figures" => wanted.order.figures = FIGURES.iter().map(|it| it.0).collect(),
             _ => {
                 let value =
                     args.next().with_context(|| format!("{flag} needs a value\n{USAGE}"))?;
@@ -75,7 +78,7 @@ fn parse(mut args: impl Iterator<Item = String>) -> anyhow::Result<Wanted> {
         tools.extend(TOOLS);
     }
     // Figures alone are asked for as such.
-    if cases.is_empty() && !*figures {
+    if cases.is_empty() && figures.is_empty() {
         cases.extend(CASES);
     }
     Ok(wanted)
@@ -91,6 +94,10 @@ fn set(wanted: &mut Wanted, flag: &str, value: &str) -> anyhow::Result<()> {
         "--tool" => {
             let tool = Tool::of(value).with_context(|| format!("there is no tool {value}"))?;
             wanted.order.tools.push(tool);
+        }
+        "--figure" => {
+            let figure = FIGURES.iter().find(|it| it.0 == value);
+            wanted.order.figures.push(figure.with_context(|| format!("no figure {value}"))?.0);
         }
         "--rounds" => wanted.order.rounds = number()?,
         "--seconds" => wanted.order.seconds = number()?,

@@ -9,8 +9,11 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use onrush_raft::ledger::job::{CursorMove, TickSection};
+use onrush_raft::ledger::limits::{SHARDS_MAX, TICK_BYTES_MAX};
 use onrush_raft::ledger::outcome::TickOutcome;
 use onrush_raft::types::JobId;
+use onrush_scenario::stats::frame::Frame;
+use onrush_scenario::stats::merge::merge;
 
 use crate::control_wire::ShardKey;
 
@@ -18,10 +21,11 @@ use crate::control_wire::ShardKey;
 pub const STRAGGLER_WAIT_MS: u64 = 1_200;
 /// Frames kept per shard; what is beyond is asked for again once there is room.
 pub const FRAMES_PER_SHARD_MAX: usize = 120;
-/// Frames of one section: bounds the tick after a long fail-over.
-pub const FRAMES_PER_SECTION_MAX: usize = 64;
-/// Encoded frames of one section; at least one frame always goes.
-pub const SECTION_BYTES_MAX: usize = 512 << 10;
+/// Frames of one section: a second of the widest job, or what merges after a long fail-over.
+pub const FRAMES_PER_SECTION_MAX: usize = SHARDS_MAX;
+/// Encoded frames of one section, before they are merged: bounds the work on it. At least one frame
+/// always goes.
+pub const SECTION_BYTES_MAX: usize = 8 << 20;
 
 /// A frame as it arrived. Its content is the engine's; only what orders it is read here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,18 +54,54 @@ pub enum Offer {
     Full,
 }
 
-/// A section ready to be proposed, and the frames it is made of.
+/// What a section is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Batch {
     pub job: JobId,
     pub cursors: Vec<CursorMove>,
-    pub frames: Vec<Bytes>,
+    /// In the order of their seconds; those of a shard in its own order.
+    pub frames: Vec<Taken>,
+    /// More frames could have gone than a section holds: the next one should not wait.
+    pub cut: bool,
+}
+
+/// A frame of a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken {
+    pub shard: u32,
+    pub epoch: u64,
+    pub body: Bytes,
 }
 
 impl Batch {
-    #[must_use]
-    pub fn into_section(self, payload: Vec<u8>) -> TickSection {
-        TickSection { job: self.job, cursors: self.cursors, payload }
+    /// The section to be proposed. How large the frames are together is known only once they are
+    /// merged: while it is more than a tick may have, the newer half is left for the next section.
+    pub fn section(&mut self) -> TickSection {
+        loop {
+            // Decoded when they arrived, so they decode now.
+            let frames = self.frames.iter().filter_map(|taken| Frame::decode(&taken.body).ok());
+            let payload = merge(frames).encode();
+            if payload.len() <= TICK_BYTES_MAX || self.frames.len() < 2 {
+                return TickSection {
+                    job: self.job.clone(),
+                    cursors: self.cursors.clone(),
+                    payload,
+                };
+            }
+            self.halve();
+        }
+    }
+
+    fn halve(&mut self) {
+        for left in self.frames.split_off(self.frames.len().div_ceil(2)) {
+            let of_shard =
+                self.cursors.iter_mut().find(|it| (it.shard, it.epoch) == (left.shard, left.epoch));
+            if let Some(cursor) = of_shard {
+                cursor.to -= 1;
+            }
+        }
+        self.cursors.retain(|cursor| cursor.to > cursor.from);
+        self.cut = true;
     }
 }
 
@@ -155,10 +195,10 @@ impl Aggregator {
                 continue;
             }
             let Some(through) = ready_through(buffer, now_ms) else { continue };
-            let (cursors, frames) = collect(buffer, through);
-            if !cursors.is_empty() {
+            let batch = collect(job, buffer, through);
+            if !batch.frames.is_empty() {
                 buffer.in_flight = true;
-                batches.push(Batch { job: job.clone(), cursors, frames });
+                batches.push(batch);
             }
         }
         batches
@@ -214,15 +254,15 @@ fn ready_through(buffer: &JobBuffer, now_ms: u64) -> Option<u32> {
 }
 
 /// Takes frames evenly, oldest second first, within the bounds of a section.
-fn collect(buffer: &JobBuffer, through: u32) -> (Vec<CursorMove>, Vec<Bytes>) {
+fn collect(job: &JobId, buffer: &JobBuffer, through: u32) -> Batch {
     let mut next: Vec<_> = buffer
         .shards
         .iter()
         .map(|((shard, epoch), held)| (*shard, *epoch, held, 0_usize))
         .collect();
-    let mut frames: Vec<Bytes> = Vec::new();
-    let mut bytes = 0;
-    while frames.len() < FRAMES_PER_SECTION_MAX {
+    let mut frames: Vec<Taken> = Vec::new();
+    let (mut bytes, mut cut) = (0, false);
+    loop {
         let oldest = next
             .iter_mut()
             .filter_map(|entry| {
@@ -232,11 +272,14 @@ fn collect(buffer: &JobBuffer, through: u32) -> (Vec<CursorMove>, Vec<Bytes>) {
             .min_by_key(|(second, entry)| (*second, entry.0, entry.1));
         let Some((_, entry)) = oldest else { break };
         let held = &entry.2.frames[entry.3];
-        if !frames.is_empty() && bytes + held.body.len() > SECTION_BYTES_MAX {
+        let full =
+            frames.len() >= FRAMES_PER_SECTION_MAX || bytes + held.body.len() > SECTION_BYTES_MAX;
+        if !frames.is_empty() && full {
+            cut = true;
             break;
         }
         bytes += held.body.len();
-        frames.push(held.body.clone());
+        frames.push(Taken { shard: entry.0, epoch: entry.1, body: held.body.clone() });
         entry.3 += 1;
     }
     let cursors = next
@@ -249,7 +292,7 @@ fn collect(buffer: &JobBuffer, through: u32) -> (Vec<CursorMove>, Vec<Bytes>) {
             to: held.committed + *taken as u64,
         })
         .collect();
-    (cursors, frames)
+    Batch { job: job.clone(), cursors, frames, cut }
 }
 
 #[cfg(test)]
@@ -289,7 +332,9 @@ mod tests {
         let batches = all.take(2);
         assert_eq!(batches.len(), 1);
         assert_eq!(batches[0].cursors, vec![moved(0, 0, 1), moved(1, 0, 1)]);
-        assert_eq!(batches[0].frames, vec![Bytes::from("f1"), Bytes::from("f1")]);
+        let taken = |shard| Taken { shard, epoch: 1, body: Bytes::from("f1") };
+        assert_eq!(batches[0].frames, vec![taken(0), taken(1)]);
+        assert!(!batches[0].cut);
     }
 
     #[test]
@@ -379,16 +424,62 @@ mod tests {
     #[test]
     fn sections_are_bounded() {
         let mut all = two_shards();
-        for seq in 1..=100 {
-            all.offer(&key(0), held(seq, 0));
-            all.offer(&key(1), held(seq, 0));
-        }
-        let batch = all.take(0).remove(0);
-        assert_eq!(batch.frames.len(), FRAMES_PER_SECTION_MAX);
-        assert_eq!(batch.cursors, vec![moved(0, 0, 32), moved(1, 0, 32)]);
-        for seq in 101..=130 {
-            all.offer(&key(0), held(seq, 0));
+        let large =
+            |seq| Held { body: Bytes::from(vec![0; SECTION_BYTES_MAX / 5]), ..held(seq, 0) };
+        for seq in 1..=FRAMES_PER_SHARD_MAX as u64 {
+            assert_eq!(all.offer(&key(0), large(seq)), Offer::Kept);
+            assert_eq!(all.offer(&key(1), held(seq, 0)), Offer::Kept);
         }
         assert_eq!(all.offer(&key(0), held(121, 0)), Offer::Full);
+        let batch = all.take(0).remove(0);
+        assert_eq!(batch.cursors, vec![moved(0, 0, 4), moved(1, 0, 4)]);
+        assert!(batch.cut);
+    }
+
+    /// Sections once had 64 frames at most, one a second: the ticks of a job with 200 shards came
+    /// later and later, two seconds in three.
+    #[test]
+    fn one_section_holds_a_second_of_the_widest_job() {
+        let mut all = Aggregator::default();
+        let shards = u32::try_from(SHARDS_MAX).unwrap();
+        let cursors: Vec<_> = (0..shards).map(|shard| (shard, 1, 0)).collect();
+        all.sync(&job(), &cursors);
+        for shard in 0..shards {
+            all.offer(&key(shard), held(1, 0));
+            all.offer(&key(shard), held(2, 1));
+        }
+        let batch = all.take(1).remove(0);
+        assert_eq!(batch.cursors.len(), SHARDS_MAX);
+        assert!(batch.cut, "the next second is there as well");
+    }
+
+    #[test]
+    fn what_merges_to_more_than_a_tick_holds_goes_in_parts() {
+        use onrush_scenario::stats::frame::{ErrorDelta, FRAME_VERSION};
+
+        // Nothing of it is alike, so neither merging nor packing makes it small.
+        let mut noise = 1_u64;
+        let mut text = || {
+            noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            format!("{noise:016x}")
+        };
+        let mut all = two_shards();
+        for seq in 1..=4 {
+            for shard in [0, 1] {
+                let message = (0..30_000).map(|_| text()).collect();
+                let error = ErrorDelta { message, count: 1, ..ErrorDelta::default() };
+                let (version, errors) = (FRAME_VERSION, vec![error]);
+                let frame = Frame { version, shard, epoch: 1, seq, errors, ..Frame::default() };
+                all.offer(&key(shard), Held { body: frame.encode().into(), ..held(seq, 0) });
+            }
+        }
+        let mut batch = all.take(0).remove(0);
+        assert_eq!(batch.frames.len(), 8);
+        let section = batch.section();
+        assert!(section.payload.len() <= TICK_BYTES_MAX, "{}", section.payload.len());
+        assert_eq!(section.cursors, vec![moved(0, 0, 1), moved(1, 0, 1)]);
+        assert!(batch.cut);
+        all.settle(&job(), &batch.cursors, &TickOutcome::Accepted { number: 1 });
+        assert_eq!(all.take(0)[0].cursors, vec![moved(0, 1, 4), moved(1, 1, 4)]);
     }
 }

@@ -12,10 +12,8 @@ use onrush_raft::ledger::command::Command;
 use onrush_raft::ledger::job::{AssignmentState, Job, JobCommand, JobStatus, TickSection};
 use onrush_raft::ledger::outcome::{Outcome, TickOutcome};
 use onrush_raft::types::{JobId, PeerName};
-use onrush_scenario::stats::frame::Frame;
-use onrush_scenario::stats::merge::merge;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use super::aggregate::{Aggregator, Batch, Offer};
 use super::finish;
@@ -31,6 +29,8 @@ use crate::repository::Repository;
 const ROUND: Duration = Duration::from_millis(200);
 /// One entry of ticks a second for all jobs.
 const TICK_PERIOD_MS: u64 = 1_000;
+/// Where more was there than a section holds, the next entry follows after this.
+const CATCH_UP_PERIOD_MS: u64 = 200;
 /// Ended jobs looked at for ticks that are not sealed, newest first.
 const ENDED_LOOKED_AT: usize = 200;
 /// Of a section beside its payload: the job's id and a cursor for each of its shards.
@@ -51,6 +51,7 @@ enum Done {
     Task(Task),
     /// Each section's outcome; none where it is not known.
     Ticks(Vec<(Batch, Option<TickOutcome>)>),
+    Failed(JoinError),
 }
 
 pub(super) struct Reign {
@@ -263,13 +264,19 @@ impl Reign {
         self.next_ticks_ms = now + TICK_PERIOD_MS;
         let (cluster, term) = (Arc::clone(&self.cluster), self.command.term);
         self.tasks.spawn(async move {
-            let sections = batches.iter().map(|batch| {
-                // Decoded when they arrived, so they decode now.
-                let frames = batch.frames.iter().filter_map(|body| Frame::decode(body).ok());
-                batch.clone().into_section(merge(frames).encode())
+            // A wide job's frames are some hundred milliseconds of work, which nobody should wait
+            // for.
+            let merging = tokio::task::spawn_blocking(move || {
+                let mut batches = batches;
+                let sections: Vec<_> = batches.iter_mut().map(Batch::section).collect();
+                (batches, sections)
             });
+            let (batches, sections) = match merging.await {
+                Ok(merged) => merged,
+                Err(error) => return Done::Failed(error),
+            };
             let mut outcomes = Vec::new();
-            for sections in entries(sections) {
+            for sections in entries(sections.into_iter()) {
                 let count = sections.len();
                 let command = Command::Job(JobCommand::Ticks { sections });
                 let proposed = cluster.propose_as_master(term, command).await;
@@ -279,13 +286,20 @@ impl Reign {
         });
     }
 
-    fn done(&mut self, done: Result<Done, tokio::task::JoinError>) {
+    fn done(&mut self, done: Result<Done, JoinError>) {
         match done {
             Ok(Done::Task(task)) => {
                 self.under_way.remove(&task);
             }
             Ok(Done::Ticks(settled)) => {
                 self.ticks_under_way = false;
+                let more = |(batch, outcome): &(Batch, Option<TickOutcome>)| {
+                    batch.cut && matches!(outcome, Some(TickOutcome::Accepted { .. }))
+                };
+                if settled.iter().any(more) {
+                    let soon = self.command.clock.now_ms() + CATCH_UP_PERIOD_MS;
+                    self.next_ticks_ms = self.next_ticks_ms.min(soon);
+                }
                 for (batch, outcome) in settled {
                     let Some(outcome) = outcome else {
                         self.aggregator.unknown(&batch.job);
@@ -295,7 +309,7 @@ impl Reign {
                     acks.into_iter().for_each(|(key, cursor)| self.acknowledge(key, cursor));
                 }
             }
-            Err(error) => {
+            Ok(Done::Failed(error)) | Err(error) => {
                 // A panic in a task is a bug; what it held is started again.
                 tracing::error!(%error, "a task of the master ended");
                 self.under_way.clear();

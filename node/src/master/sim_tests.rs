@@ -15,7 +15,7 @@ use onrush_raft::types::{ContentId, JobId, PeerName, ProjectName};
 use onrush_scenario::shard::{EndReason, Plan};
 use onrush_scenario::stats::aggregate::Aggregate;
 use onrush_scenario::stats::frame::{FRAME_VERSION, Frame, ScenarioDelta, Totals};
-use onrush_scenario::stats::merge::{Tick, merge};
+use onrush_scenario::stats::merge::Tick;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
@@ -397,13 +397,9 @@ impl World {
         let job = self.job();
         self.resume(&mut master, &job);
         if master.ticks.is_none() {
-            let batches = master.aggregator.take(now);
+            let mut batches = master.aggregator.take(now);
             if !batches.is_empty() {
-                let section = |batch: &Batch| {
-                    let frames = batch.frames.iter().map(|body| Frame::decode(body).unwrap());
-                    batch.clone().into_section(merge(frames).encode())
-                };
-                let sections = batches.iter().map(section).collect();
+                let sections = batches.iter_mut().map(Batch::section).collect();
                 self.propose(Command::Job(JobCommand::Ticks { sections }), Some(master.term));
                 master.ticks = Some(batches);
             }

@@ -28,6 +28,7 @@ pub static CASES: &[Case] = &[
             "locust",
             "gatling",
             "gatling-start-up",
+            "gatling-js",
         ],
     },
     Case {
@@ -36,14 +37,14 @@ pub static CASES: &[Case] = &[
                 jsonPath check with saveAs, 1 KiB JSON",
         path: "/items/1",
         users: 64,
-        tools: &["wrk", "onrush", "k6", "locust", "gatling", "gatling-start-up"],
+        tools: &["wrk", "onrush", "k6", "locust", "gatling", "gatling-start-up", "gatling-js"],
     },
     Case {
         id: "script",
         title: "the scenario and one function of the script per request",
         path: "/items/1",
         users: 64,
-        tools: &["wrk", "onrush", "k6", "gatling", "gatling-start-up"],
+        tools: &["wrk", "onrush", "k6", "gatling", "gatling-start-up", "gatling-js"],
     },
     Case {
         id: "large",
@@ -71,7 +72,7 @@ pub static CASES: &[Case] = &[
         title: "a new connection and user per request, 64 at a time",
         path: "/",
         users: 64,
-        tools: &["ab", "onrush", "onrush-rotating"],
+        tools: &["ab-rotating", "onrush", "onrush-rotating"],
     },
 ];
 
@@ -96,6 +97,13 @@ impl Case {
     #[must_use]
     pub fn is_http2(&self) -> bool {
         self.id == "http2"
+    }
+
+    /// Onrush as it is held against the peers: with as many addresses as they have, where it
+    /// matters.
+    #[must_use]
+    pub fn own(&self) -> &'static str {
+        if self.keeps_alive() { "onrush" } else { "onrush-rotating" }
     }
 
     /// What the ratios are to.

@@ -1,35 +1,39 @@
 //! What is said of Onrush alone: memory per idle user, exactness of the open model, instructions
-//! and system calls per request. Memory and counts are differences of two runs, so that the
-//! program itself is not in them.
+//! and system calls per request, the load of a master. Memory and counts are differences of two
+//! runs, so that the program itself is not in them.
 
 use std::process::Command;
 
 use serde_json::Value;
 
-use super::Figure;
 use super::measure::Bench;
+use super::{Figure, master};
 
 /// Seconds that idle users stay.
 const IDLE_SECONDS: u32 = 4;
 const OPEN_SECONDS: u32 = 10;
 
-/// # Errors
-/// When the target or `onrush` fails.
-pub fn all(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
-    let mut figures = Vec::new();
+type Measure = fn(&Bench) -> anyhow::Result<Vec<Figure>>;
+
+/// By the name that `--figure` takes, in the order of the table.
+pub static FIGURES: &[(&str, Measure)] = &[
+    ("idle", idle),
+    ("open", |bench| Ok([open_model(bench, 5_000)?, open_model(bench, 20_000)?].concat())),
+    ("names", names),
+    ("counted", counted),
+    ("master", master::figures),
+];
+
+fn idle(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
     let idle = memory_per_user(bench, "idle", [10_000, 210_000])?;
-    figures.push(figure("idle user, without a connection", idle, "B"));
     let connected = memory_per_user(bench, "connected", [1_000, 9_000])?;
-    figures.push(figure("idle user, with an open connection", connected, "B"));
-    for rate in [5_000, 20_000] {
-        figures.extend(open_model(bench, rate)?);
-    }
-    figures.extend(names(bench)?);
-    figures.extend(counted(bench)?);
-    Ok(figures)
+    Ok(vec![
+        figure("idle user, without a connection", idle, "B"),
+        figure("idle user, with an open connection", connected, "B"),
+    ])
 }
 
-fn figure(name: impl Into<String>, value: f64, unit: &str) -> Figure {
+pub(super) fn figure(name: impl Into<String>, value: f64, unit: &str) -> Figure {
     let figure = Figure { name: name.into(), value, unit: unit.to_owned() };
     super::say(&format!("{}: {:.2} {unit}", figure.name, figure.value));
     figure
@@ -89,7 +93,7 @@ fn open_model(bench: &Bench, rate: u32) -> anyhow::Result<Vec<Figure>> {
     clippy::cast_precision_loss,
     reason = "an index"
 )]
-fn percentile(values: &mut [f64], part: f64) -> f64 {
+pub(super) fn percentile(values: &mut [f64], part: f64) -> f64 {
     values.sort_by(f64::total_cmp);
     let at = (values.len() as f64 * part) as usize;
     values.get(at.min(values.len().saturating_sub(1))).copied().unwrap_or(f64::NAN)

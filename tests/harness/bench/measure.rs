@@ -61,6 +61,18 @@ impl Run {
         self.requests as f64 * 1e6 / self.spread_us.max(1) as f64
     }
 
+    /// This run and the next one, as one.
+    #[must_use]
+    pub fn then(&self, next: &Self) -> Self {
+        Self {
+            cpu_us: self.cpu_us + next.cpu_us,
+            requests: self.requests + next.requests,
+            connections: self.connections + next.connections,
+            spread_us: self.spread_us + next.spread_us,
+            memory_kib: self.memory_kib.max(next.memory_kib),
+        }
+    }
+
     /// This longer run without what a shorter one had as well: start-up, and most of the warming.
     #[must_use]
     pub fn warm_after(&self, shorter: &Self) -> Self {

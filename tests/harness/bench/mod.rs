@@ -3,7 +3,7 @@
 //! their speed from minute to minute.
 //!
 //! Reading order: `cases` (what is measured), `tools` (with what), `measure` (one run), `figures`
-//! (memory, pacing and counts of Onrush alone), `table`, this file (the rounds).
+//! (memory, pacing and counts of Onrush alone; `master`), `table`, this file (the rounds).
 //! Nothing here passes or fails: it reports.
 
 use std::path::PathBuf;
@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 pub mod cases;
 pub mod figures;
 pub mod http2;
+mod master;
 pub mod measure;
 pub mod table;
 pub mod target;
@@ -29,8 +30,8 @@ pub struct Order {
     pub tools: Vec<&'static Tool>,
     pub rounds: u32,
     pub seconds: u32,
-    /// Memory, pacing, counts.
-    pub figures: bool,
+    /// Memory, pacing, counts, the master: names of [`figures::FIGURES`].
+    pub figures: Vec<&'static str>,
 }
 
 /// One run of one tool.
@@ -112,8 +113,11 @@ pub fn run(bench: &Bench, order: &Order, results: &mut Results) -> anyhow::Resul
             }
         }
     }
-    if order.figures {
-        results.figures = figures::all(bench)?;
+    for (name, measure) in figures::FIGURES.iter().filter(|it| order.figures.contains(&it.0)) {
+        say(name);
+        let measured = measure(bench)?;
+        results.figures.retain(|old| measured.iter().all(|new| new.name != old.name));
+        results.figures.extend(measured);
     }
     Ok(())
 }

@@ -40,27 +40,29 @@ fn push_case(page: &mut String, case: &Case, results: &Results) {
     if of_case.is_empty() {
         return;
     }
-    let base = case.base();
+    let (base, own) = (case.base(), case.own());
     let _ = write!(
         page,
-        "\n## {}: {}\n\n| tool | rounds | CPU µs a request | to {base} | requests/s | \
-         connections | memory MiB |\n|---|---|---|---|---|---|---|\n",
+        "\n## {}: {}\n\n| tool | rounds | CPU µs a request | to {base} | {own} to it | \
+         requests/s | connections | memory MiB |\n|---|---|---|---|---|---|---|---|\n",
         case.id, case.title
     );
     for tool in case.tools {
         let runs: Vec<&Sample> = of_case.iter().copied().filter(|it| it.tool == *tool).collect();
         if runs.is_empty() {
-            let _ = writeln!(page, "| {tool} | 0 | not measured | | | | |");
+            let _ = writeln!(page, "| {tool} | 0 | not measured | | | | | |");
             continue;
         }
         let of = |value: fn(&Sample) -> f64| median(runs.iter().map(|it| value(it)).collect());
-        let ratios = runs.iter().filter_map(|it| ratio(it, base, &of_case)).collect();
+        let to_base = runs.iter().filter_map(|it| ratio(it, base, &of_case)).collect();
+        let own_to_it = runs.iter().filter_map(|it| ratio(it, own, &of_case)).map(|it| 1.0 / it);
         let _ = writeln!(
             page,
-            "| {tool} | {} | {} | {} | {} | {} | {} |",
+            "| {tool} | {} | {} | {} | {} | {} | {} | {} |",
             runs.len(),
             rounded(of(|it| it.run.cpu_us_per_request())),
-            rounded(median(ratios)),
+            rounded(median(to_base)),
+            rounded(median(own_to_it.collect())),
             rounded(of(|it| it.run.requests_per_second().round())),
             rounded(of(|it| count(it.run.connections))),
             rounded(of(|it| count(it.run.memory_kib) / 1_024.0)),
@@ -118,7 +120,8 @@ mod tests {
             sample("onrush", 2, 1_300),
         ];
         let page = markdown(&Results { samples, ..Results::default() });
-        assert!(page.contains("| onrush | 3 | 13.0 | 1.20 | 100 | 0.00 | 0.00 |"), "{page}");
+        assert!(page.contains("| wrk | 3 | 10.0 | 1.00 | 1.20 | 100 | 0.00 | 0.00 |"), "{page}");
+        assert!(page.contains("| onrush | 3 | 13.0 | 1.20 | 1.00 | 100 | 0.00 | 0.00 |"), "{page}");
         assert!(page.contains("| k6 | 0 | not measured |"), "{page}");
     }
 

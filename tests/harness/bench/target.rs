@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::{self, Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 use std::time::Instant;
@@ -29,6 +29,8 @@ struct Connection {
     read: Vec<u8>,
     /// What the socket's buffer could not take.
     unsent: Vec<u8>,
+    /// Nothing follows what is unsent.
+    ends: bool,
 }
 
 /// What has been seen since the last `/__reset`.
@@ -125,7 +127,8 @@ impl Target {
             self.next += 1;
             epoll::add(&self.epoll, &stream, EventData::new_u64(key), EventFlags::IN)?;
             self.seen.connections += 1;
-            let connection = Connection { stream, read: Vec::new(), unsent: Vec::new() };
+            let connection =
+                Connection { stream, read: Vec::new(), unsent: Vec::new(), ends: false };
             self.connections.insert(key, connection);
         }
     }
@@ -161,6 +164,10 @@ impl Connection {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => return Err(error),
         }
+        if self.ends && self.unsent.is_empty() {
+            // The other side closes as well, and that ends it here.
+            self.stream.shutdown(Shutdown::Write)?;
+        }
         Ok(waited_to_write == self.unsent.is_empty())
     }
 
@@ -189,6 +196,9 @@ impl Connection {
     fn answer(&mut self, request: &[u8], seen: &mut Seen, answers: &Answers) -> io::Result<()> {
         let mut words = request.split(|byte| *byte == b' ');
         let path = words.nth(1).unwrap_or_default();
+        // ab takes an answer for whole when the connection ends, where it did not ask to keep it.
+        let is_old = words.next().is_some_and(|version| version.starts_with(b"HTTP/1.0"));
+        self.ends = is_old && !request.windows(10).any(|it| it.eq_ignore_ascii_case(b"keep-alive"));
         match path {
             b"/__seen" => return self.send(&plain(&seen.to_json(&answers.http2))),
             b"/__stamps" => return self.send(&plain(&seen.stamps_text())),
@@ -349,5 +359,25 @@ mod tests {
         let seen: serde_json::Value = serde_json::from_str(&get("/__seen")).unwrap();
         assert_eq!((seen["requests"].as_u64(), seen["connections"].as_u64()), (Some(4), Some(1)));
         assert_eq!(get("/__stamps"), "0\n");
+    }
+
+    /// ab once waited for ever: it takes an answer for whole when the connection ends.
+    #[test]
+    fn a_connection_ends_where_http_1_0_does_not_keep_it() {
+        let (told, tell) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+            serve(loopback, Arc::default(), move |address| {
+                told.send(address).expect("the test waits");
+            })
+        });
+        let mut stream = TcpStream::connect(tell.recv().unwrap()).unwrap();
+        stream.write_all(b"GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n").unwrap();
+        let mut first = vec![0; response("text/plain", &"x".repeat(128)).len()];
+        stream.read_exact(&mut first).unwrap();
+        stream.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
+        let mut second = Vec::new();
+        stream.read_to_end(&mut second).unwrap();
+        assert_eq!(first, second);
     }
 }

@@ -2,8 +2,10 @@
 //! its name in the cases, and its simulation in `tests/bench` where it has one.
 
 use std::ffi::OsString;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::cases::Case;
 use super::files;
@@ -16,43 +18,75 @@ pub struct Tool {
     /// None where it is not installed.
     pub version: fn(&Bench) -> Option<String>,
     command: fn(&Bench, &Case, u32) -> Command,
-    /// Seconds of the two runs whose difference is taken, where the start-up is to be left out.
-    warm: Option<(u32, u32)>,
+    how: How,
+}
+
+/// The runs that make one sample.
+#[derive(Clone, Copy, Debug)]
+enum How {
+    Once,
+    /// Seconds of two runs whose difference is taken, so that the start-up is left out.
+    Warm(u32, u32),
+    /// One run after another until the time is over, each with a number of its own in place of
+    /// the seconds; what they used and did is added up.
+    Chunks,
 }
 
 pub static TOOLS: &[Tool] = &[
-    Tool { name: "wrk", version: |_| asked("wrk", &["-v"], "wrk"), command: wrk, warm: None },
-    Tool { name: "onrush", version: onrush_version, command: onrush, warm: None },
-    Tool { name: "onrush-rotating", version: onrush_version, command: onrush_rotating, warm: None },
-    Tool { name: "ab", version: |_| asked("ab", &["-V"], "Version"), command: ab, warm: None },
+    Tool { name: "wrk", version: |_| asked("wrk", &["-v"], "wrk"), command: wrk, how: How::Once },
+    Tool { name: "onrush", version: onrush_version, command: onrush, how: How::Once },
+    Tool {
+        name: "onrush-rotating",
+        version: onrush_version,
+        command: onrush_rotating,
+        how: How::Once,
+    },
+    Tool { name: "ab", version: |_| asked("ab", &["-V"], "Version"), command: ab, how: How::Once },
+    Tool {
+        name: "ab-rotating",
+        version: |_| asked("ab", &["-V"], "Version"),
+        command: ab_chunk,
+        how: How::Chunks,
+    },
     Tool {
         name: "h2load",
         version: |_| asked("h2load", &["--version"], "h2load"),
         command: h2load,
-        warm: None,
+        how: How::Once,
     },
     Tool {
         name: "oha",
         version: |_| asked("oha", &["--version"], "oha"),
         command: oha,
-        warm: None,
+        how: How::Once,
     },
-    Tool { name: "hey", version: |_| package("hey"), command: hey, warm: None },
-    Tool { name: "k6", version: |_| asked("k6", &["version"], "k6"), command: k6, warm: None },
+    Tool { name: "hey", version: |_| package("hey"), command: hey, how: How::Once },
+    Tool { name: "k6", version: |_| asked("k6", &["version"], "k6"), command: k6, how: How::Once },
     Tool {
         name: "locust",
         version: |_| asked("locust", &["--version"], "locust"),
         command: locust,
-        warm: None,
+        how: How::Once,
     },
-    Tool { name: "gatling", version: gatling_version, command: gatling, warm: Some((8, 24)) },
+    Tool { name: "gatling", version: gatling_version, command: gatling, how: How::Warm(8, 24) },
     Tool {
         name: "gatling-start-up",
         version: gatling_version,
         command: |bench, case, _| gatling(bench, case, START_UP_SECONDS),
-        warm: None,
+        how: How::Once,
+    },
+    Tool {
+        name: "gatling-js",
+        version: gatling_js_version,
+        command: gatling_js,
+        how: How::Warm(8, 24),
     },
 ];
+
+/// Requests of one source address: well below the ports that it has, even where it was used before.
+const CHUNK_REQUESTS: &str = "12000";
+/// Addresses are not used again while their ports wait to be free.
+static NEXT_CHUNK: AtomicU32 = AtomicU32::new(0);
 
 /// What Gatling's start-up is spread over where it is counted.
 const START_UP_SECONDS: u32 = 15;
@@ -67,11 +101,18 @@ impl Tool {
     /// When it cannot be run.
     pub fn run(&self, bench: &Bench, case: &Case, seconds: u32) -> anyhow::Result<Run> {
         let measured = |seconds| bench.measure((self.command)(bench, case, seconds));
-        match self.warm {
-            None => measured(seconds),
-            Some((short, long)) => {
+        match self.how {
+            How::Once => measured(seconds),
+            How::Warm(short, long) => {
                 let first = measured(short)?;
                 Ok(measured(long)?.warm_after(&first))
+            }
+            How::Chunks => {
+                let mut sum = Run::default();
+                while sum.spread_us < u64::from(seconds) * 1_000_000 {
+                    sum = sum.then(&measured(NEXT_CHUNK.fetch_add(1, Ordering::Relaxed))?);
+                }
+                Ok(sum)
             }
         }
     }
@@ -118,6 +159,17 @@ fn ab(bench: &Bench, case: &Case, seconds: u32) -> Command {
         command.arg("-k");
     }
     command.arg(url(bench, case));
+    command
+}
+
+/// A new connection for each request, all from one address of loopback: ab has no other way to more
+/// ports than one address has. The next process begins with other addresses.
+fn ab_chunk(bench: &Bench, case: &Case, chunk: u32) -> Command {
+    let process = std::process::id() % 4_096;
+    let source = Ipv4Addr::from(0x7f40_0000 + (process << 8) + 1 + chunk).to_string();
+    let users = case.users.to_string();
+    let mut command = program("ab", &["-q", "-r", "-c", &users, "-n", CHUNK_REQUESTS]);
+    command.args(["-B", &source]).arg(url(bench, case));
     command
 }
 
@@ -170,15 +222,31 @@ fn environment(bench: &Bench, case: &Case, seconds: u32) -> [(&'static str, Stri
     ]
 }
 
-/// Its class path, with the compiled simulation; `bench.sh` sets it.
-fn gatling_home() -> Option<(OsString, PathBuf)> {
+/// A class path with what is to be run, and the Java for it.
+type Jvm = (OsString, PathBuf);
+
+/// For the simulation in Java, compiled; `bench.sh` sets it.
+fn gatling_home() -> Option<Jvm> {
     let path = std::env::var_os("BENCH_GATLING_CLASSPATH")?;
     let java = std::env::var_os("BENCH_JAVA").map_or_else(|| "java".into(), PathBuf::from);
     Some((path, java))
 }
 
+/// For the simulation that Onrush runs as well, on the host of the differential suite.
+fn gatling_js_home() -> Option<Jvm> {
+    let path = std::env::var_os("BENCH_GATLING_JS_CLASSPATH")?;
+    Some((path, std::env::var_os("BENCH_GATLING_JS_JAVA")?.into()))
+}
+
 fn gatling_version(_: &Bench) -> Option<String> {
-    let (path, java) = gatling_home()?;
+    version_of(gatling_home()?)
+}
+
+fn gatling_js_version(_: &Bench) -> Option<String> {
+    Some(format!("its JavaScript SDK on {}", version_of(gatling_js_home()?)?))
+}
+
+fn version_of((path, java): Jvm) -> Option<String> {
     let path = path.to_string_lossy().into_owned();
     let jar = path.split(':').find(|jar| jar.contains("/gatling-core-3"))?.to_owned();
     let name = PathBuf::from(jar).file_stem()?.to_string_lossy().replace("gatling-core-", "");
@@ -187,7 +255,28 @@ fn gatling_version(_: &Bench) -> Option<String> {
 }
 
 fn gatling(bench: &Bench, case: &Case, seconds: u32) -> Command {
-    let (path, java) = gatling_home().unwrap_or_default();
+    on_gatling(gatling_home(), "Bench", &[], bench, case, seconds)
+}
+
+fn gatling_js(bench: &Bench, case: &Case, seconds: u32) -> Command {
+    let bundle = std::env::var("BENCH_GATLING_JS_BUNDLE").unwrap_or_default();
+    let options = [
+        format!("-Drecorder.bundle={bundle}"),
+        "--enable-native-access=ALL-UNNAMED".to_owned(),
+        "--sun-misc-unsafe-memory-access=allow".to_owned(),
+    ];
+    on_gatling(gatling_js_home(), "Recorder$Hosted", &options, bench, case, seconds)
+}
+
+fn on_gatling(
+    home: Option<Jvm>,
+    simulation: &str,
+    options: &[String],
+    bench: &Bench,
+    case: &Case,
+    seconds: u32,
+) -> Command {
+    let (path, java) = home.unwrap_or_default();
     let mut command = Command::new(java);
     let results = bench.scratch.join("gatling");
     for (key, value) in [
@@ -199,8 +288,9 @@ fn gatling(bench: &Bench, case: &Case, seconds: u32) -> Command {
         command.arg(format!("-D{key}={value}"));
     }
     command.args(["-Dgatling.http.warmUpUrl=", "-Dgatling.data.enableAnalytics=false"]);
+    command.args(options);
     command.args(["-Xmx1G", "--add-opens=java.base/java.lang=ALL-UNNAMED", "-cp"]).arg(path);
-    command.args(["io.gatling.app.Gatling", "--simulation", "Bench", "--no-reports"]);
+    command.args(["io.gatling.app.Gatling", "--simulation", simulation, "--no-reports"]);
     command.arg("--results-folder").arg(results);
     command
 }
