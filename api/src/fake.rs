@@ -44,6 +44,8 @@ pub(crate) enum Fault {
     None,
     NoLeader,
     NoQuorum,
+    /// What becomes of the next proposals is not known.
+    Lost(u32),
     DiskFull,
     /// The next puts of a file find too few holders.
     FewHolders(u32),
@@ -168,6 +170,12 @@ impl Backend for Fake {
             Fault::NoLeader => Err(BackendError::NoLeader("1 of 3 voters reachable".to_owned())),
             Fault::NoQuorum => std::future::pending().await,
             Fault::Panic => panic!("a bug with /secret/path"),
+            Fault::Lost(left) if left > 0 => {
+                self.set(Fault::Lost(left - 1));
+                // Carried out; only the answer does not arrive.
+                let _ = self.apply(by, command);
+                Err(BackendError::NoQuorum("the connection to node-2 was lost".to_owned()))
+            }
             Fault::FewHolders(left) if is_put && left > 0 => {
                 self.set(Fault::FewHolders(left - 1));
                 Err(Rejection::NeedHolders { have: 1, need: 2 }.into())

@@ -191,7 +191,7 @@ impl Client {
                 let file = tokio::fs::File::open(&local).await?;
                 let length = file.metadata().await?.len();
                 let chunks = ReaderStream::with_capacity(file, UPLOAD_CHUNK).map_ok(Frame::data);
-                Ok((length, BodyExt::boxed(StreamBody::new(chunks))))
+                Ok((Some(length), BodyExt::boxed(StreamBody::new(chunks))))
             };
             Box::pin(opened) as futures::future::BoxFuture<'static, _>
         };

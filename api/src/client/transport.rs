@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
@@ -23,9 +23,15 @@ const ANSWER_BYTES_MAX: usize = 64 << 20;
 const ADDRESSES_MAX: usize = 64;
 /// Rounds over all addresses while each says that there is no leader (an election takes seconds).
 const LEADERLESS_ROUNDS: u32 = 8;
-const LEADERLESS_PAUSE: Duration = Duration::from_millis(750);
+/// Rounds of what may be repeated, while its outcome is unknown: each may take seconds already.
+const UNKNOWN_ROUNDS: u32 = 3;
+const ROUND_PAUSE: Duration = Duration::from_millis(750);
 
 pub(super) type SendBody = BoxBody<Bytes, std::io::Error>;
+/// A body, and its length where it does not know that itself.
+pub(super) type Opened = std::io::Result<(Option<u64>, SendBody)>;
+/// An answer, and who gave it.
+pub(super) type Answered = (Address, Response<Incoming>);
 
 /// `http://host:port`, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -209,16 +215,35 @@ impl Client {
     }
 
     /// The first answer that settles it, with a good status.
-    pub(super) async fn send(&self, ask: &Ask) -> Result<(Address, Response<Incoming>), Error> {
+    pub(super) async fn send(&self, ask: &Ask) -> Result<Answered, Error> {
+        let open = || {
+            let body = ask.json.clone().map_or_else(empty, full);
+            Box::pin(std::future::ready(Ok((None, body)))) as BoxFuture<'static, _>
+        };
+        self.settle(ask, &open, Some(ANSWER_TIMEOUT)).await
+    }
+
+    /// Sends a body of so many bytes, which is opened for each attempt.
+    pub(super) async fn upload(
+        &self,
+        ask: &Ask,
+        open: impl Fn() -> BoxFuture<'static, Opened>,
+    ) -> Result<Answered, Error> {
+        self.settle(ask, &open, None).await
+    }
+
+    async fn settle(
+        &self,
+        ask: &Ask,
+        open: &impl Fn() -> BoxFuture<'static, Opened>,
+        limit: Option<Duration>,
+    ) -> Result<Answered, Error> {
         let mut rounds = 0;
         loop {
             rounds += 1;
-            match self.round(ask).await {
-                Err(Error::Problem(problem))
-                    if Kind::from_slug(&problem.code) == Some(Kind::NoLeader)
-                        && rounds < LEADERLESS_ROUNDS =>
-                {
-                    tokio::time::sleep(LEADERLESS_PAUSE).await;
+            match self.round(ask, open, limit).await {
+                Err(error) if rounds < rounds_of(error.kind(), ask.repeatable) => {
+                    tokio::time::sleep(ROUND_PAUSE).await;
                 }
                 settled => return settled,
             }
@@ -226,13 +251,21 @@ impl Client {
     }
 
     /// Each address once.
-    async fn round(&self, ask: &Ask) -> Result<(Address, Response<Incoming>), Error> {
+    async fn round(
+        &self,
+        ask: &Ask,
+        open: &impl Fn() -> BoxFuture<'static, Opened>,
+        limit: Option<Duration>,
+    ) -> Result<Answered, Error> {
         let mut tried = Vec::new();
         let mut leaderless = None;
         for address in self.addresses() {
-            let body = ask.json.clone().map_or_else(empty, full);
-            let request = self.request(&address, ask, body)?;
-            match attempt(&address, request, Some(ANSWER_TIMEOUT)).await {
+            let (length, body) = open().await?;
+            let mut request = self.request(&address, ask, body)?;
+            if let Some(length) = length {
+                request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+            }
+            match attempt(&address, request, limit).await {
                 Attempt::Answer(response) => match refuse_problem(&address, response).await {
                     Ok(response) => {
                         self.prefer(&address);
@@ -254,32 +287,18 @@ impl Client {
         Err(leaderless.unwrap_or(Error::Unreachable(tried)))
     }
 
-    /// Sends a body that can be opened once per attempt.
-    pub(super) async fn upload(
-        &self,
-        ask: &Ask,
-        open: impl Fn() -> BoxFuture<'static, std::io::Result<(u64, SendBody)>>,
-    ) -> Result<(Address, Response<Incoming>), Error> {
-        let mut tried = Vec::new();
-        for address in self.addresses() {
-            let (length, body) = open().await?;
-            let mut request = self.request(&address, ask, body)?;
-            request.headers_mut().insert(http::header::CONTENT_LENGTH, HeaderValue::from(length));
-            match attempt(&address, request, None).await {
-                Attempt::Answer(response) => {
-                    let response = refuse_problem(&address, response).await?;
-                    self.prefer(&address);
-                    return Ok((address, response));
-                }
-                Attempt::Unreachable(why) | Attempt::Lost(why) => tried.push((address.url(), why)),
-            }
-        }
-        Err(Error::Unreachable(tried))
-    }
-
     pub(super) async fn json<T: DeserializeOwned>(&self, ask: &Ask) -> Result<T, Error> {
         let (address, response) = self.send(ask).await?;
         read_json(&address, response).await
+    }
+}
+
+/// How often all addresses are asked before this is the answer.
+fn rounds_of(kind: Option<Kind>, repeatable: bool) -> u32 {
+    match kind {
+        Some(Kind::NoLeader) => LEADERLESS_ROUNDS,
+        Some(Kind::QuorumLost) if repeatable => UNKNOWN_ROUNDS,
+        _ => 1,
     }
 }
 

@@ -156,6 +156,32 @@ async fn without_a_leader_the_client_says_so() {
     assert_eq!(error.exit_code(), 69);
 }
 
+/// Once a file's upload ended a submission, because the connection to the leader was lost.
+#[tokio::test]
+async fn what_may_be_repeated_outlives_a_lost_answer() {
+    let fake = Fake::new();
+    let (address, _) = serve(&fake).await;
+    let client = client(&[address]);
+    let dir = tempfile::tempdir().unwrap();
+    let local = dir.path().join("shop.js");
+    std::fs::write(&local, "x").unwrap();
+    fake.set(Fault::Lost(2));
+    let file = client.put_file("default", "shop.js", &local, None).await.unwrap();
+    assert_eq!(file.size, 1);
+    let request = JobRequest {
+        simulation: SimulationRef { file: "shop.js".to_owned(), version: None },
+        ..JobRequest::default()
+    };
+    fake.set(Fault::Lost(1));
+    let job = client.submit("default", &request, "k1").await.unwrap();
+    let all = client.jobs(&crate::client::JobFilter::default()).await.unwrap();
+    assert_eq!(all.items.iter().map(|it| &it.id).collect::<Vec<_>>(), [&job.id]);
+    // A project that was made after all would be there already: nobody asks a second time.
+    fake.set(Fault::Lost(1));
+    let error = client.create_project("team-x").await.unwrap_err();
+    assert_eq!(error.kind(), Some(Kind::QuorumLost));
+}
+
 async fn talk(address: SocketAddr, bytes: &[u8]) -> String {
     let mut socket = TcpStream::connect(address).await.unwrap();
     socket.write_all(bytes).await.unwrap();

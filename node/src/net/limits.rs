@@ -32,8 +32,9 @@ pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(3_600);
 pub(super) const RECORD_PERIOD_MS: u64 = 2_000;
 /// Records published at most this often.
 pub(super) const RECORD_GAP_MS: u64 = 50;
-/// Two connections to one peer are left alone for this long.
-pub(super) const SURPLUS_AFTER_MS: u64 = 5_000;
+/// Two connections to one peer are left alone for this long: both sides must know of both. What is
+/// under way on the one that goes is lost, so it goes before there is much.
+pub(super) const SURPLUS_AFTER_MS: u64 = 500;
 /// Commands to the swarm's task.
 pub(super) const COMMANDS: usize = 256;
 /// The swarm's task looks at its clock this often.
