@@ -23,7 +23,7 @@ const DUMMY_MAX: f64 = 1.1;
 /// A GET with its implicit check, 3 headers in the answer.
 const GET_MAX: f64 = 7.5;
 /// Expression language in path, header and body, 5 headers, status and jsonPath check, `saveAs`.
-const ORDER_MAX: f64 = 34.0;
+const ORDER_MAX: f64 = 33.5;
 /// Of large pieces: some come with the seconds, none with the requests.
 const LARGE_MAX: f64 = 0.1;
 

@@ -183,7 +183,7 @@ impl Client {
     ) -> Result<File, Error> {
         let digest = digest.map(|hex| format!("blake3:{hex}"));
         let target = with_query(&file_at(project, path, None), &[("digest", digest)]);
-        let ask = Ask { method: Method::PUT, ..Ask::get(target) };
+        let ask = Ask { method: Method::PUT, ..Ask::get(target) }.same_again();
         let local = local.to_owned();
         let open = move || {
             let local = local.clone();
@@ -229,7 +229,7 @@ impl Client {
     ) -> Result<Job, Error> {
         let path = format!("/api/v1/projects/{}/jobs", in_path(project));
         let ask = Ask::post(path, request)?.header(IDEMPOTENCY_HEADER, idempotency_key);
-        self.json(&ask.repeatable()).await
+        self.json(&ask.same_again()).await
     }
 
     pub async fn jobs(&self, filter: &JobFilter) -> Result<Page<Job>, Error> {

@@ -1,7 +1,7 @@
 //! One request over one connection, to the first address that answers.
 
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -23,8 +23,8 @@ const ANSWER_BYTES_MAX: usize = 64 << 20;
 const ADDRESSES_MAX: usize = 64;
 /// Rounds over all addresses while each says that there is no leader (an election takes seconds).
 const LEADERLESS_ROUNDS: u32 = 8;
-/// Rounds of what may be repeated, while its outcome is unknown: each may take seconds already.
-const UNKNOWN_ROUNDS: u32 = 3;
+/// A write whose outcome is unknown begins again for so long, and so does an upload without a leader.
+const AGAIN_FOR: Duration = Duration::from_secs(8);
 const ROUND_PAUSE: Duration = Duration::from_millis(750);
 
 pub(super) type SendBody = BoxBody<Bytes, std::io::Error>;
@@ -88,6 +88,8 @@ pub(super) struct Ask {
     pub(super) json: Option<Bytes>,
     /// Asking twice does no harm.
     pub(super) repeatable: bool,
+    /// And the second answer is that of the first: what was made is there, and says so.
+    pub(super) same_again: bool,
 }
 
 impl Ask {
@@ -98,6 +100,7 @@ impl Ask {
             headers: Vec::new(),
             json: None,
             repeatable: true,
+            same_again: false,
         }
     }
 
@@ -119,6 +122,11 @@ impl Ask {
     pub(super) fn repeatable(mut self) -> Self {
         self.repeatable = true;
         self
+    }
+
+    pub(super) fn same_again(mut self) -> Self {
+        self.same_again = true;
+        self.repeatable()
     }
 }
 
@@ -176,6 +184,15 @@ impl Client {
             && let Some(at) = list.iter().position(|known| known == address)
         {
             list[..=at].rotate_right(1);
+        }
+    }
+
+    /// Moves an address behind the others.
+    fn avoid(&self, address: &Address) {
+        if let Ok(mut list) = self.addresses.lock()
+            && let Some(at) = list.iter().position(|known| known == address)
+        {
+            list[at..].rotate_left(1);
         }
     }
 
@@ -238,19 +255,24 @@ impl Client {
         open: &impl Fn() -> BoxFuture<'static, Opened>,
         limit: Option<Duration>,
     ) -> Result<Answered, Error> {
-        let mut rounds = 0;
+        let (began, mut rounds) = (Instant::now(), 0);
         loop {
             rounds += 1;
-            match self.round(ask, open, limit).await {
-                Err(error) if rounds < rounds_of(error.kind(), ask.repeatable) => {
-                    tokio::time::sleep(ROUND_PAUSE).await;
-                }
-                settled => return settled,
+            let settled = self.round(ask, open, limit).await;
+            let again = match settled.as_ref().err().and_then(Error::kind) {
+                Some(Kind::NoLeader) if limit.is_none() => began.elapsed() < AGAIN_FOR,
+                Some(Kind::NoLeader) => rounds < LEADERLESS_ROUNDS,
+                Some(Kind::QuorumLost) => ask.same_again && began.elapsed() < AGAIN_FOR,
+                _ => false,
+            };
+            if !again {
+                return settled;
             }
+            tokio::time::sleep(ROUND_PAUSE).await;
         }
     }
 
-    /// Each address once.
+    /// Each address once, until one settles it. What is asked again is asked of another one first.
     async fn round(
         &self,
         ask: &Ask,
@@ -271,13 +293,17 @@ impl Client {
                         self.prefer(&address);
                         return Ok((address, response));
                     }
-                    // Nothing was changed: another node may know a leader.
-                    Err(Error::Problem(problem))
-                        if Kind::from_slug(&problem.code) == Some(Kind::NoLeader) =>
-                    {
-                        leaderless = Some(Error::Problem(problem));
+                    // Nothing was changed: another node may know a leader. A large body is not sent
+                    // to all of them for that.
+                    Err(error) if error.kind() == Some(Kind::NoLeader) && limit.is_some() => {
+                        leaderless = Some(error);
                     }
-                    Err(error) => return Err(error),
+                    Err(error) => {
+                        if matches!(error.kind(), Some(Kind::NoLeader | Kind::QuorumLost)) {
+                            self.avoid(&address);
+                        }
+                        return Err(error);
+                    }
                 },
                 Attempt::Unreachable(why) => tried.push((address.url(), why)),
                 Attempt::Lost(why) if ask.repeatable => tried.push((address.url(), why)),
@@ -290,15 +316,6 @@ impl Client {
     pub(super) async fn json<T: DeserializeOwned>(&self, ask: &Ask) -> Result<T, Error> {
         let (address, response) = self.send(ask).await?;
         read_json(&address, response).await
-    }
-}
-
-/// How often all addresses are asked before this is the answer.
-fn rounds_of(kind: Option<Kind>, repeatable: bool) -> u32 {
-    match kind {
-        Some(Kind::NoLeader) => LEADERLESS_ROUNDS,
-        Some(Kind::QuorumLost) if repeatable => UNKNOWN_ROUNDS,
-        _ => 1,
     }
 }
 
@@ -428,5 +445,8 @@ mod tests {
         assert_eq!(client.addresses().len(), 4);
         client.rotate();
         assert_eq!(client.address(), "http://a:1");
+        client.avoid(&Address::parse("b:2").unwrap());
+        let order: Vec<String> = client.addresses().iter().map(Address::url).collect();
+        assert_eq!(order, ["http://a:1", "http://d:4", "http://c:3", "http://b:2"]);
     }
 }

@@ -176,9 +176,11 @@ async fn what_may_be_repeated_outlives_a_lost_answer() {
     let job = client.submit("default", &request, "k1").await.unwrap();
     let all = client.jobs(&crate::client::JobFilter::default()).await.unwrap();
     assert_eq!(all.items.iter().map(|it| &it.id).collect::<Vec<_>>(), [&job.id]);
-    // A project that was made after all would be there already: nobody asks a second time.
-    fake.set(Fault::Lost(1));
+    // What was made or deleted after all would be an error the second time: nobody asks again.
+    fake.set(Fault::Lost(2));
     let error = client.create_project("team-x").await.unwrap_err();
+    assert_eq!(error.kind(), Some(Kind::QuorumLost));
+    let error = client.delete_project("team-x").await.unwrap_err();
     assert_eq!(error.kind(), Some(Kind::QuorumLost));
 }
 

@@ -21,11 +21,11 @@ use crate::control_wire::ShardKey;
 pub const STRAGGLER_WAIT_MS: u64 = 1_200;
 /// Frames kept per shard; what is beyond is asked for again once there is room.
 pub const FRAMES_PER_SHARD_MAX: usize = 120;
-/// Frames of one section: a second of the widest job, or what merges after a long fail-over.
+/// Frames of one section: one of each shard of the widest job, or what merges after a fail-over.
 pub const FRAMES_PER_SECTION_MAX: usize = SHARDS_MAX;
 /// Encoded frames of one section, before they are merged: bounds the work on it. At least one frame
 /// always goes.
-pub const SECTION_BYTES_MAX: usize = 8 << 20;
+pub const SECTION_BYTES_MAX: usize = 4 << 20;
 
 /// A frame as it arrived. Its content is the engine's; only what orders it is read here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,12 +76,15 @@ pub struct Taken {
 impl Batch {
     /// The section to be proposed. How large the frames are together is known only once they are
     /// merged: while it is more than a tick may have, the newer half is left for the next section.
+    /// A frame by itself always fits.
     pub fn section(&mut self) -> TickSection {
         loop {
             // Decoded when they arrived, so they decode now.
             let frames = self.frames.iter().filter_map(|taken| Frame::decode(&taken.body).ok());
-            let payload = merge(frames).encode();
-            if payload.len() <= TICK_BYTES_MAX || self.frames.len() < 2 {
+            let tick = merge(frames);
+            let payload = tick.encode();
+            let fits = payload.len() <= TICK_BYTES_MAX && tick.check().is_ok();
+            if fits || self.frames.len() < 2 {
                 return TickSection {
                     job: self.job.clone(),
                     cursors: self.cursors.clone(),

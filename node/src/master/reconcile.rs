@@ -29,7 +29,7 @@ pub const LEASE_MARGIN_MS: u64 = 2_000;
 pub const START_DELAY_MS: u64 = 1_500;
 /// Times a job is prepared before nodes that cannot are its failure.
 pub const PREPARATIONS_MAX: u64 = 5;
-/// Ticks per sealed segment: a minute.
+/// Ticks per sealed segment: a minute, or less where a wide job has several a second.
 pub const SEAL_TICKS: u64 = 60;
 /// Ticks that stay in the ledger behind a sealed minute, for those who follow a job live.
 pub const HOT_TICKS: usize = 30;

@@ -27,10 +27,9 @@ use crate::repository::Repository;
 
 /// A round at least this often.
 const ROUND: Duration = Duration::from_millis(200);
-/// One entry of ticks a second for all jobs.
-const TICK_PERIOD_MS: u64 = 1_000;
-/// Where more was there than a section holds, the next entry follows after this.
-const CATCH_UP_PERIOD_MS: u64 = 200;
+/// Entries of ticks, of all jobs together, are this far apart. A job has a second to tell once a
+/// second: with as long a pause between entries it would wait for up to another one.
+const TICK_PERIOD_MS: u64 = 500;
 /// Ended jobs looked at for ticks that are not sealed, newest first.
 const ENDED_LOOKED_AT: usize = 200;
 /// Of a section beside its payload: the job's id and a cursor for each of its shards.
@@ -296,9 +295,9 @@ impl Reign {
                 let more = |(batch, outcome): &(Batch, Option<TickOutcome>)| {
                     batch.cut && matches!(outcome, Some(TickOutcome::Accepted { .. }))
                 };
+                // More was there than a section holds: the next one follows at once.
                 if settled.iter().any(more) {
-                    let soon = self.command.clock.now_ms() + CATCH_UP_PERIOD_MS;
-                    self.next_ticks_ms = self.next_ticks_ms.min(soon);
+                    self.next_ticks_ms = self.command.clock.now_ms();
                 }
                 for (batch, outcome) in settled {
                     let Some(outcome) = outcome else {

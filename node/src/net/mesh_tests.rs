@@ -234,7 +234,9 @@ async fn mutual_contact_points_end_with_one_connection_and_self_is_recognised() 
     let (a, b) = tokio::join!(setup(one).start(), setup(two).start());
     until_connected(&a, 2).await;
     until_connected(&b, 2).await;
-    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    let is_one = |all: &[PeerView]| all.iter().map(|it| it.connections).sum::<usize>() == 1;
+    until(&a, "one connection", is_one).await;
+    until(&b, "one connection", is_one).await;
     a.call(&b.local(), Service::Cluster, Bytes::from("x"), 5 * SECOND).await.unwrap();
     assert_eq!(a.peers().borrow().len(), 2);
     stop([a, b]).await;

@@ -89,6 +89,8 @@ pub struct Services {
 pub struct PeerView {
     pub peer: PeerName,
     pub connected: bool,
+    /// Connections to it: more than one only until both sides know which one goes.
+    pub connections: usize,
     /// The last signed record gossiped or exchanged by it.
     pub record: Option<NodeRecord>,
     /// Phi-accrual suspicion: a hint and a display, never a decision.

@@ -206,6 +206,7 @@ impl Table {
         let others = self.entries.iter().map(|(peer, entry)| PeerView {
             peer: PeerName(peer.to_string()),
             connected: entry.admitted(),
+            connections: entry.connections.len(),
             record: entry.record.clone(),
             phi: entry.phi.phi(now_ms),
             refused: entry.refusal.clone(),

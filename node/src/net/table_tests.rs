@@ -78,7 +78,7 @@ fn of_two_connections_the_one_that_the_smaller_dialled_stays() {
     at_large.connected(small, connection(8, None, 0));
     at_large.connected(small, connection(9, Some("127.0.0.1:2"), 10));
     assert!(at_large.surplus(400).is_empty());
-    assert_eq!(at_large.surplus(6_000), [ConnectionId::new_unchecked(9)]);
+    assert_eq!(at_large.surplus(510), [ConnectionId::new_unchecked(9)]);
     assert!(at_small.surplus(6_000).is_empty());
 }
 

@@ -111,10 +111,19 @@ impl Tick {
         if !rest.is_empty() {
             return Err(Error::Trailing(rest.len()));
         }
-        for second in &tick.seconds {
+        tick.check()?;
+        Ok(tick)
+    }
+
+    /// Whether [`Self::decode`] will take it: the parts it was merged of may have been too many.
+    ///
+    /// # Errors
+    /// What there is too much of.
+    pub fn check(&self) -> Result<(), Error> {
+        for second in &self.seconds {
             check_rows(&second.requests, &second.groups, &second.errors)?;
         }
-        Ok(tick)
+        Ok(())
     }
 }
 

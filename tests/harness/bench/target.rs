@@ -372,6 +372,7 @@ mod tests {
             })
         });
         let mut stream = TcpStream::connect(tell.recv().unwrap()).unwrap();
+        stream.set_read_timeout(Some(std::time::Duration::from_secs(10))).unwrap();
         stream.write_all(b"GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n").unwrap();
         let mut first = vec![0; response("text/plain", &"x".repeat(128)).len()];
         stream.read_exact(&mut first).unwrap();

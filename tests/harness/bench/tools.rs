@@ -110,7 +110,9 @@ impl Tool {
             How::Chunks => {
                 let mut sum = Run::default();
                 while sum.spread_us < u64::from(seconds) * 1_000_000 {
-                    sum = sum.then(&measured(NEXT_CHUNK.fetch_add(1, Ordering::Relaxed))?);
+                    let chunk = measured(NEXT_CHUNK.fetch_add(1, Ordering::Relaxed))?;
+                    anyhow::ensure!(chunk.requests > 0, "the target got nothing");
+                    sum = sum.then(&chunk);
                 }
                 Ok(sum)
             }

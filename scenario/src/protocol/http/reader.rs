@@ -11,6 +11,7 @@ use http::{Method, StatusCode};
 
 use super::connection::{Answer, Failure};
 use super::fields::Fields;
+use super::seen::MASKED_BYTES_MAX;
 
 /// Of one answer.
 const HEADERS_MAX: usize = 100;
@@ -22,8 +23,6 @@ const CHUNK_LINE_BYTES_MAX: usize = 4 << 10;
 const TRAILER_BYTES_MAX: usize = 64 << 10;
 /// A response body that is kept; one beyond it is a KO.
 const BODY_BYTES_MAX: u64 = 64 << 20;
-/// Of the body of an error that is not to be kept.
-const EXCERPT_BYTES_MAX: usize = 2 << 10;
 /// Memory that a `Content-Length` gets before its bytes have come.
 const RESERVE_MAX: usize = 1 << 20;
 
@@ -227,7 +226,7 @@ impl Reader {
             }
             self.body.extend_from_slice(&bytes[..part]);
         } else {
-            let wanted = if self.is_failure() { EXCERPT_BYTES_MAX } else { 0 };
+            let wanted = if self.is_failure() { MASKED_BYTES_MAX } else { 0 };
             let kept = part.min(wanted.saturating_sub(self.body.len()));
             self.body.extend_from_slice(&bytes[..kept]);
             self.cut |= kept < part;

@@ -17,7 +17,7 @@ use crate::stats::sample::{BODY_BYTES_MAX, Excerpt, Sample};
 use crate::value::Value;
 
 /// What is masked of a body: more than what is kept, so that few secrets lie across the end.
-const MASKED_BYTES_MAX: usize = 4 * BODY_BYTES_MAX;
+pub(super) const MASKED_BYTES_MAX: usize = 4 * BODY_BYTES_MAX;
 
 /// `POST /login · 2 checks`, and the files that its bodies name outright.
 pub(crate) fn describe(spec: &RawValue) -> Description {
@@ -135,7 +135,7 @@ fn excerpt(
     // A character at the cut may be half there.
     let text = match std::str::from_utf8(beginning) {
         Ok(text) => text,
-        Err(error) if error.error_len().is_none() => {
+        Err(error) if error.error_len().is_none() || error.valid_up_to() >= BODY_BYTES_MAX => {
             std::str::from_utf8(&beginning[..error.valid_up_to()]).unwrap_or_default()
         }
         Err(_) => "(not text)",
