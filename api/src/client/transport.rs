@@ -110,8 +110,10 @@ impl Ask {
         Ok(Self { method: Method::POST, json: Some(json.into()), repeatable: false, ..ask })
     }
 
+    /// Not repeated: of what is gone already the second answer is that it never was, and what was put
+    /// there meanwhile would go too.
     pub(super) fn delete(path: impl Into<String>) -> Self {
-        Self { method: Method::DELETE, ..Self::get(path) }
+        Self { method: Method::DELETE, repeatable: false, ..Self::get(path) }
     }
 
     pub(super) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
