@@ -116,7 +116,7 @@ impl Fake {
     pub(crate) fn run(&self, id: &str) {
         let id = JobId::from(id);
         let (node, segments) = ("peer-1".into(), (0..720).collect());
-        let assignments = vec![NewAssignment { shard: 0, node, segments }];
+        let assignments = vec![NewAssignment { shard: 0, node, segments, takes_over: None }];
         self.job(JobCommand::Prepare { id: id.clone(), assignments });
         self.job(JobCommand::Start {
             id,

@@ -7,12 +7,13 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use onrush_api::backend::{LogLine, LogStream};
 use onrush_raft::types::{ContentId, JobId, PeerName};
+use onrush_scenario::shard::TakeOver;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// Bumped when a message changes its layout; said in `Hello`, refused when it differs.
-pub const CONTROL_VERSION: u16 = 1;
+pub const CONTROL_VERSION: u16 = 2;
 /// The largest message: a frame with thousands of request names stays far below.
 pub const MESSAGE_BYTES_MAX: usize = 8 << 20;
 
@@ -57,6 +58,8 @@ pub struct ShardOrder {
     pub submitted_at: u64,
     pub record_arrivals: bool,
     pub max_duration_ms: Option<u64>,
+    /// It is to begin in mid-run, with segments that another shard held.
+    pub takes_over: bool,
 }
 
 /// Master → worker. Every message stands under the term and leader of the session's `Hello`.
@@ -87,6 +90,8 @@ pub enum ToWorker {
     Start {
         key: ShardKey,
         at_unix_us: u64,
+        /// Present: the start lies in the past, and this shard begins in mid-run.
+        take_over: Option<TakeOver>,
     },
     /// Ends the load now; the last frame is still cut and delivered.
     Stop {

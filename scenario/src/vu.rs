@@ -18,23 +18,35 @@ use crate::value::Value;
 /// cannot hold up the thread, and time moves on inside it.
 const OPS_PER_RESUME_MAX: u32 = 500;
 
+/// A record or number that is not reserved yet is asked for again after this time.
+pub(crate) const ASK_AGAIN_US: Micros = 20_000;
+
+/// Why a user does not get what its job's users share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// In a moment it may: the shard waits for its reservation to be committed.
+    NotYet,
+    /// The text the run crashes with.
+    Crash(String),
+}
+
 /// What a virtual user reaches beyond itself; the engine implements it, tests script it.
 pub trait World {
     /// Puts the next record(s) of a feeder into the session.
     ///
     /// # Errors
-    /// The text the run crashes with.
+    /// See [`Fault`].
     fn feed(
         &mut self,
         feeder: u32,
         count: Option<i64>,
         session: &mut Session,
         eval: &mut EvalCtx<'_>,
-    ) -> Result<(), String>;
+    ) -> Result<(), Fault>;
     /// 0, 1, 2 … over all users of the shard.
     fn round_robin(&mut self, slot: u32) -> u64;
-    /// The next number, from 0, of a counter that the users of the whole job share.
-    fn counter(&mut self, slot: u32) -> u64;
+    /// The next number, from 0, of a counter that the users of the whole job share; none: not yet.
+    fn counter(&mut self, slot: u32) -> Option<u64>;
     /// # Errors
     /// The text the run crashes with when the queue is full.
     fn queue_put(&mut self, slot: u32, value: Value) -> Result<(), String>;

@@ -124,7 +124,13 @@ fn verdict(summary: &Summary) -> Markup {
                 (count(part.users_in_flight)) " users in flight, "
                 (count(part.arrivals_missed)) " arrivals missed, "
                 (count(part.seconds)) " seconds without figures"
-                @if part.made_up { "; the other nodes took its share over." } @else { "." }
+                @if part.records_skipped > 0 {
+                    ", " (count(part.records_skipped)) " records left out"
+                }
+                @if let Some((from, to)) = part.disturbed {
+                    "; disturbed from second " (from) " to " (to)
+                }
+                @if part.made_up { "; its share of the load was taken over." } @else { "." }
             }
         }
         (tables::assertions(summary))

@@ -39,6 +39,7 @@ fn sample(seconds: u32, names: &[String], message: &str) -> Summary {
                         active: load,
                         active_max: load + 1,
                         planned: Some(900),
+                        ..ScenarioDelta::default()
                     })
                     .collect(),
                 groups: vec![GroupDelta {
@@ -175,7 +176,9 @@ fn every_section_is_there() {
     for text in shown {
         assert!(page.contains(text), "{text}");
     }
-    assert!(super::text(&summary).starts_with(" VERDICT FAILED – 1 of 2 assertions failed\n"));
+    assert!(
+        super::text(&summary).starts_with(" VERDICT FAILED – 1 of 2 assertions failed; shard 0")
+    );
 }
 
 #[test]

@@ -137,7 +137,15 @@ fn generator(out: &mut String, summary: &Summary) -> std::fmt::Result {
     }
     for part in &summary.lost {
         let (node, reason) = (one_line(&part.node, 40), one_line(&part.reason, 120));
+        let made_up = if part.made_up { "made up for" } else { "not made up for" };
         writeln!(out, " lost: shard {} on {node}: {reason}", part.shard)?;
+        writeln!(
+            out,
+            "       {made_up}: {} users in flight, {} arrivals missed, {} seconds without figures",
+            count(part.users_in_flight),
+            count(part.arrivals_missed),
+            count(part.seconds)
+        )?;
     }
     Ok(())
 }

@@ -49,6 +49,7 @@ fn tick(fake: &Fake, id: &str, number: u64) {
         job: id.into(),
         cursors: vec![CursorMove { shard: 0, epoch, from: number - 1, to: number }],
         payload: merge::merge([frame]).encode(),
+        reserved: Vec::new(),
     };
     fake.job(JobCommand::Ticks { sections: vec![section] });
 }

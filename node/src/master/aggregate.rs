@@ -8,12 +8,14 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
-use onrush_raft::ledger::job::{CursorMove, TickSection};
-use onrush_raft::ledger::limits::{SHARDS_MAX, TICK_BYTES_MAX};
+use onrush_raft::ledger::job::{
+    Assignment, AssignmentState, CursorMove, Job, Reserved, TickSection,
+};
+use onrush_raft::ledger::limits::{SEQUENCES_MAX, SHARDS_MAX, TICK_BYTES_MAX};
 use onrush_raft::ledger::outcome::TickOutcome;
 use onrush_raft::types::JobId;
 use onrush_scenario::stats::frame::Frame;
-use onrush_scenario::stats::merge::merge;
+use onrush_scenario::stats::merge::{Tick, merge};
 
 use crate::control_wire::ShardKey;
 
@@ -89,6 +91,7 @@ impl Batch {
                     job: self.job.clone(),
                     cursors: self.cursors.clone(),
                     payload,
+                    reserved: reserved(&tick),
                 };
             }
             self.halve();
@@ -108,9 +111,49 @@ impl Batch {
     }
 }
 
+/// What the shards of a tick have reserved with it; nothing where the job has no feeders.
+fn reserved(tick: &Tick) -> Vec<Reserved> {
+    let mut all: BTreeMap<(u32, u64), Vec<u64>> = BTreeMap::new();
+    for shard in tick.seconds.iter().flat_map(|second| &second.shards) {
+        for delta in &shard.feeders {
+            let numbers = all.entry((shard.shard, shard.epoch)).or_default();
+            let index = delta.feeder as usize;
+            if index < SEQUENCES_MAX {
+                numbers.resize(numbers.len().max(index + 1), 0);
+                numbers[index] = numbers[index].max(delta.reserved);
+            }
+        }
+    }
+    let one = |((shard, epoch), numbers)| Reserved { shard, epoch, numbers };
+    all.into_iter().map(one).collect()
+}
+
+/// How far a shard is, by the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    pub shard: u32,
+    pub epoch: u64,
+    pub cursor: u64,
+    /// It runs, so that a second is not whole without it. A lost one's frames may come or not.
+    pub awaited: bool,
+}
+
+/// Those of a job whose frames are taken: all that are not done.
+#[must_use]
+pub fn cursors(job: &Job) -> Vec<Cursor> {
+    let of = |a: &Assignment| Cursor {
+        shard: a.shard,
+        epoch: a.epoch,
+        cursor: a.cursor,
+        awaited: a.state == AssignmentState::Active && a.has_begun(),
+    };
+    job.assignments.iter().filter(|a| a.takes_frames()).map(of).collect()
+}
+
 #[derive(Debug, Default)]
 struct ShardBuffer {
     committed: u64,
+    awaited: bool,
     /// Contiguous: the front is `committed + 1`.
     frames: VecDeque<Held>,
 }
@@ -147,13 +190,14 @@ pub struct Aggregator {
 }
 
 impl Aggregator {
-    /// Takes over the ledger's active cursors of a job: what they cover is dropped, shards that are
+    /// Takes over the ledger's cursors of a job: what they cover is dropped, shards that are
     /// not among them are forgotten. A section on its way stays so until it is settled.
-    pub fn sync(&mut self, job: &JobId, cursors: &[(u32, u64, u64)]) {
+    pub fn sync(&mut self, job: &JobId, cursors: &[Cursor]) {
         let buffer = self.jobs.entry(job.clone()).or_default();
-        buffer.shards.retain(|key, _| cursors.iter().any(|(s, e, _)| (*s, *e) == *key));
-        for (shard, epoch, cursor) in cursors {
+        buffer.shards.retain(|key, _| cursors.iter().any(|it| (it.shard, it.epoch) == *key));
+        for Cursor { shard, epoch, cursor, awaited } in cursors {
             let shard = buffer.shards.entry((*shard, *epoch)).or_default();
+            shard.awaited = *awaited;
             if shard.committed != *cursor {
                 shard.drop_through(*cursor);
             }
@@ -244,7 +288,7 @@ impl Aggregator {
 fn ready_through(buffer: &JobBuffer, now_ms: u64) -> Option<u32> {
     let shards = || buffer.shards.values();
     let complete = shards()
-        .filter(|shard| !shard.ended())
+        .filter(|shard| shard.awaited && !shard.ended())
         .map(|shard| shard.frames.back().map(|held| held.second))
         .min();
     let all_ended = complete.is_none();
@@ -310,6 +354,10 @@ mod tests {
         ShardKey { job: job(), shard, epoch: 1 }
     }
 
+    fn at(shard: u32, cursor: u64) -> Cursor {
+        Cursor { shard, epoch: 1, cursor, awaited: true }
+    }
+
     fn held(seq: u64, now: u64) -> Held {
         let second = u32::try_from(seq).unwrap() - 1;
         let body = Bytes::from(format!("f{seq}"));
@@ -318,7 +366,7 @@ mod tests {
 
     fn two_shards() -> Aggregator {
         let mut all = Aggregator::default();
-        all.sync(&job(), &[(0, 1, 0), (1, 1, 0)]);
+        all.sync(&job(), &[at(0, 0), at(1, 0)]);
         all
     }
 
@@ -400,7 +448,7 @@ mod tests {
         all.offer(&key(1), held(1, 0));
         all.take(0);
         all.unknown(&job());
-        all.sync(&job(), &[(0, 1, 1), (1, 1, 1)]);
+        all.sync(&job(), &[at(0, 1), at(1, 1)]);
         assert_eq!(all.take(9_000), vec![]);
         assert_eq!(all.newest(&key(0)), Some(1));
     }
@@ -408,9 +456,9 @@ mod tests {
     #[test]
     fn a_cursor_behind_the_buffer_asks_for_all_again() {
         let mut all = two_shards();
-        all.sync(&job(), &[(0, 1, 5), (1, 1, 5)]);
+        all.sync(&job(), &[at(0, 5), at(1, 5)]);
         all.offer(&key(0), held(6, 0));
-        all.sync(&job(), &[(0, 1, 3), (1, 1, 5)]);
+        all.sync(&job(), &[at(0, 3), at(1, 5)]);
         assert_eq!(all.newest(&key(0)), Some(3));
         assert_eq!(all.offer(&key(0), held(7, 0)), Offer::Gap { after: 3 });
     }
@@ -445,7 +493,7 @@ mod tests {
     fn one_section_holds_a_second_of_the_widest_job() {
         let mut all = Aggregator::default();
         let shards = u32::try_from(SHARDS_MAX).unwrap();
-        let cursors: Vec<_> = (0..shards).map(|shard| (shard, 1, 0)).collect();
+        let cursors: Vec<_> = (0..shards).map(|shard| at(shard, 0)).collect();
         all.sync(&job(), &cursors);
         for shard in 0..shards {
             all.offer(&key(shard), held(1, 0));

@@ -43,6 +43,9 @@ pub(crate) fn assigned(nodes: &[&str]) -> Vec<Assignment> {
             segments: vec![shard],
             cursor: 0,
             state: AssignmentState::Active,
+            reserved: Vec::new(),
+            takes_over: None,
+            begins: None,
         })
         .collect()
 }

@@ -1,14 +1,18 @@
 //! The master: lives while this node leads, and has no state that it could not rebuild from the
 //! ledger and the workers' spools.
 //!
-//! Reading order: [`reconcile`] (what is to be done), [`place`] (where), [`aggregate`] (frames to
+//! Reading order: [`reconcile`] (what is to be done), [`place`] (where), `rebalance` (what a loss leaves), [`aggregate`] (frames to
 //! ticks), [`tally`] (ticks to a result), `finish`, `session`, `reign` (the task that does it all).
 
 pub mod aggregate;
 mod finish;
 #[cfg(test)]
 pub(crate) mod fixture;
+pub mod losses;
 pub mod place;
+mod rebalance;
+#[cfg(test)]
+mod rebalance_tests;
 pub mod reconcile;
 #[cfg(test)]
 mod reconcile_tests;

@@ -78,7 +78,7 @@ fn next_in_line<'a>(queue: &[&'a Job], running: &BTreeMap<&ProjectName, usize>) 
 }
 
 /// Nodes with the labels asked for, by peer id.
-fn eligible<'a>(job: &Job, nodes: &'a [Candidate]) -> Vec<&'a Candidate> {
+pub(super) fn eligible<'a>(job: &Job, nodes: &'a [Candidate]) -> Vec<&'a Candidate> {
     let asked: Vec<(&str, &String)> = job
         .spec
         .labels
@@ -144,7 +144,12 @@ fn assign(job: &Job, nodes: &[&Candidate]) -> Vec<NewAssignment> {
         // A node so small beside the others that no segment falls to it has nothing to run.
         .filter(|(_, segments)| !segments.is_empty())
         .zip(0..)
-        .map(|((node, segments), shard)| NewAssignment { shard, node: node.peer.clone(), segments })
+        .map(|((node, segments), shard)| NewAssignment {
+            shard,
+            node: node.peer.clone(),
+            segments,
+            takes_over: None,
+        })
         .collect()
 }
 

@@ -19,6 +19,7 @@ use onrush_raft::types::{JobId, PeerName, UnixMs};
 use onrush_scenario::shard::{EndReason, Plan, Problem};
 
 use super::place::{self, Candidate};
+use super::rebalance;
 use crate::control_wire::{Phase, ShardKey, ShardOrder, ShardReport, ToWorker};
 
 /// How long a shard may generate load after its master's last heartbeat.
@@ -44,17 +45,25 @@ pub struct Node {
     pub silent_ms: u64,
     /// For how long gossip has called it alive while it had no session: it is coming back.
     pub coming_ms: Option<u64>,
+    /// Its kernel says so: the connection was closed, and nobody listens where it did. Its shards
+    /// have died with it.
+    pub dead: bool,
 }
 
 impl Node {
     /// New shards may go to it, now or in a moment.
-    fn is_expected(&self) -> bool {
+    pub(super) fn is_expected(&self) -> bool {
         let coming = self.coming_ms.is_some_and(|ms| ms <= LEASE_MS + LEASE_MARGIN_MS);
         self.candidate.present || !self.is_lost() || coming
     }
 
     fn is_lost(&self) -> bool {
-        !self.candidate.present && self.silent_ms > LEASE_MS + LEASE_MARGIN_MS
+        !self.candidate.present && (self.dead || self.silent_ms > LEASE_MS + LEASE_MARGIN_MS)
+    }
+
+    /// Frames of a shard that was lost on it may still come.
+    fn is_coming(&self) -> bool {
+        self.candidate.present || self.coming_ms.is_some_and(|ms| ms <= LEASE_MS + LEASE_MARGIN_MS)
     }
 }
 
@@ -69,6 +78,14 @@ pub struct View<'a> {
     pub nodes: &'a BTreeMap<PeerName, Node>,
     /// What the workers with an open session last said.
     pub reports: &'a BTreeMap<PeerName, Vec<ShardReport>>,
+}
+
+impl View<'_> {
+    /// Since the job's common start.
+    pub(super) fn age_us(&self, job: &Job) -> u64 {
+        let start = job.start_at.unwrap_or(self.now);
+        self.now.saturating_sub(start).saturating_mul(1_000)
+    }
 }
 
 /// How a job is to end; the verdict on a finished one is made from its measurements.
@@ -232,8 +249,12 @@ fn running(view: &View<'_>, job: &Job, intents: &mut Vec<Intent>) {
     let at_unix_us = job.start_at.unwrap_or_default().saturating_mul(1_000);
     for assignment in active(job) {
         let key = key(job, assignment);
+        if !assignment.has_begun() {
+            rebalance::take_up(view, job, assignment, intents);
+            continue;
+        }
         let Some(report) = report(view, job, assignment) else {
-            if let Some(reason) = lost(view, assignment) {
+            if let Some(reason) = loss(view, assignment, true) {
                 intents.push(shard_lost(key, reason));
             }
             continue;
@@ -242,7 +263,11 @@ fn running(view: &View<'_>, job: &Job, intents: &mut Vec<Intent>) {
         match &report.phase {
             Phase::Ready { .. } if job.abort.is_none() => intents.push(Intent::Order {
                 peer: assignment.node.clone(),
-                order: ToWorker::Start { key, at_unix_us },
+                order: ToWorker::Start {
+                    key,
+                    at_unix_us,
+                    take_over: rebalance::take_over(assignment),
+                },
             }),
             Phase::Ended { reason } if delivered && was_cut_off(reason) => {
                 let reason = "its node was cut off from every master".to_owned();
@@ -265,17 +290,19 @@ fn running(view: &View<'_>, job: &Job, intents: &mut Vec<Intent>) {
             _ => {}
         }
     }
+    rebalance::reassign(view, job, intents);
     ending(view, job, intents);
 }
 
 /// Whether, and how, a running job comes to its end.
 fn ending(view: &View<'_>, job: &Job, intents: &mut Vec<Intent>) {
     let early = job.abort.as_ref().map(|wish| (JobStatus::Aborted, wish.clone())).or_else(|| {
-        let crash = job.assignments.iter().find_map(|a| match &report(view, job, a)?.phase {
+        let begun = job.assignments.iter().filter(|a| a.has_begun());
+        let crash = begun.clone().find_map(|a| match &report(view, job, a)?.phase {
             Phase::Failed { problem } => Some(problem_text(problem)),
             _ => None,
         });
-        let loss = job.assignments.iter().find_map(|a| match &a.state {
+        let loss = begun.clone().find_map(|a| match &a.state {
             AssignmentState::Lost { reason } if job.spec.on_node_loss == OnNodeLoss::Fail => {
                 Some(format!("shard {} was lost: {reason}", a.shard))
             }
@@ -289,7 +316,9 @@ fn ending(view: &View<'_>, job: &Job, intents: &mut Vec<Intent>) {
         }
         return;
     }
-    if active(job).next().is_some() {
+    let waits =
+        active(job).next().is_some() || rebalance::is_under_way(view, job) || is_owed(view, job);
+    if waits {
         return;
     }
     let lost = |a: &Assignment| matches!(a.state, AssignmentState::Lost { .. });
@@ -307,6 +336,18 @@ fn ending(view: &View<'_>, job: &Job, intents: &mut Vec<Intent>) {
     } else {
         intents.push(Intent::Propose(JobCommand::Finalize { id: job.id.clone() }));
     }
+}
+
+/// Frames of a lost shard are about to come: its node is here again, or will be in a moment.
+fn is_owed(view: &View<'_>, job: &Job) -> bool {
+    job.assignments.iter().filter(|a| a.has_begun()).any(|assignment| {
+        let is_lost = matches!(assignment.state, AssignmentState::Lost { .. });
+        let Some(node) = view.nodes.get(&assignment.node).filter(|_| is_lost) else { return false };
+        match report(view, job, assignment) {
+            Some(report) => report.phase.is_live() || report.newest > assignment.cursor,
+            None => !node.candidate.present && node.is_coming(),
+        }
+    })
 }
 
 /// Tells every living shard to stop. True once none can be alive and all delivered its frames.
@@ -329,20 +370,24 @@ fn stop_all(view: &View<'_>, job: &Job, reason: &str, intents: &mut Vec<Intent>)
             None => {
                 let unknown =
                     view.nodes.get(&assignment.node).is_some_and(|node| node.candidate.present);
-                over &= unknown || lost(view, assignment).is_some();
+                over &= unknown || loss(view, assignment, true).is_some();
             }
         }
     }
     over
 }
 
-/// Why an active shard of a running job, of which nothing is reported, is gone for good.
-fn lost(view: &View<'_>, assignment: &Assignment) -> Option<String> {
+/// Why an active shard of a running job, of which nothing is reported, is gone for good. `known`: its
+/// node has had it.
+pub(super) fn loss(view: &View<'_>, assignment: &Assignment, known: bool) -> Option<String> {
     let Some(node) = view.nodes.get(&assignment.node) else {
         return Some("its node left the cluster".to_owned());
     };
     if node.candidate.present {
-        return Some(format!("{} does not know it any more", node.candidate.name));
+        return known.then(|| format!("{} does not know it any more", node.candidate.name));
+    }
+    if node.dead {
+        return Some(format!("{} has ended", node.candidate.name));
     }
     node.is_lost().then(|| {
         format!("{} was not reached for {} s", node.candidate.name, node.silent_ms / 1_000)
@@ -368,7 +413,7 @@ fn seal_ended(view: &View<'_>, job: &Job, intents: &mut Vec<Intent>) {
 }
 
 /// Shards that the ledger has no use for: of ended or unknown jobs, of earlier preparations, and
-/// those declared lost.
+/// those declared lost, once all that they measured is committed.
 fn release(view: &View<'_>, intents: &mut Vec<Intent>) {
     for (peer, reports) in view.reports {
         for report in reports {
@@ -378,13 +423,20 @@ fn release(view: &View<'_>, intents: &mut Vec<Intent>) {
                     a.shard == report.key.shard && a.epoch == report.key.epoch && &a.node == peer
                 })
             });
-            let wanted = held.is_some_and(|a| !matches!(a.state, AssignmentState::Lost { .. }));
-            // A crash is the job's failure as long as it runs: its report is the only witness.
-            let witness = held.is_some() && matches!(report.phase, Phase::Failed { .. });
-            if !wanted && !witness {
-                let order = ToWorker::Release { key: report.key.clone() };
-                intents.push(Intent::Order { peer: peer.clone(), order });
-            }
+            let key = || report.key.clone();
+            let order = match held {
+                Some(a) if !matches!(a.state, AssignmentState::Lost { .. }) => continue,
+                // A crash is the job's failure as long as it runs: its report is the only witness.
+                Some(a) if a.has_begun() && matches!(report.phase, Phase::Failed { .. }) => {
+                    continue;
+                }
+                Some(a) if a.has_begun() && report.phase.is_live() => {
+                    ToWorker::Stop { key: key(), reason: "it was given up as lost".to_owned() }
+                }
+                Some(a) if a.has_begun() && report.newest > a.cursor => continue,
+                _ => ToWorker::Release { key: key() },
+            };
+            intents.push(Intent::Order { peer: peer.clone(), order });
         }
     }
 }
@@ -393,11 +445,15 @@ fn active(job: &Job) -> impl Iterator<Item = &Assignment> {
     job.assignments.iter().filter(|a| a.state == AssignmentState::Active)
 }
 
-fn key(job: &Job, assignment: &Assignment) -> ShardKey {
+pub(super) fn key(job: &Job, assignment: &Assignment) -> ShardKey {
     ShardKey { job: job.id.clone(), shard: assignment.shard, epoch: assignment.epoch }
 }
 
-fn report<'a>(view: &View<'a>, job: &Job, assignment: &Assignment) -> Option<&'a ShardReport> {
+pub(super) fn report<'a>(
+    view: &View<'a>,
+    job: &Job,
+    assignment: &Assignment,
+) -> Option<&'a ShardReport> {
     let of_node = view.reports.get(&assignment.node)?;
     of_node.iter().find(|report| {
         report.key.job == job.id
@@ -406,7 +462,7 @@ fn report<'a>(view: &View<'a>, job: &Job, assignment: &Assignment) -> Option<&'a
     })
 }
 
-fn order(job: &Job, assignment: &Assignment) -> ShardOrder {
+pub(super) fn order(job: &Job, assignment: &Assignment) -> ShardOrder {
     ShardOrder {
         key: key(job, assignment),
         segments_total: place::segments_total(job),
@@ -419,6 +475,7 @@ fn order(job: &Job, assignment: &Assignment) -> ShardOrder {
         submitted_at: job.submitted_at,
         record_arrivals: job.spec.record_arrivals,
         max_duration_ms: job.spec.max_duration_ms,
+        takes_over: assignment.takes_over.is_some(),
     }
 }
 
@@ -438,7 +495,7 @@ fn requeue(job: &Job, reason: String, intents: &mut Vec<Intent>) {
     intents.push(Intent::Propose(JobCommand::Requeue { id: job.id.clone(), reason }));
 }
 
-fn shard_lost(key: ShardKey, reason: String) -> Intent {
+pub(super) fn shard_lost(key: ShardKey, reason: String) -> Intent {
     let ShardKey { job: id, shard, epoch } = key;
     Intent::Propose(JobCommand::ShardLost { id, shard, epoch, reason: clip(reason) })
 }
@@ -449,7 +506,7 @@ fn was_cut_off(reason: &str) -> bool {
 }
 
 /// `main.js:3:7: … is not a function`, with the excerpt below.
-fn problem_text(json: &str) -> String {
+pub(super) fn problem_text(json: &str) -> String {
     let Ok(problem) = serde_json::from_str::<Problem>(json) else { return json.to_owned() };
     let mut text = String::new();
     if let Some(file) = &problem.file {

@@ -14,21 +14,25 @@ use crate::control_wire::{Phase, ShardKey, ShardReport, ToWorker};
 const NOW: u64 = 100_000;
 
 #[derive(Default)]
-struct World {
-    nodes: BTreeMap<PeerName, Node>,
+pub(super) struct World {
+    pub(super) nodes: BTreeMap<PeerName, Node>,
     reports: BTreeMap<PeerName, Vec<ShardReport>>,
 }
 
-fn peer(name: &str) -> PeerName {
+pub(super) fn peer(name: &str) -> PeerName {
     PeerName(name.into())
 }
 
 fn key(shard: u32) -> ShardKey {
-    ShardKey { job: JobId("job_1".into()), shard, epoch: 1 }
+    key_of(1, shard)
+}
+
+pub(super) fn key_of(epoch: u64, shard: u32) -> ShardKey {
+    ShardKey { job: JobId("job_1".into()), shard, epoch }
 }
 
 impl World {
-    fn new(nodes: &[&str]) -> Self {
+    pub(super) fn new(nodes: &[&str]) -> Self {
         let mut world = Self::default();
         for name in nodes {
             let candidate = Candidate {
@@ -38,27 +42,38 @@ impl World {
                 present: true,
                 ..Candidate::default()
             };
-            let node = Node { candidate, silent_ms: 0, coming_ms: None };
+            let node = Node { candidate, silent_ms: 0, coming_ms: None, dead: false };
             world.nodes.insert(peer(name), node);
             world.reports.insert(peer(name), Vec::new());
         }
         world
     }
 
-    fn says(mut self, name: &str, shard: u32, phase: Phase, newest: u64) -> Self {
-        let report = ShardReport { key: key(shard), phase, newest };
+    pub(super) fn says(self, name: &str, shard: u32, phase: Phase, newest: u64) -> Self {
+        self.says_in(1, name, shard, phase, newest)
+    }
+
+    pub(super) fn says_in(
+        mut self,
+        epoch: u64,
+        name: &str,
+        shard: u32,
+        phase: Phase,
+        newest: u64,
+    ) -> Self {
+        let report = ShardReport { key: key_of(epoch, shard), phase, newest };
         self.reports.entry(peer(name)).or_default().push(report);
         self
     }
 
-    fn silent(mut self, name: &str, silent_ms: u64) -> Self {
+    pub(super) fn silent(mut self, name: &str, silent_ms: u64) -> Self {
         let node = self.nodes.get_mut(&peer(name)).unwrap();
         (node.candidate.present, node.silent_ms) = (false, silent_ms);
         self.reports.remove(&peer(name));
         self
     }
 
-    fn intents(&self, job: &Job) -> Vec<Intent> {
+    pub(super) fn intents(&self, job: &Job) -> Vec<Intent> {
         let (live, ended) =
             if job.status.is_terminal() { (None, Some(job)) } else { (Some(job), None) };
         let live: Vec<&Job> = live.into_iter().collect();
@@ -73,14 +88,14 @@ impl World {
     }
 }
 
-fn on(nodes: &[&str], status: JobStatus) -> Job {
+pub(super) fn on(nodes: &[&str], status: JobStatus) -> Job {
     let mut job = job(1, status);
     job.assignments = assigned(nodes);
     job.start_at = (status == JobStatus::Running).then_some(50_000);
     job
 }
 
-fn ready(hash: &str) -> Phase {
+pub(super) fn ready(hash: &str) -> Phase {
     let plan = Plan {
         plan_hash: hash.into(),
         simulation: "main".into(),
@@ -92,11 +107,11 @@ fn ready(hash: &str) -> Phase {
     Phase::Ready { plan: serde_json::to_string(&plan).unwrap() }
 }
 
-fn ended(reason: &EndReason) -> Phase {
+pub(super) fn ended(reason: &EndReason) -> Phase {
     Phase::Ended { reason: serde_json::to_string(reason).unwrap() }
 }
 
-fn failed(message: &str) -> Phase {
+pub(super) fn failed(message: &str) -> Phase {
     let problem = Problem {
         kind: ProblemKind::Script,
         message: message.into(),
@@ -226,7 +241,7 @@ fn a_job_that_was_prepared_too_often_fails() {
 #[test]
 fn ready_shards_of_a_running_job_are_started_whoever_committed_it() {
     let world = World::new(&["a"]).says("a", 0, ready("h"), 0);
-    let order = ToWorker::Start { key: key(0), at_unix_us: 50_000_000 };
+    let order = ToWorker::Start { key: key(0), at_unix_us: 50_000_000, take_over: None };
     let got = world.intents(&on(&["a"], JobStatus::Running));
     assert_eq!(got, vec![Intent::Order { peer: peer("a"), order }]);
 }

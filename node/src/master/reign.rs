@@ -9,13 +9,13 @@ use std::time::Duration;
 use onrush_raft::consensus::PROPOSAL_BYTES_MAX;
 use onrush_raft::ledger::Ledger;
 use onrush_raft::ledger::command::Command;
-use onrush_raft::ledger::job::{AssignmentState, Job, JobCommand, JobStatus, TickSection};
+use onrush_raft::ledger::job::{Job, JobCommand, JobStatus, TickSection};
 use onrush_raft::ledger::outcome::{Outcome, TickOutcome};
 use onrush_raft::types::{JobId, PeerName};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 
-use super::aggregate::{Aggregator, Batch, Offer};
+use super::aggregate::{Aggregator, Batch, Offer, cursors};
 use super::finish;
 use super::place::Candidate;
 use super::reconcile::{Intent, Node, View, reconcile};
@@ -210,7 +210,10 @@ impl Reign {
                 present: self.reports.contains_key(peer),
             };
             let coming_ms = self.coming.get(peer).map(|since| now.saturating_sub(*since));
-            (peer.clone(), Node { candidate, silent_ms: session.silent_ms(now), coming_ms })
+            (
+                peer.clone(),
+                Node { candidate, silent_ms: session.silent_ms(now), coming_ms, dead: false },
+            )
         };
         self.sessions.iter().map(node).collect()
     }
@@ -223,11 +226,8 @@ impl Reign {
             if !matches!(job.status, JobStatus::Running | JobStatus::Finalizing) {
                 continue;
             }
-            let active =
-                || job.assignments.iter().filter(|a| matches!(a.state, AssignmentState::Active));
-            let cursors: Vec<_> = active().map(|a| (a.shard, a.epoch, a.cursor)).collect();
-            self.aggregator.sync(&job.id, &cursors);
-            for assignment in active() {
+            self.aggregator.sync(&job.id, &cursors(job));
+            for assignment in job.assignments.iter().filter(|a| a.takes_frames()) {
                 let key = ShardKey {
                     job: job.id.clone(),
                     shard: assignment.shard,
@@ -415,9 +415,11 @@ fn each(outcome: Result<Outcome, ClusterError>, count: usize) -> Vec<Option<Tick
 fn subject(command: &JobCommand) -> String {
     match command {
         JobCommand::ShardDone { id, shard, epoch, .. }
-        | JobCommand::ShardLost { id, shard, epoch, .. } => format!("{id}/{shard}-{epoch}"),
+        | JobCommand::ShardLost { id, shard, epoch, .. }
+        | JobCommand::Begin { id, shard, epoch, .. } => format!("{id}/{shard}-{epoch}"),
         JobCommand::Prepare { id, .. }
         | JobCommand::Requeue { id, .. }
+        | JobCommand::Reassign { id, .. }
         | JobCommand::Start { id, .. }
         | JobCommand::Finalize { id }
         | JobCommand::Submit { id, .. }
@@ -446,6 +448,7 @@ mod tests {
             job: JobId(format!("job_{job:026}")),
             cursors: vec![step; SHARDS_MAX],
             payload: vec![7; bytes],
+            reserved: Vec::new(),
         };
         let sizes = [700, 400, 400, 1, 1, 768, 1].map(|kib| kib * 1_024);
         let all = sizes.into_iter().enumerate().map(|(job, bytes)| section(job, bytes));

@@ -19,7 +19,7 @@ use onrush_scenario::stats::merge::Tick;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use super::aggregate::{Aggregator, Batch, Held, Offer};
+use super::aggregate::{self, Aggregator, Batch, Held, Offer};
 use super::place::Candidate;
 use super::reconcile::{Intent, Node, View, reconcile};
 use crate::control_wire::{CONTROL_VERSION, FromWorker, ShardKey, ShardReport, ToWorker};
@@ -312,7 +312,7 @@ impl World {
                     let acts = worker.book.happened(&order.key, Happening::Ready(Box::new(plan())));
                     self.perform(index, acts);
                 }
-                Act::Start { key, at_unix_us } => {
+                Act::Start { key, at_unix_us, .. } => {
                     worker.started.insert(key, at_unix_us / 1_000);
                 }
                 Act::Resend { key, cursor } => {
@@ -434,8 +434,7 @@ impl World {
         }
         let active: Vec<_> =
             job.assignments.iter().filter(|a| a.state == AssignmentState::Active).collect();
-        let cursors: Vec<_> = active.iter().map(|a| (a.shard, a.epoch, a.cursor)).collect();
-        master.aggregator.sync(&job.id, &cursors);
+        master.aggregator.sync(&job.id, &aggregate::cursors(job));
         for assignment in active {
             let (shard, epoch) = (assignment.shard, assignment.epoch);
             let key = ShardKey { job: job.id.clone(), shard, epoch };
@@ -457,7 +456,7 @@ impl World {
                 ..Candidate::default()
             };
             let silent_ms = self.now - master.heartbeats[&peer(index)];
-            (peer(index), Node { candidate, silent_ms, coming_ms: None })
+            (peer(index), Node { candidate, silent_ms, coming_ms: None, dead: false })
         };
         let nodes: BTreeMap<_, _> = (0..WORKERS).map(node).collect();
         // With fewer nodes the job would start on fewer; the simulation wants all of them.

@@ -1,18 +1,20 @@
 //! A job's ticks, added up: sealed ones from their blobs, hot ones from the ledger, each once. Kept
 //! between two looks, it adds only what is new; thrown away, it is built again, on any node.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
-use onrush_raft::ledger::job::{Assignment, AssignmentState, Job, JobStatus};
+use onrush_raft::ledger::job::{AssignmentState, Job, JobStatus};
 use onrush_raft::types::PeerName;
 use onrush_scenario::shard::Plan;
 use onrush_scenario::stats::aggregate::Aggregate;
 use onrush_scenario::stats::assertion::AssertionSpec;
 use onrush_scenario::stats::merge::Tick;
 use onrush_scenario::stats::summarize::Context;
-use onrush_scenario::stats::summary::{Event, LostPart, RunInfo, Summary, Verdict, VerdictValue};
+use onrush_scenario::stats::summary::{Event, RunInfo, Summary, Verdict, VerdictValue};
 use serde::{Deserialize, Serialize};
 
-use super::place;
+use super::losses::{self, Losses};
 use crate::control_wire;
 use crate::repository::{self, Repository};
 
@@ -96,6 +98,10 @@ impl Tally {
         for tick in &job.ticks {
             self.add(job, tick.number, &tick.payload)?;
         }
+        // Their users are nobody's any more, whatever their last frames said.
+        for (lost, _) in losses::lost(job) {
+            self.aggregate.abandon(lost.shard, lost.epoch);
+        }
         if self.through < job.last_tick {
             return Err(Error::Missing { job: job.id.0.clone(), missing: self.through + 1 });
         }
@@ -135,8 +141,8 @@ impl Tally {
             .as_ref()
             .and_then(|plan| serde_json::from_value(plan.assertions.clone()).ok())
             .unwrap_or_default();
-        let lost = self.lost(job, plan.as_ref(), &name);
-        let coverage = coverage(job, plan.as_ref());
+        let losses = Losses { job, plan: plan.as_ref(), aggregate: &self.aggregate };
+        let (lost, coverage) = (losses.parts(&name), losses.coverage(status));
         let context = Context {
             run: run_info(job, plan.as_ref(), reason, now),
             status: status.as_str().to_owned(),
@@ -158,55 +164,6 @@ impl Tally {
         }
         summary
     }
-
-    fn lost(
-        &self,
-        job: &Job,
-        plan: Option<&Plan>,
-        name: &impl Fn(&PeerName) -> String,
-    ) -> Vec<LostPart> {
-        let total = u64::from(place::segments_total(job)).max(1);
-        let planned: Option<u64> =
-            plan.and_then(|plan| plan.scenarios.iter().map(|(_, users)| *users).sum());
-        let longest = job.assignments.iter().map(|a| a.cursor).max().unwrap_or(0);
-        let part = |a: &Assignment| {
-            let AssignmentState::Lost { reason } = &a.state else { return None };
-            let seen = self.aggregate.shard_totals(a.shard, a.epoch).unwrap_or_default();
-            let share = planned.map_or(0, |users| users * a.segments.len() as u64 / total);
-            Some(LostPart {
-                shard: a.shard,
-                node: name(&a.node),
-                reason: reason.clone(),
-                users_in_flight: seen.users_started.saturating_sub(seen.users_ended),
-                arrivals_missed: share.saturating_sub(seen.users_started),
-                seconds: longest.saturating_sub(a.cursor),
-                made_up: false,
-            })
-        };
-        job.assignments.iter().filter_map(part).collect()
-    }
-}
-
-/// Share of the planned load that is in the figures: a lost shard counts for the seconds it had.
-fn coverage(job: &Job, plan: Option<&Plan>) -> f64 {
-    let all: usize = job.assignments.iter().map(|a| a.segments.len()).sum();
-    if all == 0 {
-        return 1.0;
-    }
-    let planned = plan.map_or(0, |plan| plan.injection_us.div_ceil(1_000_000));
-    let longest = job.assignments.iter().map(|a| a.cursor).max().unwrap_or(0);
-    let seconds = planned.max(longest).max(1);
-    let covered: f64 = job
-        .assignments
-        .iter()
-        .map(|a| match a.state {
-            AssignmentState::Lost { .. } => {
-                a.segments.len() as f64 * (a.cursor.min(seconds) as f64 / seconds as f64)
-            }
-            _ => a.segments.len() as f64,
-        })
-        .sum();
-    covered / all as f64
 }
 
 fn run_info(job: &Job, plan: Option<&Plan>, reason: &str, now: u64) -> RunInfo {
@@ -221,9 +178,14 @@ fn run_info(job: &Job, plan: Option<&Plan>, reason: &str, now: u64) -> RunInfo {
         seed: job.spec.seed,
         parameters: job.spec.parameters.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        nodes: u32::try_from(job.assignments.len()).unwrap_or(u32::MAX),
+        nodes: u32::try_from(nodes(job).len()).unwrap_or(u32::MAX),
         end_reason: reason.to_owned(),
     }
+}
+
+/// On which nodes shards ran.
+fn nodes(job: &Job) -> BTreeSet<&PeerName> {
+    job.assignments.iter().filter(|a| a.has_begun()).map(|a| &a.node).collect()
 }
 
 /// What happened while the load ran, by second of the run.

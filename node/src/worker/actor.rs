@@ -69,6 +69,8 @@ pub(super) struct Run {
     pub(super) outbox: Outbox,
     pub(super) logs: Option<RunLogs>,
     pub(super) child: Option<Child>,
+    /// The second of the run that frame 0 would be of.
+    pub(super) second_of_0: Option<i64>,
     /// The last frame sent in this session; none before the master asked.
     pub(super) sent: Option<u64>,
     /// When the child is killed unless it is ready, by the monotonic clock.
@@ -238,7 +240,9 @@ impl Actor {
         for act in acts {
             match act {
                 Act::Launch(order) => self.launch(*order),
-                Act::Start { key, at_unix_us } => self.start(&key, at_unix_us),
+                Act::Start { key, at_unix_us, take_over } => {
+                    self.start(&key, at_unix_us, take_over);
+                }
                 Act::Stop { key, reason } => self.stop(&key, reason),
                 Act::Kill { key } => {
                     if let Some(child) = self.runs.get(&key).and_then(|run| run.child.as_ref()) {
@@ -251,13 +255,7 @@ impl Actor {
                     }
                     self.pump(&key);
                 }
-                Act::Free { key, cursor } => {
-                    if let Some(run) = self.runs.get_mut(&key)
-                        && let Err(error) = run.outbox.free(cursor)
-                    {
-                        tracing::warn!(%key, %error, "spool not freed");
-                    }
-                }
+                Act::Free { key, cursor } => self.free(&key, cursor),
                 Act::Discard { key } => self.discard(&key),
                 Act::Report => self.report(),
             }
@@ -284,6 +282,7 @@ impl Run {
             outbox,
             logs,
             child: None,
+            second_of_0: None,
             sent: None,
             build_until: None,
             kill_at: None,

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use onrush_scenario::shard::{EndReason, Plan, Problem};
+use onrush_scenario::shard::{EndReason, Plan, Problem, TakeOver};
 
 use crate::control_wire::{CONTROL_VERSION, Phase, ShardKey, ShardOrder, ShardReport, ToWorker};
 
@@ -17,7 +17,7 @@ pub enum Act {
     /// Fetch the files and start the child.
     Launch(Box<ShardOrder>),
     /// `at_unix_us`: by the master's wall clock.
-    Start { key: ShardKey, at_unix_us: u64 },
+    Start { key: ShardKey, at_unix_us: u64, take_over: Option<TakeOver> },
     /// Ask the child to end; kill it if it has not within a second.
     Stop { key: ShardKey, reason: String },
     /// End the child's process group now.
@@ -130,10 +130,10 @@ impl Book {
     pub fn obey(&mut self, order: ToWorker) -> Vec<Act> {
         match order {
             ToWorker::Prepare(order) => self.prepare(order),
-            ToWorker::Start { key, at_unix_us } => match self.shards.get_mut(&key) {
+            ToWorker::Start { key, at_unix_us, take_over } => match self.shards.get_mut(&key) {
                 Some(entry) if matches!(entry.phase, Phase::Ready { .. }) && !entry.stopping => {
                     entry.phase = Phase::Running;
-                    vec![Act::Start { key, at_unix_us }, Act::Report]
+                    vec![Act::Start { key, at_unix_us, take_over }, Act::Report]
                 }
                 _ => Vec::new(),
             },
@@ -247,6 +247,7 @@ mod tests {
             submitted_at: 1,
             record_arrivals: false,
             max_duration_ms: None,
+            takes_over: false,
         })
     }
 
@@ -285,10 +286,10 @@ mod tests {
         let launch = vec![Act::Launch(order(1)), Act::Report];
         assert_eq!(book.obey(ToWorker::Prepare(order(1))), launch);
         assert_eq!(book.obey(ToWorker::Prepare(order(1))), vec![]);
-        let start = ToWorker::Start { key: key(1), at_unix_us: 7 };
+        let start = ToWorker::Start { key: key(1), at_unix_us: 7, take_over: None };
         assert_eq!(book.obey(start.clone()), vec![]);
         assert_eq!(book.happened(&key(1), Happening::Ready(plan())), vec![Act::Report]);
-        let started = vec![Act::Start { key: key(1), at_unix_us: 7 }, Act::Report];
+        let started = vec![Act::Start { key: key(1), at_unix_us: 7, take_over: None }, Act::Report];
         assert_eq!(book.obey(start.clone()), started);
         assert_eq!(book.obey(start), vec![]);
         assert_eq!(book.happened(&key(1), Happening::Framed(3)), vec![]);
@@ -337,7 +338,10 @@ mod tests {
         let acts = vec![Act::Stop { key: key(1), reason: "aborted".into() }];
         assert_eq!(book.obey(stop.clone()), acts);
         assert_eq!(book.obey(stop), vec![]);
-        assert_eq!(book.obey(ToWorker::Start { key: key(1), at_unix_us: 1 }), vec![]);
+        assert_eq!(
+            book.obey(ToWorker::Start { key: key(1), at_unix_us: 1, take_over: None }),
+            vec![]
+        );
     }
 
     /// Once the master waited for ever for a frame that the spool could not give back.

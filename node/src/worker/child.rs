@@ -31,7 +31,7 @@ const KIND_FRAME: u8 = 1;
 #[derive(Debug)]
 pub enum ChildEvent {
     Said(FromShard),
-    Frame { seq: u64, shard: u32, epoch: u64, body: Bytes },
+    Frame { seq: u64, second: u32, shard: u32, epoch: u64, body: Bytes },
     Line { stream: OutputStream, line: String },
     Exited { reason: String },
 }
@@ -169,6 +169,7 @@ where
             KIND_FRAME => match Frame::decode(&body) {
                 Ok(frame) => ChildEvent::Frame {
                     seq: frame.seq,
+                    second: frame.second,
                     shard: frame.shard,
                     epoch: frame.epoch,
                     body: body.into(),
@@ -228,7 +229,7 @@ mod tests {
         let (events, mut heard) = mpsc::channel(16);
         let command = ["/bin/sh", "-c", script].map(str::to_owned);
         let child = spawn(&command, Path::new("/"), events, |event| event).unwrap();
-        child.tell(ToShard::Start { at_unix_us: 5, clock_error_us: 0 }).unwrap();
+        child.tell(ToShard::Start { at_unix_us: 5, clock_error_us: 0, take_over: None }).unwrap();
         let mut all = Vec::new();
         while let Some(event) = heard.recv().await {
             all.push(match event {

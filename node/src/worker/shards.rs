@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use onrush_api::backend::LogStream;
 use onrush_raft::types::ContentId;
-use onrush_scenario::shard::{FromShard, OutputStream, Problem, ProblemKind, ShardSpec, ToShard};
+use onrush_scenario::shard::{
+    FromShard, OutputStream, Problem, ProblemKind, ShardSpec, TakeOver, ToShard,
+};
 use tokio::sync::mpsc;
 
 use super::actor::{Actor, Event, Run};
@@ -70,6 +72,7 @@ impl Actor {
             record_arrivals: order.record_arrivals.then(|| folder.clone()),
             max_duration_us: order.max_duration_ms.map(|ms| ms.saturating_mul(1_000)),
             leased: true,
+            takes_over: order.takes_over,
             ..ShardSpec::default()
         };
         Ok((order.files, Run::new(folder, outbox, Some(logs), Some(Box::new(spec)))))
@@ -112,16 +115,31 @@ impl Actor {
         }
     }
 
-    pub(super) fn start(&mut self, key: &ShardKey, master_us: u64) {
+    pub(super) fn start(&mut self, key: &ShardKey, master_us: u64, take_over: Option<TakeOver>) {
         let offset = self.estimator.best().unwrap_or_default();
         let at_unix_us = to_local(master_us, offset.unix);
-        let start = ToShard::Start { at_unix_us, clock_error_us: offset.round_trip / 2 };
+        let clock_error_us = offset.round_trip / 2;
+        let start = ToShard::Start { at_unix_us, clock_error_us, take_over };
         let lease = self.lease();
         let Some(child) = self.runs.get(key).and_then(|run| run.child.as_ref()) else { return };
         let told = child.tell(lease).and_then(|()| child.tell(start));
         if let Err(error) = told {
             tracing::warn!(%key, %error, "shard not started");
             child.kill();
+        }
+    }
+
+    /// Frames up to `cursor` are committed: the spool may forget them, and what they reserved counts.
+    pub(super) fn free(&mut self, key: &ShardKey, cursor: u64) {
+        let Some(run) = self.runs.get_mut(key) else { return };
+        if let Err(error) = run.outbox.free(cursor) {
+            tracing::warn!(%key, %error, "spool not freed");
+        }
+        let second = run.second_of_0.and_then(|zero| zero.checked_add_unsigned(cursor));
+        let second = second.and_then(|second| u32::try_from(second).ok());
+        if let (Some(child), Some(second)) = (&run.child, second) {
+            // A child that does not listen is ended by its lease.
+            let _ = child.tell(ToShard::Committed { second });
         }
     }
 
@@ -166,8 +184,9 @@ impl Actor {
                     logs.write(stream, at, &line);
                 }
             }
-            ChildEvent::Frame { seq, shard, epoch, body } => {
+            ChildEvent::Frame { seq, second, shard, epoch, body } => {
                 let Some(run) = self.runs.get_mut(key) else { return };
+                run.second_of_0 = i64::from(second).checked_sub_unsigned(seq);
                 let own = (shard, epoch) == (key.shard, key.epoch);
                 let kept = if own {
                     run.outbox.append(seq, &body).map_err(|error| error.to_string())

@@ -5,7 +5,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::ledger::command::{Command, Proposal};
 use crate::ledger::file::FileCommand;
-use crate::ledger::job::{JobCommand, JobSpec, JobStatus, SealedTicks, TickSection, Verdict};
+use crate::ledger::job::{
+    Begins, JobCommand, JobSpec, JobStatus, NewAssignment, SealedTicks, TickSection, Verdict,
+};
 use crate::ledger::member::MemberCommand;
 use crate::ledger::project::ProjectCommand;
 
@@ -49,8 +51,10 @@ fn all_commands() -> Vec<Command> {
     let verdict = Verdict::default();
     let sealed = SealedTicks { from: 1, to: 2, content: "c".into() };
     let spec = JobSpec { simulation: text(), seed: 9, ..JobSpec::default() };
-    let section = TickSection { job: id(), cursors: vec![], payload: vec![1, 2] };
+    let section = TickSection { job: id(), cursors: vec![], payload: vec![1, 2], reserved: vec![] };
     let artifacts = std::collections::BTreeMap::new();
+    let new = NewAssignment { shard: 4, node: "n".into(), segments: vec![6], takes_over: Some(1) };
+    let begins = Begins { at_us: 7, records: vec![8], unseen: 1 };
     let job = [
         JobCommand::Submit { id: id(), project: "a".into(), spec, idempotency_key: None },
         JobCommand::Prepare { id: id(), assignments: vec![] },
@@ -70,6 +74,8 @@ fn all_commands() -> Vec<Command> {
         JobCommand::Abort { id: id(), reason: text() },
         JobCommand::Seal { id: id(), sealed },
         JobCommand::Note { id: id(), what: text() },
+        JobCommand::Reassign { id: id(), assignments: vec![new] },
+        JobCommand::Begin { id: id(), shard: 4, epoch: 5, begins },
     ];
     let member = member.into_iter().map(Command::Member);
     let all = member.chain(project.into_iter().map(Command::Project));

@@ -13,10 +13,12 @@ pub const JOBS_MAX: usize = 100_000;
 /// Jobs of one project that have not ended.
 pub const LIVE_JOBS_PER_PROJECT_MAX: usize = 1_000;
 pub const ASSIGNMENTS_MAX: usize = 4_096;
-/// Shards of one job at one time.
+/// Shards of one job, those that are lost or done included.
 pub const SHARDS_MAX: usize = 1_024;
 /// Segments of one shard: S is 720, or the number of nodes if larger.
 pub const SEGMENTS_MAX: usize = 1_024;
+/// Feeders and counters of a simulation, in what a shard reserves.
+pub const SEQUENCES_MAX: usize = 1_024;
 pub const EVENTS_PER_JOB_MAX: usize = 256;
 /// The first events of a job that are never left out.
 pub const EVENTS_HEAD: usize = 64;

@@ -59,6 +59,19 @@ pub(super) struct Closed {
     end: Micros,
 }
 
+/// Of a shard that begins in mid-run.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Begin {
+    /// Since the common start.
+    pub at: Micros,
+    /// Higher than that of all who held its segments before.
+    pub epoch: u64,
+}
+
+/// Users of the closed model are numbered as they come, and how many a lost shard had is not known
+/// to the last: each epoch has this many rounds of numbers for itself.
+const ROUNDS_PER_EPOCH: u64 = 1 << 32;
+
 impl Source {
     pub(super) fn new(spec: &InjectionSpec, share: Share, seed: u64, start: Micros) -> Self {
         let end = start.saturating_add(spec.duration_us());
@@ -74,6 +87,18 @@ impl Source {
                 let Share { segments, thread, threads } = share;
                 let tracker = Tracker::new(steps, segments, thread, threads);
                 Self::Closed(Closed { tracker, start, end })
+            }
+        }
+    }
+
+    /// Leaves what was planned before `begin` to others; gives how many arrivals that are.
+    pub(super) fn begin(&mut self, begin: Begin) -> u64 {
+        match self {
+            Self::Open(open) => open.skip(begin.at),
+            Self::Closed(closed) => {
+                let rounds = begin.epoch.saturating_sub(1).saturating_mul(ROUNDS_PER_EPOCH);
+                closed.tracker.begin(begin.at.saturating_sub(closed.start), rounds);
+                0
             }
         }
     }
@@ -129,6 +154,16 @@ impl Open {
 
     fn next_at(&mut self) -> Option<Micros> {
         self.peek().map(|arrival| self.start.saturating_add(arrival.at_us))
+    }
+
+    fn skip(&mut self, until: Micros) -> u64 {
+        let mut skipped = 0;
+        while self.next_at().is_some_and(|at| at < until) {
+            self.seen += 1;
+            self.plan.next();
+            skipped += 1;
+        }
+        skipped
     }
 
     fn due(&mut self, now: Micros) -> Option<Due> {

@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 
-use super::{Due, Share, Source};
+use super::{Begin, Due, Share, Source};
 use crate::inject::division::{SEGMENTS, Segments, split};
 use crate::inject::{ClosedStep, InjectionSpec, OpenStep};
 use crate::time::{MICROS_PER_SECOND, Micros};
@@ -132,4 +132,77 @@ proptest! {
         let profile = chosen.into_iter().map(|index| all[index].clone()).collect();
         is_the_same_everywhere(&InjectionSpec::Open(profile), seed);
     }
+}
+
+/// What a part of the job starts until `until`, asked every tenth of a second from `from` on.
+fn started_between(sources: &mut [Source], from: Micros, until: Micros) -> Vec<(Micros, u64)> {
+    let mut all = Vec::new();
+    for now in (from..until).step_by(100_000) {
+        for source in &mut *sources {
+            while let Some(Due { user, scheduled }) = source.due(now) {
+                all.push((scheduled, user));
+            }
+        }
+    }
+    all
+}
+
+fn part(spec: &InjectionSpec, owned: &[u32], threads: u64) -> Vec<Source> {
+    let segments = Segments::new(SEGMENTS, owned).unwrap();
+    let share = |thread| Share { segments: segments.clone(), thread, threads };
+    (0..threads).map(|thread| Source::new(spec, share(thread), 5, 0)).collect()
+}
+
+proptest! {
+    /// A shard is lost at some moment, and two others take its segments over at a later one: the
+    /// three start the plan, less what was planned in between, and say how much that is.
+    #[test]
+    fn who_takes_over_starts_the_rest_of_the_plan_and_counts_what_is_missed(
+        lost_at in 0_u64..9_000_000, gap in 0_u64..3_000_000, threads in 1_u64..4,
+    ) {
+        let spec = InjectionSpec::Open(steps());
+        let end = spec.duration_us() + SECOND;
+        let [survivor, lost] = <[Vec<u32>; 2]>::try_from(split(&[1, 1])).unwrap();
+        let mut all = started_between(&mut part(&spec, &survivor, threads), 0, end);
+        let dead = started_between(&mut part(&spec, &lost, threads), 0, lost_at);
+        let seen = dead.len() as u64;
+        all.extend(dead);
+        let from = lost_at + gap;
+        let mut before = 0;
+        for owned in crate::inject::division::share_out(&lost, &[1, 1]) {
+            let mut sources = part(&spec, &owned, threads);
+            let begin = Begin { at: from, epoch: 2 };
+            before += sources.iter_mut().map(|source| source.begin(begin)).sum::<u64>();
+            let theirs = started_between(&mut sources, from, end);
+            prop_assert!(theirs.iter().all(|(at, _)| *at >= from));
+            all.extend(theirs);
+        }
+        all.sort_unstable();
+        prop_assert!(all.windows(2).all(|pair| pair[0].1 != pair[1].1), "nobody comes twice");
+        let planned = spec.planned_users().unwrap();
+        prop_assert_eq!(all.len() as u64 + before - seen, planned);
+    }
+}
+
+/// The closed model: the survivors' concurrency rises to the whole, with users of new numbers.
+#[test]
+fn who_takes_over_fills_up_to_the_concurrency_of_the_profile() {
+    let steps = vec![ClosedStep::ConstantConcurrentUsers { users: 101, duration_us: 9 * SECOND }];
+    let spec = InjectionSpec::Closed(steps);
+    let [survivor, lost] = <[Vec<u32>; 2]>::try_from(split(&[1, 1])).unwrap();
+    let mut all = started_between(&mut part(&spec, &survivor, 2), 0, 9 * SECOND);
+    let dead = started_between(&mut part(&spec, &lost, 2), 0, 3 * SECOND);
+    assert_eq!(all.len() + dead.len(), 101);
+    let mut sources = part(&spec, &lost, 2);
+    for source in &mut sources {
+        assert_eq!(source.begin(Begin { at: 5_300_000, epoch: 3 }), 0);
+    }
+    let taken = started_between(&mut sources, 5_300_000, 9 * SECOND);
+    assert_eq!(taken.len(), dead.len());
+    assert!(taken.iter().all(|(at, _)| (5 * SECOND..6 * SECOND).contains(at)), "{taken:?}");
+    all.extend(dead.into_iter().chain(taken));
+    let mut users: Vec<u64> = all.iter().map(|(_, user)| *user).collect();
+    users.sort_unstable();
+    users.dedup();
+    assert_eq!(users.len(), all.len());
 }

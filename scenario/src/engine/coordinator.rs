@@ -14,25 +14,27 @@ use std::time::Duration;
 use rand::SeedableRng as _;
 use rand::rngs::SmallRng;
 
-use super::arrivals::Share;
+use super::arrivals::{Begin, Share};
 use super::clock::{self, Clock};
-use super::frames::Framer;
+use super::frames::{Framer, PlannedUsers};
 use super::health::{self, Health};
 use super::host::ThreadHost;
 use super::load::{self, Consoles, Loaded};
 use super::pacing::Gate;
+use super::reserve::{Place, Reserve};
 use super::shared::{NEVER, Parts, PopulationState, Shared, Stop, problem};
 use super::split;
 use super::thread::{FromThread, Second, Setting, Worker};
 use super::watchdog::{HUNG, Watchdog};
 use super::{Control, Event, LATE_START_MAX_US};
 use crate::expr::{Hooks, Moment};
-use crate::inject::ThrottleStep;
 use crate::inject::division::Segments;
 use crate::inject::throttle::Limits;
+use crate::inject::{InjectionSpec, ThrottleStep};
 use crate::ir::Simulation;
+use crate::program::ScenarioProgram;
 use crate::script::{Console, GlobalStore, SilentConsole};
-use crate::shard::{EndReason, OutputStream, Plan, Problem, ProblemKind, ShardSpec};
+use crate::shard::{EndReason, OutputStream, Plan, Problem, ProblemKind, ShardSpec, TakeOver};
 use crate::stats::frame::{FeederDelta, GeneratorHealth};
 use crate::stats::record::Recorder;
 use crate::time::{MICROS_PER_SECOND, Micros, second_of};
@@ -84,6 +86,7 @@ pub(super) fn run(
     let (events, from_threads) = mpsc::sync_channel(EVENTS_MAX);
     let crew = spawn(spec, unix_ms, &shared, &events)?;
     drop(events);
+    let planned = planned_users(&loaded, &shared.segments);
     let mut run = Run {
         spec,
         plan,
@@ -93,9 +96,18 @@ pub(super) fn run(
         hung: 0,
         max_duration: load::max_duration(spec, &loaded.simulation),
         after: loaded.program.scenarios.iter().map(|it| it.after.clone()).collect(),
+        closed: loaded
+            .program
+            .scenarios
+            .iter()
+            .map(|it| matches!(it.inject, InjectionSpec::Closed(_)))
+            .collect(),
         lease_unix_us: None,
         health: Health::default(),
         health_now: GeneratorHealth::default(),
+        planned,
+        ahead: spec.leased.then(|| load::ahead(spec, &loaded)),
+        reserve: None,
         script: None,
         lines,
         on_event,
@@ -110,6 +122,19 @@ pub(super) fn run(
         run.after();
     }
     outcome
+}
+
+fn planned_users(loaded: &Loaded, segments: &Segments) -> Vec<PlannedUsers> {
+    let share = |users, no_shard: bool| match no_shard {
+        true => segments.owns(0).then_some(users).unwrap_or_default(),
+        false => segments.closed_share(users),
+    };
+    let of = |it: &ScenarioProgram| {
+        let all = it.inject.planned_users();
+        let share = all.map(|users| share(users, it.no_shard));
+        PlannedUsers { scenario: it.name.to_string(), all, share }
+    };
+    loaded.program.scenarios.iter().map(of).collect()
 }
 
 /// What the script says on this thread: while it is loaded, before and after the run.
@@ -195,6 +220,7 @@ struct Go {
     clock: Clock,
     first_second: u32,
     known_from: Micros,
+    begin: Option<Begin>,
 }
 
 struct Hand {
@@ -275,6 +301,7 @@ fn run_worker(
         seed: spec.seed,
         first_second: go.first_second,
         known_from: go.known_from,
+        begin: go.begin,
         record_starts: spec.record_arrivals.is_some(),
     };
     let host = Rc::new(ThreadHost {
@@ -303,10 +330,16 @@ struct Run<'a> {
     hung: usize,
     max_duration: Option<Micros>,
     after: Vec<Vec<u32>>,
+    /// Which populations are of the closed model.
+    closed: Vec<bool>,
     /// The latest lease, by the wall clock.
     lease_unix_us: Option<u64>,
     health: Health,
     health_now: GeneratorHealth,
+    planned: Vec<PlannedUsers>,
+    /// What the first frames reserve without being asked; none without a cluster.
+    ahead: Option<u64>,
+    reserve: Option<Reserve>,
     /// Until its last function has run.
     script: Option<Box<dyn Hooks>>,
     lines: Rc<Lines>,
@@ -319,11 +352,11 @@ impl Run<'_> {
         // Before this shard is ready: no shard of the job starts until all have done this.
         self.moment(Moment::Before)?;
         (self.on_event)(Event::Ready(self.plan.clone()));
-        let start_unix_us = if local {
-            clock::unix_us()
+        let (start_unix_us, take_over) = if local {
+            (clock::unix_us(), None)
         } else {
             match self.await_start(control) {
-                Ok(at) => at,
+                Ok(start) => start,
                 Err(end) => {
                     self.script = None;
                     return Ok(end);
@@ -332,14 +365,51 @@ impl Run<'_> {
         };
         let clock = Clock::starting_at(start_unix_us);
         self.renew_lease(clock);
-        let now = clock.now();
-        let known_from = if now > LATE_START_MAX_US { now } else { 0 };
-        let go = Go { clock, first_second: second_of(now), known_from };
+        self.reserve(take_over.as_ref());
+        let go = self.go(clock, take_over.as_ref());
         for hand in &self.crew {
             // A thread that is gone has said why.
             let _ = hand.go.send(go);
         }
         self.drive(clock, go.first_second, control, local)
+    }
+
+    fn go(&self, clock: Clock, take_over: Option<&TakeOver>) -> Go {
+        let now = clock.now();
+        let Some(take_over) = take_over else {
+            let known_from = if now > LATE_START_MAX_US { now } else { 0 };
+            return Go { clock, first_second: second_of(now), known_from, begin: None };
+        };
+        // What lies too far back is missed, not caught up.
+        let from = take_over.from_us.unwrap_or(now).max(now.saturating_sub(LATE_START_MAX_US));
+        let begin = Some(Begin { at: from, epoch: self.spec.epoch });
+        Go { clock, first_second: second_of(from.min(now)), known_from: from, begin }
+    }
+
+    /// Where the shard's records and numbers begin, and how far they go for now.
+    fn reserve(&mut self, take_over: Option<&TakeOver>) {
+        let Some(ahead) = self.ahead else { return };
+        let begin = |index: usize| {
+            let Some(take_over) = take_over else { return 0 };
+            let feeder = u32::try_from(index).ok();
+            let known = take_over.feeders.iter().find(|it| Some(it.feeder) == feeder);
+            let unseen = ahead.saturating_mul(take_over.unseen.into());
+            known.map_or(0, |it| it.record).saturating_add(unseen)
+        };
+        let sequences = self.shared.sequences().enumerate();
+        let begins: Vec<u64> = sequences
+            .map(|(index, sequence)| {
+                sequence.set_position(begin(index));
+                begin(index)
+            })
+            .collect();
+        let reserve = Reserve::new(&begins, ahead);
+        self.grant(&reserve.granted());
+        self.reserve = Some(reserve);
+    }
+
+    fn grant(&self, granted: &[u64]) {
+        self.shared.sequences().zip(granted).for_each(|(it, number)| it.grant(*number));
     }
 
     fn moment(&mut self, moment: Moment) -> Result<(), Problem> {
@@ -389,13 +459,17 @@ impl Run<'_> {
     }
 
     /// The start's time by the wall clock, or how the run ended before it began.
-    fn await_start(&mut self, control: &Receiver<Control>) -> Result<u64, EndReason> {
+    fn await_start(
+        &mut self,
+        control: &Receiver<Control>,
+    ) -> Result<(u64, Option<TakeOver>), EndReason> {
         loop {
             match control.recv() {
-                Ok(Control::Start { at_unix_us, clock_error_us }) => {
+                Ok(Control::Start { at_unix_us, clock_error_us, take_over }) => {
                     self.health_now.clock_error_us = clock_error_us;
-                    return Ok(at_unix_us);
+                    return Ok((at_unix_us, take_over));
                 }
+                Ok(Control::Committed { .. }) => {}
                 Ok(Control::Lease { until_unix_us }) => self.lease_unix_us = Some(until_unix_us),
                 Ok(Control::Stop { reason, .. }) => return Err(EndReason::Stopped(reason)),
                 Err(_) => return Err(EndReason::Stopped("the owner went away".to_owned())),
@@ -410,7 +484,7 @@ impl Run<'_> {
         control: &Receiver<Control>,
         local: bool,
     ) -> Result<EndReason, Problem> {
-        let planned = self.plan.scenarios.clone();
+        let planned = std::mem::take(&mut self.planned);
         let crew = self.crew.len();
         let mut framer = Framer::new(self.spec.shard, self.spec.epoch, crew, first_second, planned);
         let mut starts = self.open_arrivals()?;
@@ -451,7 +525,8 @@ impl Run<'_> {
             }
         }
         self.health.sample(&mut self.health_now);
-        for frame in framer.take_rest(self.health_now, &self.feeders()) {
+        let feeders = self.feeders(framer.next_second());
+        for frame in framer.take_rest(self.health_now, &feeders) {
             (self.on_event)(Event::Frame(Box::new(frame)));
         }
         if let Some(writer) = &mut starts {
@@ -463,22 +538,35 @@ impl Run<'_> {
     fn hand_out(&mut self, framer: &mut Framer) {
         while framer.is_complete() {
             self.health.sample(&mut self.health_now);
-            let feeders = self.feeders();
+            let feeders = self.feeders(framer.next_second());
             if let Some(frame) = framer.take_complete(self.health_now, feeders) {
                 (self.on_event)(Event::Frame(Box::new(frame)));
             }
         }
     }
 
-    fn feeders(&self) -> Vec<FeederDelta> {
-        let numbered = (0_u32..).zip(&self.shared.feeders);
-        numbered.map(|(feeder, it)| FeederDelta { feeder, position: it.position() }).collect()
+    /// What the frame of `second` says of feeders and counters.
+    fn feeders(&mut self, second: u32) -> Vec<FeederDelta> {
+        let places = self
+            .shared
+            .sequences()
+            .map(|it| Place { position: it.position(), wanted: it.wanted() });
+        match &mut self.reserve {
+            Some(reserve) => reserve.cut(second, places),
+            None => Vec::new(),
+        }
     }
 
     fn obey(&mut self, control: &Receiver<Control>, clock: Clock, local: bool) {
         loop {
             match control.try_recv() {
                 Ok(Control::Start { .. }) => {}
+                Ok(Control::Committed { second }) => {
+                    let granted = self.reserve.as_mut().and_then(|it| it.committed(second));
+                    if let Some(granted) = granted {
+                        self.grant(&granted);
+                    }
+                }
                 Ok(Control::Lease { until_unix_us }) => {
                     self.lease_unix_us = Some(until_unix_us);
                     self.renew_lease(clock);
@@ -536,8 +624,27 @@ impl Run<'_> {
                 self.shared.wake_all();
             }
         }
+        self.free_the_held(populations);
         if populations.iter().all(is_done) {
             self.shared.request_stop(false, Ok(EndReason::Completed));
+        }
+    }
+
+    /// Who took over has fewer users than the rendez-vous may count on: when none is left who could
+    /// complete it, those who wait go on.
+    fn free_the_held(&self, populations: &[PopulationState]) {
+        let held = self.shared.held.load(Ordering::Acquire);
+        if !self.spec.takes_over || held <= 0 {
+            return;
+        }
+        let over =
+            |it: &PopulationState| it.exhausted.load(Ordering::Acquire) == self.shared.threads;
+        let closed = |index: usize| self.closed.get(index).copied().unwrap_or(false);
+        let none_comes =
+            populations.iter().enumerate().all(|(index, it)| over(it) || closed(index));
+        let active: i64 = populations.iter().map(|it| it.active.load(Ordering::Acquire)).sum();
+        if none_comes && active == held {
+            self.shared.open_all();
         }
     }
 

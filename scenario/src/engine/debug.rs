@@ -27,7 +27,7 @@ use crate::shard::{OutputStream, Problem, ProblemKind, ShardSpec};
 use crate::stats::record::{PathId, Recorder};
 use crate::time::Micros;
 use crate::value::Value;
-use crate::vu::{ActionDone, Ctx, Input, Output, Vu, World};
+use crate::vu::{ActionDone, Ctx, Fault, Input, Output, Vu, World};
 
 /// How a user is looked at.
 #[derive(Clone, Debug)]
@@ -415,11 +415,12 @@ impl World for Around<'_> {
         count: Option<i64>,
         session: &mut Session,
         eval: &mut EvalCtx<'_>,
-    ) -> Result<(), String> {
+    ) -> Result<(), Fault> {
         let found = self.0.feeders.get(feeder as usize);
-        let feeder = found.ok_or("the simulation has no such feeder")?;
+        let feeder =
+            found.ok_or_else(|| Fault::Crash("the simulation has no such feeder".to_owned()))?;
         self.0.compare(session, By::Steps);
-        feeder.feed(count, session, eval).map_err(|error| error.to_string())?;
+        feeder.feed(count, session, eval)?;
         self.0.compare(session, By::Feeder(feeder.name().to_owned()));
         Ok(())
     }
@@ -428,8 +429,8 @@ impl World for Around<'_> {
         next_of(&self.0.rounds, slot)
     }
 
-    fn counter(&mut self, slot: u32) -> u64 {
-        next_of(&self.0.counters, slot)
+    fn counter(&mut self, slot: u32) -> Option<u64> {
+        Some(next_of(&self.0.counters, slot))
     }
 
     fn queue_put(&mut self, slot: u32, value: Value) -> Result<(), String> {

@@ -18,8 +18,17 @@ pub(super) struct Framer {
     next: u32,
     pending: BTreeMap<u32, Vec<Second>>,
     totals: Totals,
-    /// Scenario → users of the whole job.
-    planned: Vec<(String, Option<u64>)>,
+    planned: Vec<PlannedUsers>,
+}
+
+/// What the profile of a scenario says, in the open model.
+#[derive(Clone, Debug)]
+pub(super) struct PlannedUsers {
+    pub scenario: String,
+    /// Of the whole job.
+    pub all: Option<u64>,
+    /// Of the shard's segments.
+    pub share: Option<u64>,
 }
 
 impl Framer {
@@ -28,7 +37,7 @@ impl Framer {
         epoch: u64,
         threads: usize,
         first_second: u32,
-        planned: Vec<(String, Option<u64>)>,
+        planned: Vec<PlannedUsers>,
     ) -> Self {
         Self {
             shard,
@@ -53,6 +62,11 @@ impl Framer {
         feeders: Vec<FeederDelta>,
     ) -> Option<Frame> {
         self.is_complete().then(|| self.cut(health, feeders))
+    }
+
+    /// The second of the next frame.
+    pub(super) fn next_second(&self) -> u32 {
+        self.next
     }
 
     pub(super) fn is_complete(&self) -> bool {
@@ -88,8 +102,9 @@ impl Framer {
         self.next += 1;
         frame.feeders = feeders;
         for scenario in &mut frame.scenarios {
-            let planned = self.planned.iter().find(|(name, _)| *name == scenario.name);
-            scenario.planned = planned.and_then(|(_, users)| *users);
+            let planned = self.planned.iter().find(|it| it.scenario == scenario.name);
+            scenario.planned = planned.and_then(|it| it.all);
+            scenario.share = planned.and_then(|it| it.share);
         }
         let generator = &mut frame.generator;
         generator.cpu_percent = health.cpu_percent;

@@ -20,7 +20,7 @@ use crate::stats::record::{PathId, Recorder};
 use crate::stats::sample::Sample;
 use crate::time::Micros;
 use crate::value::Value;
-use crate::vu::World;
+use crate::vu::{Fault, World};
 
 /// Lines of its own that a thread logs per second; the rest are counted.
 const NOTES_PER_SECOND_MAX: u32 = 20;
@@ -156,10 +156,11 @@ impl World for WorldOf<'_> {
         count: Option<i64>,
         session: &mut Session,
         eval: &mut EvalCtx<'_>,
-    ) -> Result<(), String> {
+    ) -> Result<(), Fault> {
         let feeder = self.0.shared.feeders.get(feeder as usize);
-        let feeder = feeder.ok_or("the simulation has no such feeder")?;
-        feeder.feed(count, session, eval).map_err(|error| error.to_string())
+        let feeder =
+            feeder.ok_or_else(|| Fault::Crash("the simulation has no such feeder".to_owned()))?;
+        Ok(feeder.feed(count, session, eval)?)
     }
 
     fn round_robin(&mut self, slot: u32) -> u64 {
@@ -167,7 +168,7 @@ impl World for WorldOf<'_> {
         counter.map_or(0, |counter| counter.fetch_add(1, Ordering::Relaxed))
     }
 
-    fn counter(&mut self, slot: u32) -> u64 {
+    fn counter(&mut self, slot: u32) -> Option<u64> {
         self.0.shared.next_of_counter(slot)
     }
 

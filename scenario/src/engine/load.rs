@@ -7,17 +7,20 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::arrivals::scenario_seed;
+use super::reserve::AHEAD_MIN;
 use super::shared::problem;
 use crate::expr::{Hooks, NoHooks};
 use crate::feed::{Feeder, Files};
 use crate::inject::division::Segments;
 use crate::inject::throttle::Limits;
+use crate::inject::{InjectionSpec, closed, schedule};
 use crate::ir::{Population, Simulation, VERSION};
 use crate::program::Program;
 use crate::protocol::Protocols;
 use crate::script::{self, Console, DirSources, GlobalStore, LoadOptions, Sources};
 use crate::shard::{Plan, Problem, ProblemKind, ShardSpec};
-use crate::time::Micros;
+use crate::time::{MICROS_PER_SECOND, Micros};
 
 /// A simulation on one thread.
 pub(super) struct Loaded {
@@ -188,6 +191,32 @@ pub(super) fn plan(
     })
 }
 
+/// What each shard of the job reserves of feeders and counters before its first frame is committed:
+/// a pure function of the simulation, so that who takes over knows it. Two records for each user
+/// that the whole job starts in the time that a reservation covers.
+pub(super) fn ahead(spec: &ShardSpec, loaded: &Loaded) -> u64 {
+    const COVERED_US: Micros = 8 * MICROS_PER_SECOND;
+    /// Nobody counts further.
+    const USERS_MAX: usize = 5_000_000;
+    let Loaded { simulation, program, .. } = loaded;
+    if simulation.feeders.is_empty() && program.counters == 0 {
+        return 0;
+    }
+    fn users(spec: &ShardSpec, population: &Population) -> u64 {
+        let name = population.scenario.name.as_str().into();
+        let own = match &population.inject {
+            InjectionSpec::Open(steps) => {
+                let all = schedule(steps, scenario_seed(spec.seed, &name));
+                all.take(USERS_MAX).take_while(|arrival| arrival.at_us < COVERED_US).count() as u64
+            }
+            InjectionSpec::Closed(steps) => closed::Profile::new(steps).most(),
+        };
+        population.children.iter().map(|it| users(spec, it)).fold(own, u64::max)
+    }
+    let users = simulation.populations.iter().map(|it| users(spec, it));
+    AHEAD_MIN.saturating_add(users.fold(0, u64::saturating_add).saturating_mul(2))
+}
+
 fn injection_us(population: &Population) -> Micros {
     let mut total = population.inject.duration_us();
     // Those of one stage run beside each other.
@@ -212,7 +241,8 @@ fn refuse_split_rendez_vous(
         .iter()
         .map(|it| it.inject.planned_users().map(|count| segments.closed_share(count)))
         .sum();
-    if whole || planned.is_none_or(|planned| planned >= u64::from(users)) {
+    // Who takes over opens it when nobody is left who could.
+    if spec.takes_over || whole || planned.is_none_or(|planned| planned >= u64::from(users)) {
         return Ok(());
     }
     let mut problem = problem(

@@ -3,7 +3,7 @@
 
 use std::sync::mpsc::Receiver;
 
-use crate::shard::{EndReason, OutputStream, Plan, Problem, ShardSpec};
+use crate::shard::{EndReason, OutputStream, Plan, Problem, ShardSpec, TakeOver};
 use crate::stats::frame::Frame;
 
 mod actions;
@@ -19,6 +19,7 @@ mod load;
 mod pacer;
 mod pacing;
 mod queues;
+mod reserve;
 mod shared;
 mod split;
 mod thread;
@@ -47,7 +48,10 @@ pub enum Control {
     /// The common start, by this machine's wall clock. Users due more than [`LATE_START_MAX_US`]
     /// before the start was known are counted as dropped, not started late.
     /// `clock_error_us`: how wrong that time may be, against the clock of who fixed it.
-    Start { at_unix_us: u64, clock_error_us: u64 },
+    /// `take_over`: it lies in the past on purpose; the shard begins in mid-run.
+    Start { at_unix_us: u64, clock_error_us: u64, take_over: Option<TakeOver> },
+    /// The frames up to this second are safe: what they reserved may be used.
+    Committed { second: u32 },
     /// Load may be generated until then; only looked at where the spec says `leased`.
     Lease { until_unix_us: u64 },
     /// Graceful: no new users, and those in flight end before their next action.

@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 
 use super::pacing::Gate;
 use super::queues::Queues;
-use crate::feed::Feeder;
+use crate::feed::{Division, Feeder};
 use crate::inject::division::Segments;
 use crate::script::GlobalStore;
 use crate::shard::{EndReason, Problem, ProblemKind};
@@ -52,10 +52,12 @@ pub(super) struct Shared {
     pub populations: Vec<PopulationState>,
     pub feeders: Vec<Feeder>,
     pub round_robins: Vec<AtomicU64>,
-    /// How many values of each counter this shard has given out.
-    counters: Vec<AtomicU64>,
+    /// The numbers of each counter: divided among the shards of a job as records of feeders are.
+    counters: Vec<Division>,
     pub queues: Queues,
     rendez_vous: Vec<(u32, RendezVousState)>,
+    /// Users that wait at one of them.
+    pub held: AtomicI64,
     /// Per population, then the simulation's own.
     throttles: Vec<Option<Mutex<Gate>>>,
     global_throttle: Option<Mutex<Gate>>,
@@ -95,18 +97,19 @@ impl Shared {
     pub(super) fn new(parts: Parts) -> Arc<Self> {
         Arc::new(Self {
             store: parts.store,
+            counters: (0..parts.counters).map(|_| Division::numbers(&parts.segments)).collect(),
             segments: parts.segments,
             threads: parts.threads,
             populations: parts.populations,
             feeders: parts.feeders,
             round_robins: (0..parts.round_robins).map(|_| AtomicU64::new(0)).collect(),
-            counters: (0..parts.counters).map(|_| AtomicU64::new(0)).collect(),
             queues: Queues::new(parts.queues),
             rendez_vous: parts
                 .rendez_vous
                 .into_iter()
                 .map(|users| (users, RendezVousState::default()))
                 .collect(),
+            held: AtomicI64::new(0),
             throttles: parts.throttles.into_iter().map(|gate| gate.map(Mutex::new)).collect(),
             global_throttle: parts.global_throttle.map(Mutex::new),
             stop: AtomicU8::new(RUNNING),
@@ -157,11 +160,15 @@ impl Shared {
         self.of_threads.iter().map(|it| it.beats.load(Ordering::Relaxed))
     }
 
-    /// Number r of the whole job belongs to segment r mod S, as records of feeders do.
-    pub(super) fn next_of_counter(&self, slot: u32) -> u64 {
-        let taken = self.counters.get(slot as usize);
-        let own = taken.map_or(0, |taken| taken.fetch_add(1, Ordering::Relaxed));
-        self.segments.nth(own).unwrap_or(u64::MAX)
+    /// None: it is not reserved yet.
+    pub(super) fn next_of_counter(&self, slot: u32) -> Option<u64> {
+        let Some(counter) = self.counters.get(slot as usize) else { return Some(0) };
+        counter.take(1).ok()?.next()
+    }
+
+    /// What the users of the whole job share out among themselves: feeders, then counters.
+    pub(super) fn sequences(&self) -> impl Iterator<Item = &Division> {
+        self.feeders.iter().map(Feeder::division).chain(&self.counters)
     }
 
     /// A user arrives at a rendez-vous: true when it need not wait.
@@ -176,6 +183,12 @@ impl Shared {
         state.open.store(true, Ordering::Release);
         self.wake_all();
         true
+    }
+
+    /// Nobody is left who could complete them.
+    pub(super) fn open_all(&self) {
+        self.rendez_vous.iter().for_each(|(_, state)| state.open.store(true, Ordering::Release));
+        self.wake_all();
     }
 
     pub(super) fn is_open(&self, slot: u32) -> bool {

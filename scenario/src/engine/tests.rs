@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::{Control, Event, clock, run, run_local};
 use crate::protocol::http::test_server::{Reply, Server};
-use crate::shard::{EndReason, Plan, Problem, ProblemKind, ShardSpec};
+use crate::shard::{EndReason, Plan, Problem, ProblemKind, ShardSpec, TakeOver};
 use crate::stats::frame::{Frame, Totals};
 
 fn spec(root: &Path, simulation: &serde_json::Value) -> ShardSpec {
@@ -238,7 +238,9 @@ fn load_ends_with_the_lease() {
     let (control, orders) = mpsc::channel();
     let now = clock::unix_us();
     control.send(Control::Lease { until_unix_us: now + 1_500_000 }).unwrap();
-    control.send(Control::Start { at_unix_us: now + 500_000, clock_error_us: 0 }).unwrap();
+    control
+        .send(Control::Start { at_unix_us: now + 500_000, clock_error_us: 0, take_over: None })
+        .unwrap();
     let mut outcome = Outcome::default();
     let end = run(&spec, &orders, &mut |event| outcome.take(event));
     assert_eq!(end, Ok(EndReason::LeaseExpired));
@@ -264,7 +266,9 @@ fn no_user_starts_before_the_common_start() {
     let (control, orders) = mpsc::channel();
     // Long enough after loading, which takes milliseconds.
     let start = clock::unix_us() + 1_500_000;
-    control.send(Control::Start { at_unix_us: start, clock_error_us: 300 }).unwrap();
+    control
+        .send(Control::Start { at_unix_us: start, clock_error_us: 300, take_over: None })
+        .unwrap();
     let mut outcome = Outcome::default();
     assert_eq!(run(&spec, &orders, &mut |event| outcome.take(event)), Ok(EndReason::Completed));
     let seen = seen.lock().unwrap();
@@ -281,7 +285,9 @@ fn without_a_lease_nothing_is_sent() {
     let mut spec = spec(folder.path(), &simulation(json!([dummy(1)]), inject));
     spec.leased = true;
     let (control, orders) = mpsc::channel();
-    control.send(Control::Start { at_unix_us: clock::unix_us(), clock_error_us: 0 }).unwrap();
+    control
+        .send(Control::Start { at_unix_us: clock::unix_us(), clock_error_us: 0, take_over: None })
+        .unwrap();
     let mut outcome = Outcome::default();
     let end = run(&spec, &orders, &mut |event| outcome.take(event));
     assert_eq!(end, Ok(EndReason::LeaseExpired));
@@ -296,7 +302,11 @@ fn arrivals_before_a_late_start_are_dropped_and_said_so() {
     let spec = spec(folder.path(), &simulation(json!([dummy(1)]), inject));
     let (control, orders) = mpsc::channel();
     control
-        .send(Control::Start { at_unix_us: clock::unix_us() - 9_500_000, clock_error_us: 0 })
+        .send(Control::Start {
+            at_unix_us: clock::unix_us() - 9_500_000,
+            clock_error_us: 0,
+            take_over: None,
+        })
         .unwrap();
     let mut outcome = Outcome::default();
     let end = run(&spec, &orders, &mut |event| outcome.take(event));
@@ -306,6 +316,64 @@ fn arrivals_before_a_late_start_are_dropped_and_said_so() {
     assert_eq!(dropped + outcome.totals().users_started, 11);
     assert!(dropped >= 10 && outcome.frames[0].second >= 9, "{dropped}");
     assert!(outcome.frames[0].generator.start_late_us >= 9_500_000);
+}
+
+/// A shard of 360 of the 720 segments, begun 4 s after the start of a ramp of 20 users in 10 s.
+fn taken_over(
+    steps: &serde_json::Value,
+    take_over: TakeOver,
+) -> (Result<EndReason, Problem>, Outcome) {
+    let folder = tempfile::tempdir().unwrap();
+    let inject = json!({ "open": [
+        { "profile": "ramp_users", "users": 20, "duration_us": 10_000_000 }] });
+    let mut spec = spec(folder.path(), &simulation(steps.clone(), inject));
+    (spec.segments, spec.takes_over) = ((0..720).step_by(2).collect(), true);
+    (spec.leased, spec.epoch) = (true, 2);
+    let (control, orders) = mpsc::channel();
+    let now = clock::unix_us();
+    control.send(Control::Lease { until_unix_us: now + 60_000_000 }).unwrap();
+    let start = Control::Start {
+        at_unix_us: now - 4_000_000,
+        clock_error_us: 0,
+        take_over: Some(take_over),
+    };
+    control.send(start).unwrap();
+    let mut outcome = Outcome::default();
+    let end = run(&spec, &orders, &mut |event| outcome.take(event));
+    (end, outcome)
+}
+
+#[test]
+fn a_shard_that_takes_over_begins_in_mid_run_and_says_what_was_before_it() {
+    let take_over = TakeOver { from_us: Some(3_900_000), ..TakeOver::default() };
+    let (end, outcome) = taken_over(&json!([dummy(1)]), take_over);
+    assert_eq!(end, Ok(EndReason::Completed));
+    outcome.check_frames();
+    let scenarios = || outcome.frames.iter().flat_map(|frame| &frame.scenarios);
+    // Every other user of 20, half a second apart: 0, 2, 4 and 6 came before 3.9 s.
+    assert_eq!(scenarios().map(|it| it.before).sum::<u64>(), 4);
+    assert_eq!(scenarios().map(|it| it.started).sum::<u64>(), 6);
+    assert_eq!(outcome.frames[0].scenarios[0].share, Some(10));
+    assert_eq!(outcome.frames[0].second, 3);
+    assert_eq!(outcome.frames.iter().map(|frame| frame.generator.dropped).sum::<u64>(), 0);
+    assert_eq!(outcome.frames[0].generator.start_late_us, 0);
+}
+
+/// What lies far back is missed, not caught up; and a rendez-vous that lost its users opens for
+/// those who are left.
+#[test]
+fn a_shard_that_takes_over_late_catches_nothing_up_and_holds_nobody_for_ever() {
+    let steps = json!([dummy(1), { "step": "rendez_vous", "users": 11 }, dummy(2)]);
+    let (end, outcome) = taken_over(&steps, TakeOver { from_us: Some(0), ..TakeOver::default() });
+    assert_eq!(end, Ok(EndReason::Completed));
+    let before: u64 =
+        outcome.frames.iter().flat_map(|frame| &frame.scenarios).map(|it| it.before).sum();
+    let totals = outcome.totals();
+    // Two seconds before the present, and what loading took.
+    assert!((2..=4).contains(&before), "{before}");
+    assert_eq!(totals.users_started + before, 10);
+    assert_eq!(totals.users_ended, totals.users_started);
+    assert_eq!(totals.requests_ok, 2 * totals.users_started);
 }
 
 #[test]

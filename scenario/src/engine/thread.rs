@@ -15,7 +15,7 @@ use std::task::Poll;
 use smallvec::SmallVec;
 
 use super::actions::Actions;
-use super::arrivals::{Due, Share, Source, scenario_seed};
+use super::arrivals::{Begin, Due, Share, Source, scenario_seed};
 use super::host::{ThreadHost, WorldOf};
 use super::pacer::Pacer;
 use super::queues::Takers;
@@ -97,6 +97,7 @@ pub(super) struct Worker {
     start_late: Option<Micros>,
     /// Arrivals before this moment are dropped: the shard did not know of its start yet.
     known_from: Micros,
+    begin: Option<Begin>,
     record_starts: bool,
     starts: Vec<Started>,
     /// Closed model: users that follow upon ended ones.
@@ -110,6 +111,8 @@ pub(super) struct Setting {
     pub seed: u64,
     pub first_second: u32,
     pub known_from: Micros,
+    /// Present: the shard begins in mid-run.
+    pub begin: Option<Begin>,
     pub record_starts: bool,
 }
 
@@ -137,6 +140,7 @@ impl Worker {
             loop_lag_max: 0,
             start_late: None,
             known_from: setting.known_from,
+            begin: setting.begin,
             record_starts: setting.record_starts,
             starts: Vec::new(),
             replacements: VecDeque::new(),
@@ -159,7 +163,7 @@ impl Worker {
                 () = shared.waker(host.thread).notified() => {}
             }
         }
-        self.start_late = Some(host.now());
+        self.start_late = self.begin.is_none().then(|| host.now());
         loop {
             let now = host.now();
             shared.beat(host.thread);
@@ -263,7 +267,13 @@ impl Worker {
         let scenario = &self.program.scenarios[index];
         let seed = scenario_seed(self.seed, &population.name);
         let share = if scenario.no_shard { self.share.whole() } else { self.share.clone() };
-        population.source = Some(Source::new(&scenario.inject, share, seed, start));
+        let mut source = Source::new(&scenario.inject, share, seed, start);
+        if let Some(begin) = self.begin {
+            let scenario = u16::try_from(index).unwrap_or(u16::MAX);
+            let before = source.begin(begin);
+            self.host.recorder.borrow_mut().planned_before(scenario, before);
+        }
+        population.source = Some(source);
     }
 
     fn start_user(&mut self, index: usize, due: Due) {
@@ -337,6 +347,7 @@ impl Worker {
                 self.waiting.drain(..).partition(|(slot, _)| shared.is_open(*slot));
             self.waiting = closed;
             let open: Vec<(u32, u32)> = open;
+            self.host.shared.held.fetch_sub(open.len() as i64, Ordering::AcqRel);
             for (_, key) in open {
                 self.resume(key, Input::Woke, now);
             }
@@ -402,6 +413,7 @@ impl Worker {
                     self.timers.push(Reverse((now, key)));
                 } else {
                     self.waiting.push((slot, key));
+                    self.host.shared.held.fetch_add(1, Ordering::AcqRel);
                 }
             }
             Output::Queue { slot, until } => {

@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use division::Division;
+pub(crate) use division::{Division, Refused};
 pub use files::Files;
 use rows::Rows;
 
@@ -29,6 +29,7 @@ use crate::inject::division::Segments;
 use crate::session::Session;
 use crate::shard::Problem;
 use crate::value::{Value, ValueMap};
+use crate::vu::Fault;
 
 /// Most records that one `feed(feeder, n)` may take.
 pub const RECORDS_PER_FEED_MAX: i64 = 1_000_000;
@@ -100,15 +101,27 @@ impl FeederSource {
     }
 }
 
-/// All of them end the whole run: Gatling's `Feeder … crashed: …`.
+/// All but the first end the whole run: Gatling's `Feeder … crashed: …`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
+    /// The user is to ask again: see [`division`].
+    #[error("the next record is not reserved yet")]
+    NotYet,
     #[error("Feeder {0} crashed: feeder is now empty.")]
     Empty(String),
     #[error("Feeder {feeder} crashed: {count} is not a valid number of records.")]
     Count { feeder: String, count: i64 },
     #[error("Feeder {feeder} crashed: {message}")]
     Transform { feeder: String, message: String },
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::NotYet => Self::NotYet,
+            other => Self::Crash(other.to_string()),
+        }
+    }
 }
 
 /// The records of one feeder and this shard's place in them.
@@ -195,16 +208,9 @@ impl Feeder {
         self.rows.len()
     }
 
-    /// The number of the next record that this shard will hand out, for frames; `u64::MAX` when it
-    /// owns no segment.
-    #[must_use]
-    pub fn position(&self) -> u64 {
-        self.division.position()
-    }
-
-    /// Continues with this shard's first record whose number is not below `position`.
-    pub fn set_position(&self, position: u64) {
-        self.division.set_position(position);
+    /// Which of its records come next.
+    pub(crate) fn division(&self) -> &Division {
+        &self.division
     }
 
     /// `feed(feeder)` (`count` none: plain values) and `feed(feeder, n)` (lists of n values, also
@@ -276,7 +282,10 @@ impl Feeder {
 
     /// The indices of the next `count` records of this shard: all of them or none.
     fn take(&self, count: u64) -> Result<impl Iterator<Item = u64>, Error> {
-        self.division.take(count).ok_or_else(|| self.empty())
+        self.division.take(count).map_err(|refused| match refused {
+            Refused::Empty => self.empty(),
+            Refused::NotYet => Error::NotYet,
+        })
     }
 
     fn empty(&self) -> Error {

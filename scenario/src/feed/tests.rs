@@ -221,10 +221,10 @@ fn positions_can_be_read_and_set() {
     let segments = Segments::new(4, &[1, 3]).unwrap();
     let feeder = numbers(20, Strategy::Queue).divided(&segments, 1, 0);
     assert_eq!(take(&feeder, 3), [1, 3, 5]);
-    assert_eq!(feeder.position(), 7);
-    feeder.set_position(14);
+    assert_eq!(feeder.division().position(), 7);
+    feeder.division().set_position(14);
     assert_eq!(take(&feeder, 9), [15, 17, 19]);
-    feeder.set_position(7);
+    feeder.division().set_position(7);
     assert_eq!(take(&feeder, 1), [7]);
 }
 

@@ -140,6 +140,8 @@ pub struct Tracker {
     alive: u64,
     /// Ever handed out.
     started: u64,
+    /// Added to the users' numbers.
+    numbers_from: u64,
     /// Starts of the second in hand.
     planned: Spread,
 }
@@ -205,8 +207,16 @@ impl Tracker {
             target: 0,
             alive: 0,
             started: 0,
+            numbers_from: 0,
             planned: Spread::default(),
         }
+    }
+
+    /// Begins in mid-run, at a time of the population: with the second it falls in, whose missing
+    /// users are started at once. `rounds` of numbers of the segments are left to those before.
+    pub fn begin(&mut self, at_us: Micros, rounds: u64) {
+        self.tick = at_us / MICROS_PER_SECOND;
+        self.numbers_from = rounds.saturating_mul(self.part.segments.total().into());
     }
 
     fn tick_at(&self) -> Option<Micros> {
@@ -260,7 +270,7 @@ impl Tracker {
     /// Users of a closed model are numbered by the segments that own them, in order, round the
     /// threads: no two give the same number.
     fn start_one(&mut self, at_us: Micros) -> Arrival {
-        let k = self.part.nth(self.started);
+        let k = self.part.nth(self.started).saturating_add(self.numbers_from);
         self.started += 1;
         self.alive += 1;
         Arrival { k, at_us }

@@ -92,19 +92,22 @@ impl Segments {
 #[must_use]
 pub fn split(weights: &[u32]) -> Vec<Vec<u32>> {
     let nodes = u32::try_from(weights.len()).unwrap_or(u32::MAX);
-    let total = SEGMENTS.max(nodes);
+    let all: Vec<u32> = (0..SEGMENTS.max(nodes)).collect();
+    share_out(&all, weights)
+}
+
+/// Gives segments to nodes as [`split`] does with all of them.
+#[must_use]
+pub fn share_out(segments: &[u32], weights: &[u32]) -> Vec<Vec<u32>> {
     let mut parts = vec![Vec::new(); weights.len()];
-    if weights.is_empty() {
-        return parts;
-    }
     let even = weights.iter().all(|&weight| weight == 0);
     let weight_of = |node: usize| if even { 1 } else { i128::from(weights[node]) };
     let sum: i128 = (0..weights.len()).map(weight_of).sum();
     // Each segment goes to the node that is furthest behind what it should have by then.
-    for segment in 0..total {
+    for (given, &segment) in (1_i128..).zip(segments) {
         let due = |node: usize| {
             let assigned = i128::try_from(parts[node].len()).unwrap_or(i128::MAX);
-            weight_of(node) * i128::from(segment + 1) - assigned * sum
+            weight_of(node) * given - assigned * sum
         };
         let mut best = None;
         for node in (0..weights.len()).filter(|&node| weight_of(node) > 0) {
@@ -149,6 +152,7 @@ mod tests {
         assert_eq!(split(&[0, 0]).iter().map(Vec::len).collect::<Vec<_>>(), [360, 360]);
         assert_eq!(split(&[1; 1000]).iter().map(Vec::len).sum::<usize>(), 1000);
         assert!(split(&[]).is_empty());
+        assert_eq!(share_out(&[5, 9, 700], &[1, 1]), [vec![5, 700], vec![9]]);
     }
 
     #[test]

@@ -61,6 +61,9 @@ pub struct ShardSpec {
     pub max_duration_us: Option<u64>,
     /// True: load only while a lease lives (in a cluster). False: `onrush run`.
     pub leased: bool,
+    /// It will begin in mid-run, with segments that another shard held.
+    #[serde(default)]
+    pub takes_over: bool,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -72,6 +75,13 @@ pub enum ToShard {
         at_unix_us: u64,
         /// How wrong that time may be, against the clock of who fixed it.
         clock_error_us: u64,
+        /// Present: the shard begins in mid-run, with segments that another one held.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        take_over: Option<TakeOver>,
+    },
+    /// The frames of this second, and all before it, are inside committed ticks.
+    Committed {
+        second: u32,
     },
     /// Load may be generated until then, by this machine's wall clock; renews an earlier lease.
     Lease {
@@ -83,6 +93,30 @@ pub enum ToShard {
         graceful: bool,
         reason: String,
     },
+}
+
+/// Where a shard begins that another one's segments were given to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TakeOver {
+    /// Its first arrivals are those planned then or later, microseconds since the common start;
+    /// absent: when it is told. What was planned before and has not run is missed, not caught up.
+    #[serde(default)]
+    pub from_us: Option<u64>,
+    /// By feeder: every record with a lower number may have been handed out already.
+    #[serde(default)]
+    pub feeders: Vec<RecordsFrom>,
+    /// Shards that have held segments of this one since then and of which no frame is known: each
+    /// may have used what a shard reserves before its first frame.
+    #[serde(default)]
+    pub unseen: u32,
+}
+
+/// Records of one feeder below `record` are used, as far as anybody knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordsFrom {
+    /// Index into the simulation's feeders, and behind them its counters.
+    pub feeder: u32,
+    pub record: u64,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -16,6 +16,8 @@ use super::verdict;
 pub const PATHS_MAX: usize = 1_000;
 /// Kinds of errors (path, message) that are told apart in a job.
 pub const ERRORS_MAX: usize = 2_000;
+/// Feeders and counters of a shard that are remembered.
+const SEQUENCES_MAX: usize = 1_024;
 /// The last seconds, kept for the live view.
 const LIVE_SECONDS: u32 = 5;
 /// Flagged seconds that are remembered one by one.
@@ -58,6 +60,21 @@ pub(super) struct ShardTotal {
     pub(super) first_second: u32,
     pub(super) last_second: u32,
     pub(super) flagged: u64,
+    arrivals: Arrivals,
+    positions: Vec<u64>,
+}
+
+/// A shard's part of the open model, as far as its frames tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Arrivals {
+    /// Of its segments, in the whole profile.
+    pub share: u64,
+    /// Planned before it began: none but for a shard that took over.
+    pub before: u64,
+    pub started: u64,
+    /// Its first and its last second with figures.
+    pub first_second: u32,
+    pub last_second: u32,
 }
 
 /// See the module.
@@ -176,8 +193,20 @@ impl Aggregate {
         }
         let fresh = ShardTotal { first_second: second, ..ShardTotal::default() };
         let total = self.shards.entry(key).or_insert(fresh);
+        let open = || delta.scenarios.iter().filter(|s| s.planned.is_some());
+        let share = open().filter_map(|s| s.share).sum();
+        total.arrivals.share = total.arrivals.share.max(share);
+        total.arrivals.before += open().map(|s| s.before).sum::<u64>();
+        total.arrivals.started += open().map(|s| s.started).sum::<u64>();
         total.first_second = total.first_second.min(second);
         total.last_second = total.last_second.max(second);
+        for feeder in &delta.feeders {
+            let index = feeder.feeder as usize;
+            if index < SEQUENCES_MAX {
+                total.positions.resize(total.positions.len().max(index + 1), 0);
+                total.positions[index] = total.positions[index].max(feeder.position);
+            }
+        }
         let (sum, seen) = (&mut total.sum, &mut total.seen);
         sum.generator = worst(&sum.generator, &delta.generator);
         sum.bytes_sent += delta.bytes_sent;
@@ -213,6 +242,33 @@ impl Aggregate {
     #[must_use]
     pub fn shard_totals(&self, shard: u32, epoch: u64) -> Option<Totals> {
         self.shards.get(&(shard, epoch)).map(|total| total.seen)
+    }
+
+    /// What one shard's frames say of the open model in an epoch; none without a frame.
+    #[must_use]
+    pub fn arrivals(&self, shard: u32, epoch: u64) -> Option<Arrivals> {
+        let total = self.shards.get(&(shard, epoch))?;
+        let (first_second, last_second) = (total.first_second, total.last_second);
+        Some(Arrivals { first_second, last_second, ..total.arrivals })
+    }
+
+    /// The next number of each feeder and counter, as of a shard's last frame.
+    #[must_use]
+    pub fn positions(&self, shard: u32, epoch: u64) -> &[u64] {
+        self.shards.get(&(shard, epoch)).map_or(&[], |total| &total.positions)
+    }
+
+    /// The last second with figures of anybody.
+    #[must_use]
+    pub fn last_second(&self) -> Option<u32> {
+        self.measured.map(|(_, last)| last)
+    }
+
+    /// Users of a lost shard are not active any more.
+    pub fn abandon(&mut self, shard: u32, epoch: u64) {
+        for scenario in self.scenarios.values_mut() {
+            scenario.active.remove(&(shard, epoch));
+        }
     }
 
     /// The worst of every shard's generator.

@@ -12,7 +12,7 @@ use super::times;
 use crate::time::Micros;
 
 /// Bumped when the layout changes; nodes of another version refuse the shard at `Ready`.
-pub const FRAME_VERSION: u16 = 3;
+pub const FRAME_VERSION: u16 = 4;
 
 /// The largest encoded frame that is read: far above what the caps on names and errors allow.
 pub const FRAME_BYTES_MAX: usize = 16 << 20;
@@ -79,6 +79,11 @@ pub struct ScenarioDelta {
     pub active_max: u64,
     /// Users the whole job will start in this scenario, where the profile says (open model).
     pub planned: Option<u64>,
+    /// How many of them are of this shard's segments.
+    pub share: Option<u64>,
+    /// Of a shard that began in mid-run: arrivals of its segments that were planned before it
+    /// began. Whoever held the segments started them, or they are missed.
+    pub before: u64,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -93,11 +98,23 @@ pub struct ErrorDelta {
     pub sample: Option<Box<Sample>>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// Numbers of records in the whole job; whose they are is said by the segments.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FeederDelta {
     pub feeder: u32,
-    /// Next record number of this shard's division.
+    /// The next record of this shard's division.
     pub position: u64,
+    /// The shard hands out no record from this number on before this frame is committed, so that
+    /// whoever takes over knows where nothing was used.
+    pub reserved: u64,
+}
+
+impl FeederDelta {
+    /// Takes in what another process, or a later frame, says of the same feeder.
+    pub fn widen(&mut self, other: &Self) {
+        self.position = self.position.max(other.position);
+        self.reserved = self.reserved.max(other.reserved);
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -296,6 +313,8 @@ impl ScenarioDelta {
         self.active += other.active;
         self.active_max += other.active_max;
         self.planned = self.planned.max(other.planned);
+        self.share = self.share.zip(other.share).map(|(a, b)| a + b).or(self.share).or(other.share);
+        self.before += other.before;
     }
 }
 
@@ -423,9 +442,9 @@ mod tests {
         assert_eq!(hex, GOLDEN);
         assert_eq!(Frame::decode(&sample().encode()).unwrap(), sample());
     }
-    const GOLDEN: &str = "0303020729010201670172020283a80181bef8bf01dc0ba79c0102dc0b01c49001\
+    const GOLDEN: &str = "0403020729010201670172020283a80181bef8bf01dc0ba79c0102dc0b01c49001\
         0100000000000001c801020aac0200010173000000000105000000000000000000000000000000000000000000\
-        0000";
+        00000000";
 
     #[test]
     fn what_is_no_frame_is_refused() {
@@ -446,7 +465,7 @@ mod tests {
         deep.requests[0].path = vec![String::new(); 65];
         assert!(matches!(Frame::decode(&deep.encode()), Err(Error::TooMany { what: "path", .. })));
         // A list that claims 2^60 entries: refused for want of bytes, nothing is reserved for it.
-        let bomb = [&[3, 0, 0, 0, 0][..], &[0xff; 8], &[0x0f]].concat();
+        let bomb = [&[4, 0, 0, 0, 0][..], &[0xff; 8], &[0x0f]].concat();
         assert!(matches!(Frame::decode(&bomb), Err(Error::Malformed(_))));
     }
 }

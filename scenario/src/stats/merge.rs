@@ -13,7 +13,7 @@ use super::frame::{
 use super::sample::{error_rows, merge_errors};
 
 /// Bumped when the layout changes; first in the decoded payload.
-pub const TICK_VERSION: u16 = 3;
+pub const TICK_VERSION: u16 = 4;
 /// The largest tick that is unpacked.
 pub const TICK_BYTES_MAX: usize = 64 << 20;
 
@@ -222,18 +222,16 @@ impl ShardDelta {
             };
             sum.active_max = sum.active_max.max(delta.active_max);
             sum.planned = sum.planned.max(delta.planned);
+            sum.share = sum.share.max(delta.share);
+            sum.before += delta.before;
         }
         self.scenarios = scenarios.into_values().collect();
-        let mut feeders: BTreeMap<u32, u64> =
-            self.feeders.iter().map(|f| (f.feeder, f.position)).collect();
+        let mut feeders: BTreeMap<u32, FeederDelta> =
+            self.feeders.iter().map(|feeder| (feeder.feeder, *feeder)).collect();
         for feeder in other.feeders {
-            let position = feeders.entry(feeder.feeder).or_default();
-            *position = feeder.position.max(*position);
+            feeders.entry(feeder.feeder).or_insert(feeder).widen(&feeder);
         }
-        self.feeders = feeders
-            .into_iter()
-            .map(|(feeder, position)| FeederDelta { feeder, position })
-            .collect();
+        self.feeders = feeders.into_values().collect();
         self.generator = worst(&self.generator, &other.generator);
         self.frames += other.frames;
         self.last_seq = self.last_seq.max(other.last_seq);
@@ -348,16 +346,16 @@ mod tests {
         assert_eq!(Tick::decode(&tick.encode()).unwrap(), tick);
         assert_eq!(Tick::decode(&unhex(PACKED)).unwrap(), tick, "packed: {packed}");
     }
-    const GOLDEN: &str = "030229020101610201a89c01c0ccf1be01a89c01a89c0101a09c010101dd0bc9c18901d\
-        d0bdd0b01dd0b0101c8010100000101620101dd0bc9c18901dd0bdd0b01dd0b0100000000000001c8010100000\
-        001000165010001dd0b05474554202f01016101620163000000000001000101070201010000010173010007080\
-        0000000000000000000000000000000000000002a02010161010190bf0580e2b0961e90bf0590bf050180bf050\
-        100000000000001c80101000001016200000000000000000000000000000000000100016500000000000001010\
-        101030100000000010173010003040000000000000000000000000000000000000000";
-    const PACKED: &str = "28b52ffd20fa95040072881a239029e9bf0b1f72da3ff2ad742be12b0ee2895dc5e7f86\
-        0abf717fd373ed406696427190beacea3ffb6b9b36f4ff039c196600b2c1a9427c1f6eb930060ba93cc37317b7\
-        d4180301c928af7e6deb26f3ff22aaea28a2b2012157fc778f7766f4765f2d8bd737d0e12050f00a041ce66a61\
-        20d82ca318869a3620400cb730d729a4630d68b1a2dd400eebac4c88402";
+    const GOLDEN: &str = "040229020101610201a89c01c0ccf1be01a89c01a89c0101a09c010101dd0bc9c1890\
+        1dd0bdd0b01dd0b0101c8010100000101620101dd0bc9c18901dd0bdd0b01dd0b0100000000000001c80101000\
+        00001000165010001dd0b05474554202f010161016201630000000000010001010702010100000101730100070\
+        8000000000000000000000000000000000000000000002a02010161010190bf0580e2b0961e90bf0590bf05018\
+        0bf050100000000000001c80101000001016200000000000000000000000000000000000100016500000000000\
+        0010101010301000000000101730100030400000000000000000000000000000000000000000000";
+    const PACKED: &str = "28b52ffd20fe95040082881a239029e9bf0b1f72da3ff2ad9456e12b0ee2895dc5e7f\
+        860abf717fd373ed4c66e6d27196596fefcf2df3af7f5ede9a0d3b1742cb06850a074ecd52301d0f4079b6fe2b\
+        5fa82006138647a77e7deae6f3ff2e99d5e7a2b2092f4fec6f816dda21d95c9e3168dea71804c0f000041ce335\
+        3b5066be518c4b461310280e5b909728446f0d08b1a2dd400eebac4c88402";
 
     proptest! {
         #[test]

@@ -146,6 +146,7 @@ struct ScenarioSlot {
     ended: u64,
     active: u64,
     active_max: u64,
+    before: u64,
 }
 
 /// The counters of one engine thread. Times are microseconds.
@@ -335,6 +336,13 @@ impl Recorder {
         self.lateness.record(late_us);
     }
 
+    /// Arrivals of this shard's segments that were planned before it began.
+    pub fn planned_before(&mut self, scenario: u16, arrivals: u64) {
+        if let Some(slot) = self.scenarios.get_mut(usize::from(scenario)) {
+            slot.before += arrivals;
+        }
+    }
+
     /// An arrival was given up because the generator could not start it.
     pub fn dropped(&mut self) {
         self.dropped += 1;
@@ -409,6 +417,8 @@ impl Recorder {
                 active: slot.active,
                 active_max: slot.active_max,
                 planned: None,
+                share: None,
+                before: std::mem::take(&mut slot.before),
             };
             slot.active_max = slot.active;
             delta

@@ -321,11 +321,18 @@ pub struct LostPart {
     pub shard: u32,
     pub node: String,
     pub reason: String,
+    /// Started, and not ended as far as is known.
     pub users_in_flight: u64,
+    /// Planned in the open model and not started, as far as is known: before others took over, or
+    /// until the end where nobody did. Not caught up.
     pub arrivals_missed: u64,
+    /// Records of feeders, and numbers of counters, that were left out so that none is used twice.
+    pub records_skipped: u64,
     /// Seconds of that shard without figures.
     pub seconds: u64,
-    /// Survivors took over its share of the load.
+    /// The first and the last second of the run in which its share was not what was planned.
+    pub disturbed: Option<(u32, u32)>,
+    /// Survivors took over its share of the load, or nothing of it was to come.
     pub made_up: bool,
 }
 

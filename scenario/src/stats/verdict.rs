@@ -61,6 +61,8 @@ pub fn judge(
         return verdict(VerdictValue::Inconclusive, reason);
     }
     let failed = assertions.iter().filter(|result| !result.passed).count();
+    let made_up = made_up(lost);
+    let verdict = |value, reason: String| Verdict { value, reason: format!("{reason}{made_up}") };
     match (assertions.len(), failed) {
         (0, _) => verdict(VerdictValue::None, "the simulation has no assertions".into()),
         (1, 0) => verdict(VerdictValue::Passed, "the assertion holds".into()),
@@ -70,6 +72,19 @@ pub fn judge(
             verdict(VerdictValue::Failed, format!("{failed} of {all} assertion{s} failed"))
         }
     }
+}
+
+/// What the reader of a verdict must know of losses that were made up for.
+fn made_up(lost: &[LostPart]) -> String {
+    let Some(first) = lost.first() else { return String::new() };
+    let users: u64 = lost.iter().map(|part| part.users_in_flight).sum();
+    let missed: u64 = lost.iter().map(|part| part.arrivals_missed).sum();
+    let what = match lost.len() {
+        1 if first.node.is_empty() => format!("shard {} was lost", first.shard),
+        1 => format!("shard {} on {} was lost", first.shard, first.node),
+        count => format!("{count} shards were lost"),
+    };
+    format!("; {what} and made up for: {users} users lost, {missed} arrivals missed")
 }
 
 #[cfg(test)]
@@ -100,7 +115,15 @@ mod tests {
                 Inconclusive,
                 "shard 2 on b was lost and not made up for",
             ),
-            (1, &fine, vec![lost(true)], vec![good.clone()], Passed, "the assertion holds"),
+            (
+                1,
+                &fine,
+                vec![lost(true)],
+                vec![good.clone()],
+                Passed,
+                "the assertion holds; shard 2 on b was lost and made up for: 0 users lost, \
+                 0 arrivals missed",
+            ),
             (
                 1,
                 &busy,

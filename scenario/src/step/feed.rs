@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::expr::{Compiled, Expr};
 use crate::program::{Compiler, Error};
 use crate::step::{Op, cast};
-use crate::vu::{Ctx, Flow, Output, Vu};
+use crate::vu::{ASK_AGAIN_US, Ctx, Fault, Flow, Output, Vu};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -43,7 +43,8 @@ impl FeedOp {
         };
         match ctx.world.feed(self.feeder, count, &mut vu.session, &mut ctx.eval) {
             Ok(()) => Flow::Next,
-            Err(message) => Flow::Out(Output::Crash(message)),
+            Err(Fault::NotYet) => Flow::Again(Output::Sleep(ctx.now + ASK_AGAIN_US)),
+            Err(Fault::Crash(message)) => Flow::Out(Output::Crash(message)),
         }
     }
 

@@ -106,10 +106,13 @@ impl World for Shared {
         count: Option<i64>,
         session: &mut Session,
         _eval: &mut EvalCtx<'_>,
-    ) -> Result<(), String> {
+    ) -> Result<(), Fault> {
         self.log.push(format!("feed {feeder} {count:?}"));
         session.set("fed", Value::Bool(true));
-        if count == Some(99) { Err("feeder is now empty.".to_owned()) } else { Ok(()) }
+        if count == Some(99) {
+            return Err(Fault::Crash("feeder is now empty.".to_owned()));
+        }
+        Ok(())
     }
 
     fn round_robin(&mut self, _slot: u32) -> u64 {
@@ -117,10 +120,10 @@ impl World for Shared {
         self.turns - 1
     }
 
-    fn counter(&mut self, slot: u32) -> u64 {
+    fn counter(&mut self, slot: u32) -> Option<u64> {
         let had = self.counters.entry(slot).or_default();
         *had += 1;
-        *had - 1
+        Some(*had - 1)
     }
 
     fn queue_put(&mut self, _slot: u32, value: Value) -> Result<(), String> {

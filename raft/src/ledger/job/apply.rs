@@ -38,6 +38,10 @@ impl Ledger {
             JobCommand::Abort { id, reason } => self.abort(at, id, reason),
             JobCommand::Seal { id, sealed } => self.seal(id, sealed),
             JobCommand::Note { id, what } => self.note(at, id, what),
+            JobCommand::Reassign { id, assignments } => self.reassign(at, id, assignments),
+            JobCommand::Begin { id, shard, epoch, begins } => {
+                self.begin(at, id, (*shard, *epoch), begins)
+            }
         }
     }
 
@@ -290,7 +294,7 @@ fn new_job(at: At<'_>, id: &JobId, project: &ProjectName, spec: &JobSpec, number
     }
 }
 
-fn assigned(new: &NewAssignment, epoch: u64) -> Assignment {
+pub(super) fn assigned(new: &NewAssignment, epoch: u64) -> Assignment {
     Assignment {
         shard: new.shard,
         epoch,
@@ -298,6 +302,9 @@ fn assigned(new: &NewAssignment, epoch: u64) -> Assignment {
         segments: new.segments.clone(),
         cursor: 0,
         state: AssignmentState::Active,
+        reserved: Vec::new(),
+        takes_over: new.takes_over,
+        begins: None,
     }
 }
 
@@ -318,6 +325,9 @@ fn check_assignments(division: Division, all: &[NewAssignment]) -> Result<(), Re
         if new.segments.is_empty() {
             return invalid(format!("shard {} has no segments", new.shard));
         }
+        if new.takes_over.is_some() {
+            return invalid(format!("shard {} takes over before anything runs", new.shard));
+        }
         if division == Division::Copy {
             segments.clear();
         }
@@ -336,7 +346,7 @@ fn clip(text: &str) -> String {
 }
 
 impl Job {
-    fn refuse_if_aborting(&self) -> Result<(), Rejection> {
+    pub(super) fn refuse_if_aborting(&self) -> Result<(), Rejection> {
         if self.abort.is_none() {
             return Ok(());
         }

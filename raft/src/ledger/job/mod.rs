@@ -5,6 +5,7 @@
 //! the cursors. Payloads, plans and digests are opaque here.
 
 mod apply;
+mod reassign;
 mod spec;
 mod table;
 mod tick;
@@ -143,6 +144,23 @@ pub struct Assignment {
     /// Sequence number of this shard's last frame that is inside a committed tick.
     pub cursor: u64,
     pub state: AssignmentState,
+    /// What it had reserved of the job's feeders and counters at the cursor (the engine's numbers).
+    pub reserved: Vec<u64>,
+    /// The shard whose segments these were: given to this one in mid-run.
+    pub takes_over: Option<u32>,
+    /// Of one that takes over: from when on the segments are its own. None: not yet.
+    pub begins: Option<Begins>,
+}
+
+/// Where a shard begins that takes segments over.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Begins {
+    /// Arrivals planned then or later are its own; microseconds since the common start.
+    pub at_us: u64,
+    /// The first number of each feeder and counter that is its own, as far as is known.
+    pub records: Vec<u64>,
+    /// Holders of these segments that may have used more than is known: see `Job::begins`.
+    pub unseen: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -265,6 +283,20 @@ pub enum JobCommand {
         id: JobId,
         what: String,
     },
+    /// Segments of lost shards, or of shards that shall give some away, to others: each as a new
+    /// shard of the next epoch.
+    Reassign {
+        id: JobId,
+        assignments: Vec<NewAssignment>,
+    },
+    /// A shard that takes over is ready, and the segments are its own from `begins` on: a giver
+    /// that lives has agreed. Once committed, it is never prepared a second time.
+    Begin {
+        id: JobId,
+        shard: u32,
+        epoch: u64,
+        begins: Begins,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -272,6 +304,8 @@ pub struct NewAssignment {
     pub shard: u32,
     pub node: PeerName,
     pub segments: Vec<u32>,
+    /// In mid-run: whose segments they are until then.
+    pub takes_over: Option<u32>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -279,4 +313,14 @@ pub struct TickSection {
     pub job: JobId,
     pub cursors: Vec<CursorMove>,
     pub payload: Vec<u8>,
+    /// What shards among them have reserved, where the job has feeders or counters.
+    pub reserved: Vec<Reserved>,
+}
+
+/// What one shard has reserved with the frames of a section.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reserved {
+    pub shard: u32,
+    pub epoch: u64,
+    pub numbers: Vec<u64>,
 }

@@ -47,6 +47,11 @@ impl Ledger {
                     assignment.cursor = step.to;
                 }
             }
+            for reserved in &section.reserved {
+                if let Some(assignment) = job.find_mut(reserved.shard, reserved.epoch) {
+                    assignment.reserved.clone_from(&reserved.numbers);
+                }
+            }
             job.last_tick = number;
             job.ticks.push(Arc::new(tick));
         });
@@ -129,11 +134,15 @@ impl Job {
         self.assignments.iter().find(|a| a.shard == shard && a.epoch == epoch)
     }
 
-    fn find_mut(&mut self, shard: u32, epoch: u64) -> Option<&mut Assignment> {
+    pub(super) fn find_mut(&mut self, shard: u32, epoch: u64) -> Option<&mut Assignment> {
         self.assignments.iter_mut().find(|a| a.shard == shard && a.epoch == epoch)
     }
 
-    fn require_assignment(&self, shard: u32, epoch: u64) -> Result<&Assignment, Rejection> {
+    pub(super) fn require_assignment(
+        &self,
+        shard: u32,
+        epoch: u64,
+    ) -> Result<&Assignment, Rejection> {
         self.find(shard, epoch).ok_or_else(|| Rejection::NotFound {
             what: format!("shard {shard} of {} in epoch {epoch}", self.id),
         })
@@ -142,14 +151,17 @@ impl Job {
     /// Whether every step of the section starts at the stored cursor and moves it.
     fn takes(&self, section: &TickSection) -> bool {
         let mut seen = BTreeSet::new();
+        // A lost shard's frames are taken as long as the job lasts: its node may come back.
         let follows = |step: &CursorMove| {
-            let cursor = self.find(step.shard, step.epoch).filter(|a| !a.is_over());
+            let cursor = self.find(step.shard, step.epoch).filter(|a| a.takes_frames());
             cursor.is_some_and(|a| a.cursor == step.from) && step.to > step.from
         };
         TAKES_FRAMES.contains(&self.status)
             && !section.cursors.is_empty()
             && self.ticks.len() < limits::UNSEALED_TICKS_MAX
             && section.payload.len() <= limits::TICK_BYTES_MAX
+            && section.reserved.iter().all(|it| it.numbers.len() <= limits::SEQUENCES_MAX)
+            && section.reserved.len() <= section.cursors.len()
             && section
                 .cursors
                 .iter()
@@ -170,9 +182,15 @@ impl Job {
 }
 
 impl Assignment {
-    /// Done or lost: no frame of it is taken any more.
+    /// Done or lost: nothing more is expected of it.
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.state != AssignmentState::Active
+    }
+
+    /// Its frames are counted: a lost one's as well, should its node come back in time.
+    #[must_use]
+    pub fn takes_frames(&self) -> bool {
+        !matches!(self.state, AssignmentState::Done { .. })
     }
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::panic, reason = "tests fail by panicking")]
 
 mod random;
+mod reassign;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -66,8 +67,12 @@ impl Log {
 
     fn tick(&mut self, id: &str, moves: &[(u32, u64, u64, u64)]) -> TickOutcome {
         let cursors = moves.iter().map(|&(shard, epoch, from, to)| step(shard, epoch, from, to));
-        let section =
-            TickSection { job: id.into(), cursors: cursors.collect(), payload: vec![1, 2, 3] };
+        let section = TickSection {
+            job: id.into(),
+            cursors: cursors.collect(),
+            payload: vec![1, 2, 3],
+            reserved: vec![],
+        };
         let Ok(Outcome::Ticks(mut all)) = self.job(JobCommand::Ticks { sections: vec![section] })
         else {
             panic!("ticks are never rejected as a whole");
@@ -117,7 +122,12 @@ fn step(shard: u32, epoch: u64, from: u64, to: u64) -> CursorMove {
 }
 
 fn assignment(shard: u32, segments: &[u32]) -> NewAssignment {
-    NewAssignment { shard, node: format!("peer-{shard}").into(), segments: segments.to_vec() }
+    NewAssignment {
+        shard,
+        node: format!("peer-{shard}").into(),
+        segments: segments.to_vec(),
+        takes_over: None,
+    }
 }
 
 fn prepare(id: &str) -> JobCommand {
@@ -249,8 +259,8 @@ fn cursors_are_compared_and_set() {
         assert_eq!(log.tick("j", moves), stored(&[(0, 5), (1, 0)]), "{moves:?}");
     }
     assert_eq!(log.tick("j", &[]), stored(&[(0, 5), (1, 0)]));
-    log.job(lost("j", 1)).unwrap();
-    assert_eq!(log.tick("j", &[(1, 1, 0, 1)]), stored(&[(0, 5), (1, 0)]));
+    log.job(done("j", 0, 5)).unwrap();
+    assert_eq!(log.tick("j", &[(0, 1, 5, 6)]), stored(&[(0, 5), (1, 0)]));
     assert_eq!(log.get("j").ticks.len(), 1);
 }
 

@@ -22,7 +22,7 @@ fn any_command() -> impl Strategy<Value = Command> {
             let step = |(shard, epoch, from, to)| step(shard, epoch, from, to);
             let cursors = moves.into_iter().map(step).collect();
             JobCommand::Ticks {
-                sections: vec![TickSection { job: id.into(), cursors, payload: vec![7] }],
+                sections: vec![TickSection { job: id.into(), cursors, payload: vec![7], reserved: vec![] }],
             }
         }),
         2 => (id(), 0_u32..3, seq.clone()).prop_map(|(id, shard, seq)| done(id, shard, seq)),

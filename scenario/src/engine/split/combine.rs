@@ -66,12 +66,11 @@ impl Combiner {
 }
 
 fn joined(frames: Vec<Frame>, second: u32, seq: u64) -> Frame {
-    let mut feeders: BTreeMap<u32, u64> = BTreeMap::new();
+    let mut feeders: BTreeMap<u32, FeederDelta> = BTreeMap::new();
     let mut generator = GeneratorHealth::default();
     for frame in &frames {
-        // Each process counts the records of its own division.
         for feeder in &frame.feeders {
-            *feeders.entry(feeder.feeder).or_default() += feeder.position;
+            feeders.entry(feeder.feeder).or_insert(*feeder).widen(feeder);
         }
         generator = beside(&generator, &frame.generator);
     }
@@ -87,8 +86,7 @@ fn joined(frames: Vec<Frame>, second: u32, seq: u64) -> Frame {
     let header = FrameHeader { shard, epoch, seq, second };
     let mut joined = merge_partials(header, rows.collect());
     joined.generator = generator;
-    joined.feeders =
-        feeders.into_iter().map(|(feeder, position)| FeederDelta { feeder, position }).collect();
+    joined.feeders = feeders.into_values().collect();
     joined
 }
 
@@ -117,7 +115,7 @@ mod tests {
                 active_max: active,
                 ..ScenarioDelta::default()
             }],
-            feeders: vec![FeederDelta { feeder: 0, position: requests }],
+            feeders: vec![FeederDelta { feeder: 0, position: requests, reserved: requests + 9 }],
             generator: GeneratorHealth { cpu_percent: 60.0, open_files: 9, ..Default::default() },
             ..Frame::default()
         }
@@ -134,7 +132,8 @@ mod tests {
         assert_eq!((first.shard, first.epoch, first.seq, first.second), (4, 2, 1, 0));
         assert_eq!((first.requests[0].sent, first.requests[0].ok.count), (7, 7));
         assert_eq!((first.scenarios[0].active, first.scenarios[0].active_max), (3, 3));
-        assert_eq!(first.feeders, [FeederDelta { feeder: 0, position: 7 }]);
+        // Numbers of the whole job: the processes' records lie among each other.
+        assert_eq!(first.feeders, [FeederDelta { feeder: 0, position: 4, reserved: 13 }]);
         assert_eq!((first.generator.cpu_percent, first.generator.open_files), (120.0, 18));
         assert_eq!(first.totals, None);
         assert_eq!(combiner.take(), None);

@@ -146,7 +146,7 @@ impl Crew<'_> {
         (self.on_event)(Event::Ready(plan));
         if local {
             let at_unix_us = clock::unix_us() + START_AHEAD_US;
-            self.tell_all(&ToShard::Start { at_unix_us, clock_error_us: 0 });
+            self.tell_all(&ToShard::Start { at_unix_us, clock_error_us: 0, take_over: None });
         }
         while self.members.iter().any(|it| !it.silent) {
             self.hear();
@@ -223,9 +223,10 @@ impl Crew<'_> {
     fn obey(&mut self, control: &Receiver<Control>, local: bool) -> bool {
         loop {
             let message = match control.try_recv() {
-                Ok(Control::Start { at_unix_us, clock_error_us }) => {
-                    ToShard::Start { at_unix_us, clock_error_us }
+                Ok(Control::Start { at_unix_us, clock_error_us, take_over }) => {
+                    ToShard::Start { at_unix_us, clock_error_us, take_over }
                 }
+                Ok(Control::Committed { second }) => ToShard::Committed { second },
                 Ok(Control::Lease { until_unix_us }) => ToShard::Lease { until_unix_us },
                 Ok(Control::Stop { graceful, reason }) => {
                     self.stop(graceful, reason);

@@ -52,7 +52,7 @@ impl Frames {
                 ended: 100,
                 active: 200,
                 active_max: 210,
-                planned: None,
+                ..ScenarioDelta::default()
             }],
             generator: GeneratorHealth { cpu_percent: 60.0, ..GeneratorHealth::default() },
             ..Frame::default()

@@ -1,0 +1,207 @@
+//! What becomes of the segments of a lost shard, while its job runs. Pure, as [`super::reconcile`]
+//! whose part it is.
+//!
+//! ```text
+//! lost ──▶ reassigned to survivors ──prepare──▶ ready ──giver is surely silent──▶ begun ──▶ running
+//!              ▲                          │ unable, lost, another plan
+//!              └──────────────────────────┘
+//! ```
+//!
+//! A taker is a shard of its own: a process beside the one that its node has already, with a number,
+//! an epoch and frames of its own. It starts new users at their planned times; what was planned
+//! between the loss and its beginning is missed, counted and not caught up.
+
+use onrush_raft::ledger::job::{
+    Assignment, AssignmentState, Division, Job, JobCommand, NewAssignment, OnNodeLoss,
+};
+use onrush_raft::types::PeerName;
+use onrush_scenario::shard::{Plan, RecordsFrom, TakeOver};
+
+use super::place;
+use super::reconcile::{Intent, Node, View, key, loss, order, problem_text, report, shard_lost};
+use crate::control_wire::{Phase, ShardKey, ToWorker};
+
+/// Shards given up after as many of one share have been lost in turn: what kills them goes with it.
+const LOSSES_MAX: usize = 8;
+/// Shards of one share that were ready for nothing: lost or unable before they began.
+const TAKE_UPS_MAX: usize = 8;
+/// Shards of a job that died one after another on a node that lives: then others get the segments.
+const DEATHS_PER_NODE_MAX: usize = 3;
+
+/// Gives segments of lost shards to nodes that live.
+pub(super) fn reassign(view: &View<'_>, job: &Job, intents: &mut Vec<Intent>) {
+    if job.abort.is_some() {
+        return;
+    }
+    let mut assignments: Vec<NewAssignment> = Vec::new();
+    let mut shard = job.next_shard();
+    for giver in lost(job) {
+        let segments = job.vacant(giver);
+        if segments.is_empty() || !is_worth_it(view, job, giver) {
+            continue;
+        }
+        let nodes: Vec<&Node> =
+            able(view, job, giver).into_iter().filter(|node| node.candidate.present).collect();
+        for (node, segments) in share_out(job, &nodes, &segments) {
+            let takes_over = Some(giver.shard);
+            assignments.push(NewAssignment { shard, node, segments, takes_over });
+            shard += 1;
+        }
+    }
+    if !assignments.is_empty() {
+        intents.push(Intent::Propose(JobCommand::Reassign { id: job.id.clone(), assignments }));
+    }
+}
+
+/// Whether segments without a living shard will still get one: the job does not end meanwhile.
+pub(super) fn is_under_way(view: &View<'_>, job: &Job) -> bool {
+    lost(job).any(|giver| {
+        !job.vacant(giver).is_empty()
+            && is_worth_it(view, job, giver)
+            && !able(view, job, giver).is_empty()
+    })
+}
+
+/// One step of a shard that is to take over and has not begun.
+pub(super) fn take_up(view: &View<'_>, job: &Job, taker: &Assignment, intents: &mut Vec<Intent>) {
+    let mut give_up = |reason: String| intents.push(shard_lost(key(job, taker), reason));
+    let giver = taker.takes_over.and_then(|shard| job.shard(shard));
+    let Some(giver) = giver.filter(|it| !matches!(it.state, AssignmentState::Done { .. })) else {
+        return give_up("the shard that it was to take over from has ended".to_owned());
+    };
+    match report(view, job, taker).map(|report| &report.phase) {
+        None => match loss(view, taker, false) {
+            Some(reason) => give_up(reason),
+            None if is_present(view, &taker.node) => intents.push(Intent::Order {
+                peer: taker.node.clone(),
+                order: ToWorker::Prepare(Box::new(order(job, taker))),
+            }),
+            None => {}
+        },
+        Some(Phase::Preparing) => {}
+        Some(Phase::Ready { plan }) if !is_same_plan(job, plan) => {
+            give_up("it would not run the same test".to_owned());
+        }
+        Some(Phase::Ready { .. }) => {
+            // A lost shard generates nothing any more: that was sure before it was called lost.
+            if matches!(giver.state, AssignmentState::Lost { .. }) {
+                let ShardKey { job: id, shard, epoch } = key(job, taker);
+                let begins = job.begins(taker, view.age_us(job));
+                intents.push(Intent::Propose(JobCommand::Begin { id, shard, epoch, begins }));
+            }
+        }
+        // The simulation ran until now: what is wrong is wrong with this node.
+        Some(Phase::Failed { problem }) => give_up(problem_text(problem)),
+        Some(Phase::Unable { reason } | Phase::Gone { reason }) => give_up(reason.clone()),
+        Some(Phase::Running | Phase::Ended { .. }) => {
+            give_up("it ended before it began".to_owned());
+        }
+    }
+}
+
+/// What the shard is told at its start, where it takes over.
+pub(super) fn take_over(assignment: &Assignment) -> Option<TakeOver> {
+    let begins = assignment.begins.as_ref()?;
+    let feeders = (0..).zip(&begins.records);
+    Some(TakeOver {
+        from_us: Some(begins.at_us),
+        feeders: feeders.map(|(feeder, &record)| RecordsFrom { feeder, record }).collect(),
+        unseen: begins.unseen,
+    })
+}
+
+fn lost(job: &Job) -> impl Iterator<Item = &Assignment> {
+    job.assignments.iter().filter(|a| matches!(a.state, AssignmentState::Lost { .. }))
+}
+
+fn is_present(view: &View<'_>, peer: &PeerName) -> bool {
+    view.nodes.get(peer).is_some_and(|node| node.candidate.present)
+}
+
+fn plan(job: &Job) -> Option<Plan> {
+    serde_json::from_str(job.plan.as_deref()?).ok()
+}
+
+fn is_same_plan(job: &Job, theirs: &str) -> bool {
+    let theirs = serde_json::from_str::<Plan>(theirs).ok();
+    theirs.zip(plan(job)).is_some_and(|(theirs, plan)| theirs.plan_hash == plan.plan_hash)
+}
+
+/// The job asks for it, there is load to come, and it has not been tried too often.
+fn is_worth_it(view: &View<'_>, job: &Job, giver: &Assignment) -> bool {
+    if job.spec.on_node_loss != OnNodeLoss::Rebalance || job.abort.is_some() {
+        return false;
+    }
+    let to_come = plan(job).is_some_and(|plan| view.age_us(job) < plan.injection_us);
+    let origin = job.origin(giver);
+    let of_share = || lost(job).filter(|a| job.origin(a) == origin);
+    let begun = of_share().filter(|a| !a.is_void()).count();
+    let void = of_share().filter(|a| a.is_void()).count();
+    to_come && begun < LOSSES_MAX && void < TAKE_UPS_MAX
+}
+
+/// Who may take over from this shard, now or in a moment: its own node, where only the process
+/// died; else the nodes that run the job; else whoever could have run it.
+fn able<'a>(view: &View<'a>, job: &Job, giver: &Assignment) -> Vec<&'a Node> {
+    let origin = job.origin(giver);
+    let failed = |peer: &PeerName| {
+        lost(job).filter(|a| a.is_void() && &a.node == peer && job.origin(a) == origin).count()
+    };
+    let deaths = |peer: &PeerName| lost(job).filter(|a| !a.is_void() && &a.node == peer).count();
+    let steady = |node: &Node| {
+        failed(&node.candidate.peer) == 0 && deaths(&node.candidate.peer) < DEATHS_PER_NODE_MAX
+    };
+    if let Some(own) = view.nodes.get(&giver.node)
+        && own.candidate.present
+        && steady(own)
+    {
+        return vec![own];
+    }
+    let candidates: Vec<_> = view.nodes.values().map(|node| node.candidate.clone()).collect();
+    let eligible = place::eligible(job, &candidates);
+    let all: Vec<&Node> = view
+        .nodes
+        .values()
+        .filter(|node| node.is_expected())
+        .filter(|node| eligible.iter().any(|it| it.peer == node.candidate.peer))
+        .collect();
+    let runs = |node: &Node| {
+        job.assignments.iter().any(|a| {
+            a.node == node.candidate.peer && a.state == AssignmentState::Active && a.has_begun()
+        })
+    };
+    let wanted = |node: &Node| !(job.spec.avoid_master && node.candidate.is_master);
+    let best: [&dyn Fn(&Node) -> bool; 4] = [
+        &|node| runs(node) && steady(node) && node.candidate.present,
+        &|node| wanted(node) && steady(node),
+        &|node| steady(node),
+        &|_| true,
+    ];
+    let mut found = Vec::new();
+    for rank in best {
+        found = all.iter().copied().filter(|node| rank(node)).collect();
+        if !found.is_empty() {
+            break;
+        }
+    }
+    found
+}
+
+/// Evenly, by the nodes' weights; a copy of the whole simulation goes to one of them.
+fn share_out(job: &Job, nodes: &[&Node], segments: &[u32]) -> Vec<(PeerName, Vec<u32>)> {
+    let busy = |node: &Node| {
+        let active = |a: &&Assignment| a.state == AssignmentState::Active;
+        job.assignments.iter().filter(active).filter(|a| a.node == node.candidate.peer).count()
+    };
+    if job.spec.division == Division::Copy {
+        let least = nodes.iter().min_by_key(|node| (busy(node), &node.candidate.peer));
+        return least
+            .map(|node| (node.candidate.peer.clone(), segments.to_vec()))
+            .into_iter()
+            .collect();
+    }
+    let weights: Vec<u32> = nodes.iter().map(|node| node.candidate.cores.max(1)).collect();
+    let parts = onrush_scenario::inject::division::share_out(segments, &weights);
+    let named = nodes.iter().map(|node| node.candidate.peer.clone());
+    named.zip(parts).filter(|(_, part)| !part.is_empty()).collect()
+}

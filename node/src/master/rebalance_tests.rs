@@ -1,0 +1,255 @@
+//! What a loss leaves, step by step: the exact intents.
+
+use onrush_raft::ledger::job::{
+    Assignment, AssignmentState, Begins, Division, Job, JobCommand, JobStatus, NewAssignment,
+    OnNodeLoss,
+};
+use onrush_scenario::shard::{RecordsFrom, TakeOver};
+
+use super::reconcile::{Ending, Intent};
+use super::reconcile_tests::{World, ended, failed, key_of, on, peer, ready};
+use crate::control_wire::{Phase, ToWorker};
+
+/// The job has run for 50 s of 100.
+fn running(nodes: &[&str]) -> Job {
+    let mut job = on(nodes, JobStatus::Running);
+    let Phase::Ready { plan } = ready("h") else { unreachable!() };
+    job.plan = Some(plan.replace("\"injection_us\":1", "\"injection_us\":100000000"));
+    for (a, part) in job.assignments.iter_mut().zip(0_u32..) {
+        a.segments = (0..6).map(|i| 6 * part + i).collect();
+    }
+    job
+}
+
+fn lose(job: &mut Job, shard: u32) {
+    let lost = AssignmentState::Lost { reason: "gone".into() };
+    job.assignments.iter_mut().find(|a| a.shard == shard).unwrap().state = lost;
+}
+
+fn taker(shard: u32, node: &str, segments: &[u32], giver: u32) -> NewAssignment {
+    let (node, segments) = (peer(node), segments.to_vec());
+    NewAssignment { shard, node, segments, takes_over: Some(giver) }
+}
+
+fn reassigned(intents: &[Intent]) -> Vec<NewAssignment> {
+    let of = |intent: &Intent| match intent {
+        Intent::Propose(JobCommand::Reassign { assignments, .. }) => Some(assignments.clone()),
+        _ => None,
+    };
+    intents.iter().find_map(of).unwrap_or_default()
+}
+
+/// As the ledger does it.
+fn apply(job: &mut Job, new: &NewAssignment) {
+    job.epoch = 2;
+    job.assignments.push(Assignment {
+        shard: new.shard,
+        epoch: 2,
+        node: new.node.clone(),
+        segments: new.segments.clone(),
+        cursor: 0,
+        state: AssignmentState::Active,
+        reserved: Vec::new(),
+        takes_over: new.takes_over,
+        begins: None,
+    });
+}
+
+fn all_run(nodes: &[&str]) -> World {
+    let shards = (0..).zip(nodes);
+    shards
+        .fold(World::new(nodes), |world, (shard, node)| world.says(node, shard, Phase::Running, 9))
+}
+
+#[test]
+fn the_segments_of_a_lost_shard_go_to_the_survivors() {
+    let mut job = running(&["a", "b", "c"]);
+    lose(&mut job, 1);
+    let world = all_run(&["a", "b", "c"]).silent("b", 9_000);
+    let got = reassigned(&world.intents(&job));
+    let want = [taker(3, "a", &[6, 8, 10], 1), taker(4, "c", &[7, 9, 11], 1)];
+    assert_eq!(got, want);
+    // Once they have them, nothing more is given, and the job does not end.
+    want.iter().for_each(|new| apply(&mut job, new));
+    assert!(reassigned(&world.intents(&job)).is_empty());
+}
+
+#[test]
+fn degrade_and_fail_give_nothing_away() {
+    for policy in [OnNodeLoss::Degrade, OnNodeLoss::Fail] {
+        let mut job = running(&["a", "b"]);
+        job.spec.on_node_loss = policy;
+        lose(&mut job, 1);
+        let world = all_run(&["a", "b"]).silent("b", 9_000);
+        assert!(reassigned(&world.intents(&job)).is_empty(), "{policy:?}");
+    }
+}
+
+#[test]
+fn a_process_that_died_alone_is_started_again_on_its_node() {
+    let mut job = running(&["a", "b"]);
+    lose(&mut job, 1);
+    let world = World::new(&["a", "b"]).says("a", 0, Phase::Running, 9);
+    let segments = [6, 7, 8, 9, 10, 11];
+    assert_eq!(reassigned(&world.intents(&job)), [taker(2, "b", &segments, 1)]);
+    // What kills it three times goes to others.
+    for (shard, giver) in [(2, 1), (3, 2)] {
+        apply(&mut job, &taker(shard, "b", &segments, giver));
+        job.assignments.last_mut().unwrap().begins = Some(Begins::default());
+        lose(&mut job, shard);
+    }
+    assert_eq!(reassigned(&world.intents(&job)), [taker(4, "a", &segments, 3)]);
+}
+
+#[test]
+fn a_copy_goes_whole_to_the_least_busy() {
+    let mut job = running(&["a", "b", "c"]);
+    job.spec.division = Division::Copy;
+    lose(&mut job, 2);
+    apply(&mut job, &taker(3, "a", &[1], 0));
+    let world = all_run(&["a", "b", "c"]).silent("c", 9_000);
+    assert_eq!(reassigned(&world.intents(&job)), [taker(4, "b", &[12, 13, 14, 15, 16, 17], 2)]);
+}
+
+#[test]
+fn nothing_is_given_once_the_profiles_are_over() {
+    let mut job = running(&["a", "b"]);
+    let Phase::Ready { plan } = ready("h") else { unreachable!() };
+    job.plan = Some(plan);
+    lose(&mut job, 1);
+    let world = all_run(&["a", "b"]).silent("b", 9_000);
+    assert!(reassigned(&world.intents(&job)).is_empty());
+}
+
+#[test]
+fn a_taker_is_prepared_begins_behind_what_was_reserved_and_starts_in_mid_run() {
+    let mut job = running(&["a", "b"]);
+    job.assignments[1].reserved = vec![4_000, 70];
+    lose(&mut job, 1);
+    apply(&mut job, &taker(2, "a", &[6, 7, 8, 9, 10, 11], 1));
+    let world = || all_run(&["a"]);
+    let order = |intents: &[Intent]| {
+        intents.iter().find_map(|intent| match intent {
+            Intent::Order { order: ToWorker::Prepare(order), .. } => Some(order.clone()),
+            _ => None,
+        })
+    };
+    let prepare = order(&world().intents(&job)).unwrap();
+    assert_eq!((prepare.key.clone(), prepare.takes_over), (key_of(2, 2), true));
+
+    // Another plan is another test.
+    let other = world().says_in(2, "a", 2, ready("other"), 0).intents(&job);
+    let reason = "it would not run the same test".to_owned();
+    let lost = JobCommand::ShardLost { id: job.id.clone(), shard: 2, epoch: 2, reason };
+    assert!(other.contains(&Intent::Propose(lost)), "{other:?}");
+
+    let begins = Begins { at_us: 50_000_000, records: vec![4_000, 70], unseen: 0 };
+    let begin =
+        JobCommand::Begin { id: job.id.clone(), shard: 2, epoch: 2, begins: begins.clone() };
+    let is_ready = world().says_in(2, "a", 2, ready("h"), 0);
+    assert!(is_ready.intents(&job).contains(&Intent::Propose(begin)));
+    job.assignments[2].begins = Some(begins);
+    let feeders = [(0, 4_000), (1, 70)].map(|(feeder, record)| RecordsFrom { feeder, record });
+    let take_over = TakeOver { from_us: Some(50_000_000), feeders: feeders.into(), unseen: 0 };
+    let start =
+        ToWorker::Start { key: key_of(2, 2), at_unix_us: 50_000_000, take_over: Some(take_over) };
+    let start = Intent::Order { peer: peer("a"), order: start };
+    assert!(is_ready.intents(&job).contains(&start));
+}
+
+/// A giver that lives has its segments still: nobody begins with them.
+#[test]
+fn a_taker_waits_for_a_giver_that_lives_and_is_given_up_when_that_has_ended() {
+    let mut job = running(&["a", "b"]);
+    apply(&mut job, &taker(2, "a", &[6], 1));
+    let world = || all_run(&["a", "b"]).says_in(2, "a", 2, ready("h"), 0);
+    let begin = |intents: &[Intent]| {
+        intents.iter().any(|it| matches!(it, Intent::Propose(JobCommand::Begin { .. })))
+    };
+    assert!(!begin(&world().intents(&job)));
+    job.assignments[1].state = AssignmentState::Done { final_seq: 9 };
+    let reason = "the shard that it was to take over from has ended".to_owned();
+    let lost = JobCommand::ShardLost { id: job.id.clone(), shard: 2, epoch: 2, reason };
+    assert!(world().intents(&job).contains(&Intent::Propose(lost)));
+}
+
+/// A node that cannot build what ran for a minute is not the simulation's fault.
+#[test]
+fn a_taker_that_fails_before_it_began_does_not_end_the_job_and_is_tried_elsewhere() {
+    let mut job = running(&["a", "b", "c"]);
+    lose(&mut job, 2);
+    apply(&mut job, &taker(3, "a", &[12, 13, 14, 15, 16, 17], 2));
+    let world = all_run(&["a", "b", "c"]).silent("c", 9_000);
+    let world = world.says_in(2, "a", 3, failed("too slow"), 0);
+    let intents = world.intents(&job);
+    assert!(!intents.iter().any(|it| matches!(it, Intent::Conclude { .. })), "{intents:?}");
+    lose(&mut job, 3);
+    assert_eq!(reassigned(&world.intents(&job)), [taker(4, "b", &[12, 13, 14, 15, 16, 17], 2)]);
+}
+
+/// It always ends: what nobody can hold is given up, and what was lost too often.
+#[test]
+fn the_job_ends_when_a_share_was_lost_too_often() {
+    let mut job = running(&["a", "b"]);
+    job.assignments[0].state = AssignmentState::Done { final_seq: 9 };
+    lose(&mut job, 1);
+    let world = all_run(&["a"]);
+    for shard in 2..9 {
+        apply(&mut job, &taker(shard, "a", &[6, 7, 8, 9, 10, 11], shard - 1));
+        job.assignments.last_mut().unwrap().begins = Some(Begins::default());
+        lose(&mut job, shard);
+    }
+    let finalize = Intent::Propose(JobCommand::Finalize { id: job.id.clone() });
+    assert!(world.intents(&job).contains(&finalize));
+}
+
+/// Once the frames of a node that came back were thrown away.
+#[test]
+fn a_finishing_job_waits_for_the_frames_of_a_lost_shard_whose_node_is_back() {
+    let mut job = running(&["a", "b"]);
+    job.spec.on_node_loss = OnNodeLoss::Degrade;
+    job.assignments[0].state = AssignmentState::Done { final_seq: 9 };
+    job.assignments[1].cursor = 4;
+    lose(&mut job, 1);
+    let finalize = Intent::Propose(JobCommand::Finalize { id: job.id.clone() });
+    let is_final = |world: &World, job: &Job| world.intents(job).contains(&finalize);
+    let expired = || ended(&onrush_scenario::shard::EndReason::LeaseExpired);
+    let back = World::new(&["a", "b"]).says("b", 1, expired(), 9);
+    assert!(!is_final(&back, &job));
+    assert!(!back.intents(&job).iter().any(|it| matches!(it, Intent::Order { .. })));
+    // It is alive, and about to open its session: not for ever.
+    let mut coming = World::new(&["a", "b"]).silent("b", 20_000);
+    coming.nodes.get_mut(&peer("b")).unwrap().coming_ms = Some(1_000);
+    assert!(!is_final(&coming, &job));
+    coming.nodes.get_mut(&peer("b")).unwrap().coming_ms = Some(9_000);
+    assert!(is_final(&coming, &job));
+    // All is in: it ends, and the shard is released.
+    job.assignments[1].cursor = 9;
+    assert!(is_final(&back, &job));
+    let release = ToWorker::Release { key: key_of(1, 1) };
+    let release = Intent::Order { peer: peer("b"), order: release };
+    assert!(back.intents(&job).contains(&release));
+}
+
+/// It should have stopped by itself; whoever has its segments now must not load beside it.
+#[test]
+fn a_lost_shard_that_is_found_running_is_stopped() {
+    let mut job = running(&["a", "b"]);
+    lose(&mut job, 1);
+    let intents = all_run(&["a", "b"]).intents(&job);
+    let reason = "it was given up as lost".to_owned();
+    let stop = ToWorker::Stop { key: key_of(1, 1), reason };
+    assert!(intents.contains(&Intent::Order { peer: peer("b"), order: stop }), "{intents:?}");
+}
+
+#[test]
+fn fail_ends_the_job_when_a_shard_is_lost() {
+    let mut job = running(&["a", "b"]);
+    job.spec.on_node_loss = OnNodeLoss::Fail;
+    lose(&mut job, 1);
+    job.assignments[0].cursor = 9;
+    let world = World::new(&["a", "b"]).says("a", 0, Phase::Gone { reason: "stopped".into() }, 9);
+    let reason = "shard 1 was lost: gone".to_owned();
+    let ending = Ending { status: JobStatus::Failed, reason };
+    assert!(world.intents(&job).contains(&Intent::Conclude { job: job.id.clone(), ending }));
+}

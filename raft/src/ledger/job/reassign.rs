@@ -1,0 +1,209 @@
+//! Segments that change hands while a job runs: those of a lost shard, and those that a living one
+//! gives away. The taker is a new shard of a new epoch; whoever held the segments before keeps its
+//! row, so that what it measured stays its own and nothing is counted twice.
+
+use std::collections::BTreeSet;
+
+use super::apply::assigned;
+use super::{Assignment, AssignmentState, Begins, Job, JobStatus, NewAssignment};
+use crate::ledger::outcome::{Outcome, Rejection};
+use crate::ledger::{At, Ledger, limits};
+use crate::types::JobId;
+
+impl Ledger {
+    pub(super) fn reassign(
+        &mut self,
+        at: At<'_>,
+        id: &JobId,
+        assignments: &[NewAssignment],
+    ) -> Result<Outcome, Rejection> {
+        let job = self.require_status(id, &[JobStatus::Running])?;
+        job.refuse_if_aborting()?;
+        job.check_reassignment(assignments)?;
+        let (number, epoch) = (job.number, job.epoch + 1);
+        self.jobs.change(number, |job| {
+            job.epoch = epoch;
+            for new in assignments {
+                let from = new.takes_over.map(|giver| format!("of shard {giver} "));
+                let what = format!(
+                    "{} segments {}go to {} as shard {} of epoch {epoch}",
+                    new.segments.len(),
+                    from.unwrap_or_default(),
+                    new.node,
+                    new.shard
+                );
+                job.assignments.push(assigned(new, epoch));
+                job.record(at, what);
+            }
+        });
+        Ok(Outcome::Epoch(epoch))
+    }
+
+    pub(super) fn begin(
+        &mut self,
+        at: At<'_>,
+        id: &JobId,
+        (shard, epoch): (u32, u64),
+        begins: &Begins,
+    ) -> Result<Outcome, Rejection> {
+        let job = self.require_status(id, &[JobStatus::Running])?;
+        job.refuse_if_aborting()?;
+        limits::count("feeders and counters", begins.records.len(), limits::SEQUENCES_MAX)?;
+        let taker = job.require_assignment(shard, epoch)?;
+        match &taker.begins {
+            Some(known) if known == begins => return Ok(Outcome::Done),
+            Some(known) => {
+                let text = format!("shard {shard} of {id} begins at {} µs already", known.at_us);
+                return Err(Rejection::Conflict(text));
+            }
+            None => {}
+        }
+        if taker.takes_over.is_none() || taker.is_over() {
+            let text = format!("shard {shard} of {id} is not one that is about to take over");
+            return Err(Rejection::Conflict(text));
+        }
+        let (number, giver) = (job.number, taker.takes_over.unwrap_or_default());
+        self.jobs.change(number, |job| {
+            if let Some(taker) = job.find_mut(shard, epoch) {
+                taker.begins = Some(begins.clone());
+            }
+            let (seconds, millis) = (begins.at_us / 1_000_000, begins.at_us / 1_000 % 1_000);
+            let what = format!(
+                "shard {shard} takes over from shard {giver} at {seconds}.{millis:03} s of the run"
+            );
+            job.record(at, what);
+        });
+        Ok(Outcome::Done)
+    }
+}
+
+impl Job {
+    fn check_reassignment(&self, all: &[NewAssignment]) -> Result<(), Rejection> {
+        let invalid = |text: String| Err(Rejection::Invalid(text));
+        if all.is_empty() {
+            return invalid("no assignments".to_owned());
+        }
+        limits::count("shards", self.assignments.len() + all.len(), limits::SHARDS_MAX)?;
+        let mut shards: BTreeSet<u32> = self.assignments.iter().map(|a| a.shard).collect();
+        let mut taken: BTreeSet<(u32, u32)> = BTreeSet::new();
+        for new in all {
+            limits::text("the node's peer id", &new.node.0, limits::NAME_BYTES_MAX)?;
+            if !shards.insert(new.shard) {
+                return invalid(format!("shard {} is there already", new.shard));
+            }
+            let Some(giver) = new.takes_over.and_then(|shard| self.shard(shard)) else {
+                return invalid(format!("shard {} takes over from no shard of the job", new.shard));
+            };
+            if new.segments.is_empty() {
+                return invalid(format!("shard {} has no segments", new.shard));
+            }
+            let free: BTreeSet<u32> = self.transferable(giver).into_iter().collect();
+            for segment in &new.segments {
+                if !free.contains(segment) || !taken.insert((giver.shard, *segment)) {
+                    return Err(Rejection::Conflict(format!(
+                        "segment {segment} is not shard {}'s to give to shard {}",
+                        giver.shard, new.shard
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A shard of this job; their numbers are never given twice while it runs.
+    #[must_use]
+    pub fn shard(&self, shard: u32) -> Option<&Assignment> {
+        self.assignments.iter().find(|a| a.shard == shard)
+    }
+
+    /// The number for the next shard.
+    #[must_use]
+    pub fn next_shard(&self) -> u32 {
+        self.assignments.iter().map(|a| a.shard + 1).max().unwrap_or(0)
+    }
+
+    /// Those to whom a shard's segments went, or are to go.
+    pub fn takers<'a>(&'a self, giver: &Assignment) -> impl Iterator<Item = &'a Assignment> {
+        let giver = giver.shard;
+        self.assignments.iter().filter(move |a| a.takes_over == Some(giver) && !a.is_void())
+    }
+
+    /// What another shard may take from this one.
+    #[must_use]
+    pub fn transferable(&self, giver: &Assignment) -> Vec<u32> {
+        if matches!(giver.state, AssignmentState::Done { .. }) || giver.is_void() {
+            return Vec::new();
+        }
+        let gone: BTreeSet<u32> =
+            self.takers(giver).flat_map(|a| a.segments.iter().copied()).collect();
+        giver.segments.iter().copied().filter(|segment| !gone.contains(segment)).collect()
+    }
+
+    /// Segments of a lost shard that nobody has taken over.
+    #[must_use]
+    pub fn vacant(&self, assignment: &Assignment) -> Vec<u32> {
+        match assignment.state {
+            AssignmentState::Lost { .. } => self.transferable(assignment),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The shard of the start from which these segments came, over however many hands.
+    #[must_use]
+    pub fn origin(&self, assignment: &Assignment) -> u32 {
+        let mut shard = assignment.shard;
+        let mut giver = assignment.takes_over;
+        while let Some(next) = giver {
+            shard = next;
+            giver = self.shard(next).and_then(|a| a.takes_over).filter(|further| *further < next);
+        }
+        shard
+    }
+
+    /// Where a shard would begin at `at_us` that takes over from a lost one: behind all that
+    /// those who held its segments are known to have reserved. Each of them that had begun and
+    /// has said nothing yet may have used what a shard reserves before its first frame.
+    #[must_use]
+    pub fn begins(&self, taker: &Assignment, at_us: u64) -> Begins {
+        let origin = self.origin(taker);
+        let held = |a: &&Assignment| {
+            a.epoch < taker.epoch
+                && (a.takes_over.is_none() || a.begins.is_some())
+                && self.origin(a) == origin
+                && a.segments.iter().any(|segment| taker.segments.contains(segment))
+        };
+        let mut begins = Begins { at_us, ..Begins::default() };
+        for holder in self.assignments.iter().filter(held) {
+            let mut known = &holder.reserved;
+            if known.is_empty() {
+                begins.unseen += 1 + holder.begins.as_ref().map_or(0, |it| it.unseen);
+                let Some(own) = &holder.begins else { continue };
+                known = &own.records;
+            }
+            if begins.records.len() < known.len() {
+                begins.records.resize(known.len(), 0);
+            }
+            for (record, reserved) in begins.records.iter_mut().zip(known) {
+                *record = (*record).max(*reserved);
+            }
+        }
+        begins
+    }
+}
+
+impl Assignment {
+    /// It was to take segments over and was lost before it began: they are still its giver's, and
+    /// another may take them.
+    #[must_use]
+    pub fn is_void(&self) -> bool {
+        self.takes_over.is_some()
+            && self.begins.is_none()
+            && matches!(self.state, AssignmentState::Lost { .. })
+    }
+
+    /// It generates load, or may: of those that take over, only what has begun does.
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        self.takes_over.is_none() || self.begins.is_some()
+    }
+}
