@@ -2,9 +2,14 @@
 //! ledger and the workers' spools.
 //!
 //! Reading order: [`reconcile`] (what is to be done), [`place`] (where), [`aggregate`] (frames to
-//! ticks), [`tally`] (ticks to a result), `finish`, `session`, `reign` (the task that does it all).
+//! ticks), [`coordinator`] (what a term remembers), [`tally`] (ticks to a result), `finish`,
+//! `session`, `reign` (the task that carries it all out).
 
 pub mod aggregate;
+pub mod coordinator;
+#[cfg(test)]
+mod coordinator_tests;
+mod entries;
 mod finish;
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -15,7 +20,7 @@ mod reconcile_tests;
 mod reign;
 mod session;
 #[cfg(test)]
-mod sim_tests;
+mod sim;
 pub mod tally;
 
 use std::sync::Arc;

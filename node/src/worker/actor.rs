@@ -17,6 +17,7 @@ use super::logs::RunLogs;
 use super::offset::{Estimator, Exchange, to_local};
 use super::outbox::Outbox;
 use super::runs;
+use super::sender::Sender;
 use crate::clock::Clock;
 use crate::control_wire::{FromWorker, ShardKey, ToWorker};
 use crate::repository::Repository;
@@ -69,8 +70,7 @@ pub(super) struct Run {
     pub(super) outbox: Outbox,
     pub(super) logs: Option<RunLogs>,
     pub(super) child: Option<Child>,
-    /// The last frame sent in this session; none before the master asked.
-    pub(super) sent: Option<u64>,
+    pub(super) sender: Sender,
     /// When the child is killed unless it is ready, by the monotonic clock.
     pub(super) build_until: Option<u64>,
     pub(super) kill_at: Option<u64>,
@@ -177,7 +177,7 @@ impl Actor {
         self.session = Some(Session { id: self.sessions, term, leader, to });
         self.estimator = Estimator::default();
         for run in self.runs.values_mut() {
-            run.sent = None;
+            run.sender.session_began();
         }
         for _ in 0..PROBES_FIRST {
             self.probe();
@@ -247,7 +247,7 @@ impl Actor {
                 }
                 Act::Resend { key, cursor } => {
                     if let Some(run) = self.runs.get_mut(&key) {
-                        run.sent = Some(cursor);
+                        run.sender.resend(cursor);
                     }
                     self.pump(&key);
                 }
@@ -284,7 +284,7 @@ impl Run {
             outbox,
             logs,
             child: None,
-            sent: None,
+            sender: Sender::default(),
             build_until: None,
             kill_at: None,
             spec,
