@@ -40,6 +40,16 @@ pub struct Held {
     pub arrived_ms: u64,
 }
 
+impl Held {
+    /// None where the bytes are no frame, or another one.
+    #[must_use]
+    pub fn read(seq: u64, body: Bytes, arrived_ms: u64) -> Option<Self> {
+        let frame = Frame::decode(&body).ok().filter(|frame| frame.seq == seq)?;
+        let (second, last) = (frame.second, frame.totals.is_some());
+        Some(Self { seq, second, last, body, arrived_ms })
+    }
+}
+
 /// What became of a frame that was offered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Offer {
@@ -251,16 +261,10 @@ impl Aggregator {
         batches
     }
 
-    /// The ledger's word on a section. Gives what may be acknowledged to the workers.
-    pub fn settle(
-        &mut self,
-        job: &JobId,
-        moves: &[CursorMove],
-        outcome: &TickOutcome,
-    ) -> Vec<(ShardKey, u64)> {
-        let Some(buffer) = self.jobs.get_mut(job) else { return Vec::new() };
+    /// The ledger's word on a section.
+    pub fn settle(&mut self, job: &JobId, moves: &[CursorMove], outcome: &TickOutcome) {
+        let Some(buffer) = self.jobs.get_mut(job) else { return };
         buffer.in_flight = false;
-        let mut acks = Vec::new();
         let stored = match outcome {
             TickOutcome::Accepted { .. } => moves,
             TickOutcome::Refused { cursors } => cursors.as_slice(),
@@ -269,10 +273,7 @@ impl Aggregator {
             if let Some(shard) = buffer.shards.get_mut(&(cursor.shard, cursor.epoch)) {
                 shard.drop_through(cursor.to);
             }
-            let key = ShardKey { job: job.clone(), shard: cursor.shard, epoch: cursor.epoch };
-            acks.push((key, cursor.to));
         }
-        acks
     }
 
     /// Whether the section was committed is not known: the next `sync` with the ledger tells, and
@@ -395,8 +396,7 @@ mod tests {
         assert_eq!(all.take(1_299), vec![]);
         let batches = all.take(1_300);
         assert_eq!(batches[0].cursors, vec![moved(0, 0, 1)]);
-        let acks = all.settle(&job(), &batches[0].cursors, &TickOutcome::Accepted { number: 1 });
-        assert_eq!(acks, vec![(key(0), 1)]);
+        all.settle(&job(), &batches[0].cursors, &TickOutcome::Accepted { number: 1 });
         all.offer(&key(1), held(1, 1_400));
         all.offer(&key(0), held(2, 1_400));
         // Shard 1 has not delivered second 1, shard 0's second 0 is committed: 0 goes.

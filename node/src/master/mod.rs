@@ -1,14 +1,19 @@
 //! The master: lives while this node leads, and has no state that it could not rebuild from the
 //! ledger and the workers' spools.
 //!
-//! Reading order: [`reconcile`] (what is to be done), [`place`] (where), `rebalance` (what a loss leaves), [`aggregate`] (frames to
-//! ticks), [`tally`] (ticks to a result), `finish`, `session`, `reign` (the task that does it all).
+//! Reading order: [`reconcile`] (what is to be done), [`place`] (where), `rebalance` (what a loss
+//! leaves), [`aggregate`] (frames to ticks), [`coordinator`] (what a term remembers), [`tally`] (ticks to a result), `finish`,
+//! `session`, `reign` (the task that carries it all out).
 
 pub mod aggregate;
+pub mod coordinator;
+#[cfg(test)]
+mod coordinator_tests;
+mod entries;
 mod finish;
+pub mod losses;
 #[cfg(test)]
 pub(crate) mod fixture;
-pub mod losses;
 pub mod place;
 mod rebalance;
 #[cfg(test)]
@@ -19,7 +24,7 @@ mod reconcile_tests;
 mod reign;
 mod session;
 #[cfg(test)]
-mod sim_tests;
+mod sim;
 pub mod tally;
 
 use std::sync::Arc;

@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use onrush_raft::types::PeerName;
-use onrush_scenario::stats::frame::Frame;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio_util::sync::CancellationToken;
 
-use super::aggregate::Held;
+use super::coordinator::Heard;
 use super::reconcile::LEASE_MS;
 use crate::clock::Clock;
-use crate::control_wire::{self, CONTROL_VERSION, FromWorker, ShardKey, ShardReport, ToWorker};
+use crate::control_wire::{self, CONTROL_VERSION, FromWorker, ToWorker};
 use crate::net::{DuplexStream, Mesh, Service};
 
 /// Between two heartbeats.
@@ -26,26 +26,6 @@ const WRITE_MAX: Duration = Duration::from_secs(2);
 const REDIAL: Duration = Duration::from_millis(300);
 /// Orders that wait to be written; what does not fit is ordered again by the next round.
 const ORDERS_MAX: usize = 1_024;
-
-/// What a session tells the reign.
-#[derive(Debug)]
-pub(super) enum Heard {
-    Report {
-        peer: PeerName,
-        shards: Vec<ShardReport>,
-    },
-    Frame {
-        key: ShardKey,
-        held: Held,
-    },
-    Down {
-        peer: PeerName,
-    },
-    /// A worker follows a higher term: this reign is over.
-    Deposed {
-        term: u64,
-    },
-}
 
 /// The reign's handle to a worker; dropped, the session ends.
 pub(super) struct Session {
@@ -86,13 +66,14 @@ impl Session {
         Self { orders, heartbeat_ms, stop }
     }
 
-    /// Whether it was queued. Orders are idempotent; most come again by themselves.
-    pub(super) fn order(&self, order: ToWorker) -> bool {
-        self.orders.try_send(order).is_ok()
+    /// Gives back an order for which there is no room.
+    pub(super) fn order(&self, order: ToWorker) -> Option<ToWorker> {
+        self.orders.try_send(order).err().map(TrySendError::into_inner)
     }
 
-    pub(super) fn silent_ms(&self, now_ms: u64) -> u64 {
-        now_ms.saturating_sub(self.heartbeat_ms.load(Ordering::Relaxed))
+    /// When the last heartbeat was sent, by the monotonic clock.
+    pub(super) fn heartbeat_ms(&self) -> u64 {
+        self.heartbeat_ms.load(Ordering::Relaxed)
     }
 }
 
@@ -177,30 +158,22 @@ impl Link {
 
     /// Whether the session goes on.
     async fn hear(&self, message: FromWorker, answers: &mpsc::Sender<u64>) -> bool {
-        let heard = match message {
-            FromWorker::Probe { sent_us } => return answers.send(sent_us).await.is_ok(),
-            FromWorker::Report { shards } => Heard::Report { peer: self.peer.clone(), shards },
-            FromWorker::Refused { term, reason } => {
+        let refused = matches!(message, FromWorker::Refused { .. });
+        match &message {
+            FromWorker::Probe { sent_us } => return answers.send(*sent_us).await.is_ok(),
+            FromWorker::Refused { reason, .. } => {
                 tracing::warn!(peer = %self.peer, %reason, "refused by a worker");
-                if term > self.command.term {
-                    // The reign may be over already.
-                    let _ = self.heard.send(Heard::Deposed { term }).await;
-                }
-                return false;
             }
-            FromWorker::Frame { key, seq, body } => match Frame::decode(&body) {
-                Ok(frame) if frame.seq == seq => {
-                    let arrived_ms = self.command.clock.now_ms();
-                    let (second, last) = (frame.second, frame.totals.is_some());
-                    Heard::Frame { key, held: Held { seq, second, last, body, arrived_ms } }
-                }
-                _ => {
-                    tracing::error!(peer = %self.peer, %key, seq, "unreadable frame");
-                    return false;
-                }
-            },
+            FromWorker::Report { .. } | FromWorker::Frame { .. } => {}
+        }
+        let now_ms = self.command.clock.now_ms();
+        let Some(heard) = Heard::of(&self.peer, self.command.term, message, now_ms) else {
+            if !refused {
+                tracing::error!(peer = %self.peer, "unreadable frame");
+            }
+            return false;
         };
-        self.heard.send(heard).await.is_ok()
+        self.heard.send(heard).await.is_ok() && !refused
     }
 }
 

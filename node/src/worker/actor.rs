@@ -17,6 +17,7 @@ use super::logs::RunLogs;
 use super::offset::{Estimator, Exchange, to_local};
 use super::outbox::Outbox;
 use super::runs;
+use super::sender::Sender;
 use crate::clock::Clock;
 use crate::control_wire::{FromWorker, ShardKey, ToWorker};
 use crate::repository::Repository;
@@ -71,8 +72,7 @@ pub(super) struct Run {
     pub(super) child: Option<Child>,
     /// The second of the run that frame 0 would be of.
     pub(super) second_of_0: Option<i64>,
-    /// The last frame sent in this session; none before the master asked.
-    pub(super) sent: Option<u64>,
+    pub(super) sender: Sender,
     /// When the child is killed unless it is ready, by the monotonic clock.
     pub(super) build_until: Option<u64>,
     pub(super) kill_at: Option<u64>,
@@ -179,7 +179,7 @@ impl Actor {
         self.session = Some(Session { id: self.sessions, term, leader, to });
         self.estimator = Estimator::default();
         for run in self.runs.values_mut() {
-            run.sent = None;
+            run.sender.session_began();
         }
         for _ in 0..PROBES_FIRST {
             self.probe();
@@ -251,7 +251,7 @@ impl Actor {
                 }
                 Act::Resend { key, cursor } => {
                     if let Some(run) = self.runs.get_mut(&key) {
-                        run.sent = Some(cursor);
+                        run.sender.resend(cursor);
                     }
                     self.pump(&key);
                 }
@@ -283,7 +283,7 @@ impl Run {
             logs,
             child: None,
             second_of_0: None,
-            sent: None,
+            sender: Sender::default(),
             build_until: None,
             kill_at: None,
             spec,

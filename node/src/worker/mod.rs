@@ -1,7 +1,7 @@
 //! The worker: runs this node's shards, one child process each, under the master's orders.
 //!
 //! One task owns everything ([`actor`]); sessions, children and fetches send it events. What is
-//! decided is decided in [`book`]; what is measured waits in [`outbox`]. It knows no ledger: an
+//! decided is decided in [`book`]; what is measured waits in [`outbox`] until [`sender`] sends it. It knows no ledger: an
 //! order carries all that it needs, so a node that lags behind runs its shards all the same.
 
 mod actor;
@@ -13,6 +13,7 @@ pub mod logs;
 pub mod offset;
 pub mod outbox;
 pub mod runs;
+pub mod sender;
 mod session;
 mod shards;
 

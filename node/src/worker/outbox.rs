@@ -14,6 +14,8 @@ use std::path::Path;
 use bytes::Bytes;
 use onrush_raft::ledger::limits;
 
+use super::sender::Spool;
+
 /// Unacknowledged bytes of one shard; a shard that exceeds it is stopped.
 pub const SPOOL_BYTES_MAX: u64 = 256 << 20;
 /// The largest frame: alone in a tick, it still fits the ledger. Larger lengths in a spool file are
@@ -103,12 +105,6 @@ impl Outbox {
         }
     }
 
-    /// The newest frame ever appended; 0 for none.
-    #[must_use]
-    pub fn newest(&self) -> u64 {
-        self.newest
-    }
-
     /// # Errors
     /// Not the next frame, too large, no room, or the disk's own error.
     pub fn append(&mut self, seq: u64, body: &[u8]) -> Result<(), Error> {
@@ -134,19 +130,6 @@ impl Outbox {
         Ok(())
     }
 
-    /// A frame that was not freed.
-    ///
-    /// # Errors
-    /// The disk's, or damage.
-    pub fn frame(&self, seq: u64) -> Result<Option<Bytes>, Error> {
-        let Some(first) = self.slots.front() else { return Ok(None) };
-        let index = seq.checked_sub(first.seq).and_then(|index| usize::try_from(index).ok());
-        match index.and_then(|index| self.slots.get(index)) {
-            Some(slot) => self.load(*slot).map(Some),
-            None => Ok(None),
-        }
-    }
-
     /// Frees all frames up to `cursor`; the file shrinks once nothing is left in it.
     ///
     /// # Errors
@@ -160,6 +143,23 @@ impl Outbox {
             self.end = 0;
         }
         Ok(())
+    }
+}
+
+impl Spool for Outbox {
+    type Error = Error;
+
+    fn newest(&self) -> u64 {
+        self.newest
+    }
+
+    fn frame(&self, seq: u64) -> Result<Option<Bytes>, Error> {
+        let Some(first) = self.slots.front() else { return Ok(None) };
+        let index = seq.checked_sub(first.seq).and_then(|index| usize::try_from(index).ok());
+        match index.and_then(|index| self.slots.get(index)) {
+            Some(slot) => self.load(*slot).map(Some),
+            None => Ok(None),
+        }
     }
 }
 

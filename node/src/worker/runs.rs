@@ -11,6 +11,7 @@ use std::time::SystemTime;
 use onrush_raft::types::JobId;
 
 use super::outbox::{self, Outbox};
+use super::sender::Spool;
 use crate::control_wire::{Phase, ShardKey, ShardReport};
 
 /// Jobs whose folders stay for their logs; the oldest go first.

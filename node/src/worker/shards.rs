@@ -18,6 +18,7 @@ use super::limits::{LEASE_KILL_US, STOP_LIMIT_US};
 use super::logs::RunLogs;
 use super::offset::to_local;
 use super::outbox::Outbox;
+use super::sender::{Damage, Spool};
 use super::{Config, fetch, runs};
 use crate::control_wire::{FromWorker, Phase, ShardKey, ShardOrder, ShardReport};
 use crate::repository::Repository;
@@ -260,27 +261,13 @@ impl Actor {
     /// Sends what was not sent in this session, as far as there is room.
     pub(super) fn pump(&mut self, key: &ShardKey) {
         let (Some(session), Some(run)) = (&self.session, self.runs.get_mut(key)) else { return };
-        let Some(mut sent) = run.sent else { return };
-        let mut damage = None;
-        while sent < run.outbox.newest() {
-            let Ok(permit) = session.to.try_reserve() else { break };
-            match run.outbox.frame(sent + 1) {
-                Ok(Some(body)) => {
-                    sent += 1;
-                    permit.send(FromWorker::Frame { key: key.clone(), seq: sent, body });
-                }
-                // Freed: the master has it.
-                Ok(None) => sent += 1,
-                Err(error) => {
-                    tracing::error!(%key, %error, "frame not readable");
-                    damage = Some(error.to_string());
-                    break;
-                }
-            }
-        }
-        run.sent = damage.is_none().then_some(sent);
-        if let Some(reason) = damage {
-            self.happened(key, Happening::Damaged { newest: sent, reason });
+        let say = |place: mpsc::Permit<'_, FromWorker>, seq, body| {
+            place.send(FromWorker::Frame { key: key.clone(), seq, body });
+        };
+        let sent = run.sender.pump(&run.outbox, || session.to.try_reserve().ok(), say);
+        if let Err(Damage { newest, error }) = sent {
+            tracing::error!(%key, %error, "frame not readable");
+            self.happened(key, Happening::Damaged { newest, reason: error.to_string() });
         }
     }
 

@@ -1,0 +1,276 @@
+//! What truly happened, beside what the ledger says happened. Each promise is one check with a name
+//! of its own; a check that fails names the seed and the command that shows it again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use onrush_raft::ledger::job::{Assignment, AssignmentState, Job, JobStatus, Tick as Stored};
+use onrush_raft::types::JobId;
+use onrush_scenario::stats::aggregate::Aggregate;
+use onrush_scenario::stats::frame::Totals;
+use onrush_scenario::stats::merge::Tick;
+
+use super::engine::{self, ARRIVALS, Cut, at_ms};
+use super::masters::Master;
+use super::workers::Worker;
+use super::world::{World, peer};
+use crate::control_wire::ShardKey;
+use crate::master::coordinator::Task;
+use crate::master::place;
+
+/// A task of a master takes no longer: whatever it waits for is answered or given up before.
+const UNDER_WAY_MS: u64 = 20_000;
+
+pub(super) struct Record {
+    seed: u64,
+    /// Frames as they were cut, by shard.
+    cuts: BTreeMap<ShardKey, Vec<(u64, Vec<u64>)>>,
+    /// Who started an arrival, in a frame or not.
+    starts: BTreeMap<(JobId, u64), BTreeSet<ShardKey>>,
+    acknowledged: BTreeMap<ShardKey, u64>,
+    /// Why a shard may be lost.
+    causes: BTreeMap<ShardKey, &'static str>,
+    pub(super) sealed: BTreeMap<(JobId, u64, u64), Vec<Arc<Stored>>>,
+}
+
+impl Record {
+    pub(super) fn new(seed: u64) -> Self {
+        Self {
+            seed,
+            cuts: BTreeMap::new(),
+            starts: BTreeMap::new(),
+            acknowledged: BTreeMap::new(),
+            causes: BTreeMap::new(),
+            sealed: BTreeMap::new(),
+        }
+    }
+
+    #[track_caller]
+    pub(super) fn hold(&self, check: &str, holds: bool, what: impl FnOnce() -> String) {
+        assert!(
+            holds,
+            "seed {seed}: {check}: {}\nONRUSH_SIM_SEED={seed} cargo test -p onrush-node --locked \
+             master::sim",
+            what(),
+            seed = self.seed
+        );
+    }
+
+    pub(super) fn cut(&mut self, key: &ShardKey, cut: &Cut) {
+        self.started(key, &cut.arrivals);
+        self.cuts.entry(key.clone()).or_default().push((cut.second, cut.arrivals.clone()));
+    }
+
+    pub(super) fn started(&mut self, key: &ShardKey, arrivals: &[u64]) {
+        for arrival in arrivals {
+            self.starts.entry((key.job.clone(), *arrival)).or_default().insert(key.clone());
+        }
+    }
+
+    pub(super) fn cause(&mut self, key: &ShardKey, why: &'static str) {
+        self.causes.entry(key.clone()).or_insert(why);
+    }
+
+    /// A worker that heard nothing for a lease may be given up.
+    pub(super) fn leases(&mut self, workers: &[Worker], now: u64) {
+        for worker in workers.iter().filter(|worker| now > worker.lease_until) {
+            for key in worker.shards() {
+                self.cause(&key, "no master was heard for a lease");
+            }
+        }
+    }
+}
+
+impl World {
+    pub(super) fn check_asked(&self, key: &ShardKey, cursor: u64) {
+        let acknowledged = self.record.acknowledged.get(key).copied().unwrap_or(0);
+        self.record.hold("acknowledged frames are never asked for", cursor >= acknowledged, || {
+            format!("{key}: asked for what follows {cursor}, acknowledged up to {acknowledged}")
+        });
+    }
+
+    pub(super) fn check_acknowledged(&mut self, key: &ShardKey, cursor: u64) {
+        let job = self.raft.ledger.job(&key.job);
+        let held = job.and_then(|job| assignment(job, key)).map_or(0, |held| held.cursor);
+        self.record.hold("only what is committed is acknowledged", cursor <= held, || {
+            format!("{key}: acknowledged up to {cursor}, committed up to {held}")
+        });
+        let acknowledged = self.record.acknowledged.entry(key.clone()).or_default();
+        *acknowledged = cursor.max(*acknowledged);
+    }
+
+    /// Nothing is under way for ever.
+    pub(super) fn watch_tasks(&self, master: &mut Master) {
+        let tasks: BTreeSet<Task> = master.coordinator.under_way().cloned().collect();
+        master.since.retain(|task, _| tasks.contains(task));
+        for task in tasks {
+            let since = *master.since.entry(task.clone()).or_insert(self.now);
+            let age = self.now - since;
+            self.record.hold("nothing is under way for ever", age <= UNDER_WAY_MS, || {
+                format!("term {}: {task:?} for {age} ms", master.term)
+            });
+        }
+    }
+
+    pub(super) fn check_end(&self) {
+        for job in self.raft.ledger.jobs() {
+            let told = Told::read(job, &self.record.sealed);
+            self.each_frame_once_or_declared_lost(job, &told);
+            self.totals_are_equal(job, &told);
+            self.arrivals_are_the_plan_minus_what_is_declared(job, &told);
+            self.no_loss_without_a_cause(job);
+        }
+        self.no_arrival_twice();
+    }
+
+    pub(super) fn what_is_left(&self) -> Option<String> {
+        for worker in self.workers.iter().filter(|worker| worker.is_up()) {
+            if let Some(key) = worker.shards().first() {
+                return Some(format!("{} still has {key}", peer(worker.index)));
+            }
+        }
+        let mut tasks = self.masters.iter().flat_map(|master| master.coordinator.under_way());
+        tasks.next().map(|task| format!("{task:?} is under way"))
+    }
+
+    fn each_frame_once_or_declared_lost(&self, job: &Job, told: &Told) {
+        const CHECK: &str = "each frame is in one accepted tick or declared lost";
+        for held in &job.assignments {
+            let key = key(job, held);
+            let cuts = self.cuts(&key);
+            let counted = told.frames.get(&(held.shard, held.epoch));
+            let committed = usize::try_from(held.cursor).expect("few");
+            self.record.hold(CHECK, committed <= cuts.len(), || {
+                format!("{key}: {committed} committed of {} cut", cuts.len())
+            });
+            let mut expected: BTreeMap<u64, u64> = BTreeMap::new();
+            for (second, _) in &cuts[..committed] {
+                *expected.entry(*second).or_default() += 1;
+            }
+            let empty = BTreeMap::new();
+            let counted = counted.unwrap_or(&empty);
+            self.record.hold(CHECK, *counted == expected, || {
+                format!("{key}: by second {counted:?}, cut were {expected:?}")
+            });
+            let lost = matches!(held.state, AssignmentState::Lost { .. });
+            self.record.hold(CHECK, lost || committed == cuts.len(), || {
+                let events: Vec<_> = job.events.iter().map(|event| &event.what).collect();
+                format!(
+                    "{key}: {committed} of {} frames, {:?}: {events:#?}",
+                    cuts.len(),
+                    held.state
+                )
+            });
+        }
+        let known = |id: &(u32, u64)| job.assignments.iter().any(|a| (a.shard, a.epoch) == *id);
+        let stranger = told.frames.keys().find(|id| !known(id));
+        self.record.hold(CHECK, stranger.is_none(), || format!("of no assignment: {stranger:?}"));
+    }
+
+    fn totals_are_equal(&self, job: &Job, told: &Told) {
+        let mut expected = Totals::default();
+        for held in &job.assignments {
+            let cuts = self.cuts(&key(job, held));
+            let committed = usize::try_from(held.cursor).expect("few").min(cuts.len());
+            expected.frames += committed as u64;
+            let users = cuts[..committed].iter().map(|(_, arrivals)| arrivals.len() as u64);
+            expected.users_started += users.sum::<u64>();
+        }
+        let totals = told.aggregate.totals();
+        self.record.hold("totals are equal", totals == expected, || {
+            format!("{}: ticks have {totals:?}, frames had {expected:?}", job.id)
+        });
+    }
+
+    fn arrivals_are_the_plan_minus_what_is_declared(&self, job: &Job, told: &Told) {
+        const CHECK: &str = "arrivals are the plan minus what is declared";
+        let twice = told.arrivals.iter().find(|(_, count)| **count != 1);
+        self.record.hold(CHECK, twice.is_none(), || format!("{}: {twice:?}", job.id));
+        if job.status != JobStatus::Finished {
+            return;
+        }
+        let segments_total = u64::from(place::segments_total(job));
+        for arrival in (0..ARRIVALS).filter(|k| !told.arrivals.contains_key(k)) {
+            let segment = u32::try_from(arrival % segments_total).expect("few");
+            let declared = job.assignments.iter().any(|held| {
+                let lost = matches!(held.state, AssignmentState::Lost { .. });
+                lost && held.segments.contains(&segment) && self.is_behind(job, held, arrival)
+            });
+            self.record.hold(CHECK, declared, || {
+                format!("{}: arrival {arrival} of segment {segment} is missing", job.id)
+            });
+        }
+    }
+
+    /// Whether the arrival comes after what is committed of this shard.
+    fn is_behind(&self, job: &Job, held: &Assignment, arrival: u64) -> bool {
+        let cuts = self.cuts(&key(job, held));
+        let committed = usize::try_from(held.cursor).expect("few");
+        let told = cuts.iter().take(committed).last().map(|(second, _)| *second);
+        // The last second that was told may have been cut short.
+        told.is_none_or(|second| at_ms(arrival) >= second * 1_000)
+    }
+
+    fn no_arrival_twice(&self) {
+        let twice = self.record.starts.iter().find(|(_, by)| by.len() != 1);
+        self.record.hold("no arrival is started twice", twice.is_none(), || format!("{twice:?}"));
+    }
+
+    fn no_loss_without_a_cause(&self, job: &Job) {
+        for held in &job.assignments {
+            let key = key(job, held);
+            let AssignmentState::Lost { reason } = &held.state else { continue };
+            let caused = self.record.causes.contains_key(&key);
+            self.record
+                .hold("no shard is lost without a cause", caused, || format!("{key}: {reason}"));
+        }
+    }
+
+    fn cuts(&self, key: &ShardKey) -> &[(u64, Vec<u64>)] {
+        self.record.cuts.get(key).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// What a job's ticks say.
+struct Told {
+    aggregate: Aggregate,
+    /// By shard and epoch: second → frames.
+    frames: BTreeMap<(u32, u64), BTreeMap<u64, u64>>,
+    arrivals: BTreeMap<u64, u64>,
+}
+
+impl Told {
+    fn read(job: &Job, sealed: &BTreeMap<(JobId, u64, u64), Vec<Arc<Stored>>>) -> Self {
+        let mut told = Self {
+            aggregate: Aggregate::new(),
+            frames: BTreeMap::new(),
+            arrivals: BTreeMap::new(),
+        };
+        let of_blob = |blob: &onrush_raft::ledger::job::SealedTicks| {
+            sealed.get(&(job.id.clone(), blob.from, blob.to)).cloned().unwrap_or_default()
+        };
+        for tick in job.sealed.iter().flat_map(of_blob).chain(job.ticks.iter().cloned()) {
+            let tick = Tick::decode(&tick.payload).expect("our own");
+            told.aggregate.apply(&tick);
+            for second in &tick.seconds {
+                for shard in &second.shards {
+                    let of_shard = told.frames.entry((shard.shard, shard.epoch)).or_default();
+                    *of_shard.entry(u64::from(second.second)).or_default() += shard.frames;
+                    for users in &shard.scenarios {
+                        *told.arrivals.entry(engine::number(&users.name)).or_default() +=
+                            users.started;
+                    }
+                }
+            }
+        }
+        told
+    }
+}
+
+fn key(job: &Job, held: &Assignment) -> ShardKey {
+    ShardKey { job: job.id.clone(), shard: held.shard, epoch: held.epoch }
+}
+
+fn assignment<'a>(job: &'a Job, key: &ShardKey) -> Option<&'a Assignment> {
+    job.assignments.iter().find(|held| (held.shard, held.epoch) == (key.shard, key.epoch))
+}

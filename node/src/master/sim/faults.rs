@@ -1,0 +1,63 @@
+//! What goes wrong in one simulation, and how often: drawn from its seed, so that some seeds are
+//! calm enough for nothing to be lost and others are not.
+
+use rand::Rng;
+use rand::rngs::StdRng;
+
+/// Faults happen until then; whatever they left must end soon after.
+pub(super) const UNTIL_MS: u64 = 55_000;
+
+/// Probabilities; those of the second group are per step.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Faults {
+    pub(super) lost_proposal: f64,
+    pub(super) late_proposal: f64,
+    pub(super) lost_answer: f64,
+    pub(super) repeated_proposal: f64,
+    /// Of a task of the master.
+    pub(super) panic: f64,
+    /// Of a message.
+    pub(super) delayed: f64,
+    pub(super) repeated: f64,
+
+    pub(super) break_session: f64,
+    /// A worker that nobody reaches for a while.
+    pub(super) cut_off: f64,
+    pub(super) leader_falls: f64,
+    pub(super) kill_worker: f64,
+    /// Of a worker that was killed.
+    pub(super) lose_spool: f64,
+    pub(super) kill_child: f64,
+    /// A frame that cannot be read back.
+    pub(super) damage: f64,
+}
+
+impl Faults {
+    pub(super) fn drawn(rng: &mut StdRng) -> Self {
+        let mut any =
+            |most: f64| if rng.random_bool(0.5) { rng.random_range(0.0..most) } else { 0.0 };
+        let mut faults = Self {
+            lost_proposal: any(0.05),
+            late_proposal: any(0.05),
+            lost_answer: any(0.1),
+            repeated_proposal: any(0.1),
+            panic: any(0.05),
+            delayed: any(0.04),
+            repeated: any(0.05),
+            break_session: any(0.03),
+            leader_falls: any(0.008),
+            ..Self::default()
+        };
+        // Two of three lose nothing: there the totals are the plan, to the last arrival.
+        if rng.random_bool(0.33) {
+            let mut any =
+                |most: f64| if rng.random_bool(0.5) { rng.random_range(0.0..most) } else { 0.0 };
+            faults.cut_off = any(0.003);
+            faults.kill_worker = any(0.003);
+            faults.lose_spool = any(0.8);
+            faults.kill_child = any(0.003);
+            faults.damage = any(0.001);
+        }
+        faults
+    }
+}

@@ -1,0 +1,60 @@
+//! Whole clusters in one thread: the real coordinator, reconciler, aggregator, ledger, worker's book
+//! and sender over a model of Raft, of streams and of time, with an engine that works by formula.
+//! Workers, children and masters are killed, sessions break, messages are late or come twice,
+//! spools are lost; whatever happens, [`checks`] hold.
+//!
+//! `ONRUSH_SIM_SEED=n` runs one seed, `ONRUSH_SIM_SEEDS=n` as many as that.
+
+mod checks;
+mod engine;
+mod faults;
+mod masters;
+mod network;
+mod raft;
+mod workers;
+mod world;
+
+use std::collections::BTreeMap;
+
+use world::World;
+
+const SEEDS: u64 = 150;
+/// From the end of the faults until all jobs have ended: one preparation and one run, and more.
+const END_MS: u64 = faults::UNTIL_MS + 90_000;
+/// From the end of all jobs until no worker has anything of them.
+const PUT_AWAY_MS: u64 = 20_000;
+
+/// How the job over all nodes ended, and whether all that was planned is in its ticks.
+fn run(seed: u64) -> String {
+    let mut world = World::new(seed);
+    while !world.is_over() {
+        world.step();
+        world.record.hold("a job always ends", world.now < END_MS, || {
+            let live: Vec<_> = world.raft.ledger.live_jobs().collect();
+            format!("{} ms after the last fault: {live:#?}", world.now - faults::UNTIL_MS)
+        });
+    }
+    world.check_end();
+    let end = world.now.max(faults::UNTIL_MS) + PUT_AWAY_MS;
+    while let Some(left) = world.what_is_left() {
+        world.step();
+        let in_time = world.now < end;
+        world.record.hold("nothing is left behind", in_time, || left);
+    }
+    world.outcome()
+}
+
+#[test]
+fn nothing_is_lost_doubled_or_stuck_whatever_dies() {
+    let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    if let Some(seed) = number("ONRUSH_SIM_SEED") {
+        run(seed);
+        return;
+    }
+    let mut outcomes: BTreeMap<String, u64> = BTreeMap::new();
+    for seed in 0..number("ONRUSH_SIM_SEEDS").unwrap_or(SEEDS) {
+        *outcomes.entry(run(seed)).or_default() += 1;
+    }
+    // A simulation that loses everything, or nothing, tries nothing.
+    assert!(outcomes.len() > 3, "{outcomes:?}");
+}

@@ -1,0 +1,299 @@
+//! The shell around a worker's book and senders: children are started, killed and read, frames kept
+//! in a spool, sessions taken. A worker that is killed comes back with its spools, or without.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use onrush_scenario::shard::EndReason;
+use rand::Rng;
+
+use super::engine::{self, Child, Cut};
+use super::network::TO_MASTER_MAX;
+use super::world::{UNIX_MS, World};
+use crate::control_wire::{FromWorker, Phase, ShardKey, ShardReport, ToWorker};
+use crate::worker::book::{Act, Book, Happening};
+use crate::worker::sender::{Damage, Sender, Spool};
+
+#[derive(Default)]
+pub(super) struct Shelf {
+    frames: BTreeMap<u64, Bytes>,
+    newest: u64,
+    damaged: Option<u64>,
+}
+
+impl Spool for Shelf {
+    type Error = String;
+
+    fn newest(&self) -> u64 {
+        self.newest
+    }
+
+    fn frame(&self, seq: u64) -> Result<Option<Bytes>, String> {
+        if self.damaged == Some(seq) && self.frames.contains_key(&seq) {
+            return Err(format!("frame {seq} in the spool is damaged"));
+        }
+        Ok(self.frames.get(&seq).cloned())
+    }
+}
+
+#[derive(Default)]
+struct Run {
+    shelf: Shelf,
+    sender: Sender,
+    child: Option<Child>,
+    ready_at: Option<u64>,
+}
+
+pub(super) struct Worker {
+    pub(super) index: usize,
+    pub(super) back_at: Option<u64>,
+    pub(super) cut_until: u64,
+    pub(super) lease_until: u64,
+    book: Book,
+    runs: BTreeMap<ShardKey, Run>,
+    session: Option<u64>,
+}
+
+impl Worker {
+    pub(super) fn new(index: usize) -> Self {
+        Self {
+            index,
+            back_at: None,
+            cut_until: 0,
+            lease_until: 0,
+            book: Book::default(),
+            runs: BTreeMap::new(),
+            session: None,
+        }
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        self.back_at.is_none()
+    }
+
+    pub(super) fn is_reachable(&self, now: u64) -> bool {
+        self.is_up() && now >= self.cut_until
+    }
+
+    pub(super) fn shards(&self) -> Vec<ShardKey> {
+        self.runs.keys().cloned().collect()
+    }
+
+    fn with_child(&self) -> Vec<ShardKey> {
+        self.runs
+            .iter()
+            .filter(|(_, run)| run.child.is_some())
+            .map(|(key, _)| key.clone())
+            .collect()
+    }
+}
+
+impl World {
+    pub(super) fn receive(&mut self, stream: u64, order: ToWorker) {
+        let Some(index) = self.streams.iter().find(|it| it.id == stream).map(|it| it.worker) else {
+            return;
+        };
+        let worker = &mut self.workers[index];
+        match order {
+            ToWorker::Hello { .. } if worker.session == Some(stream) => {}
+            ToWorker::Hello { .. } => match worker.book.hello(&order) {
+                Ok(()) => {
+                    worker.session = Some(stream);
+                    worker.runs.values_mut().for_each(|run| run.sender.session_began());
+                    self.report(index);
+                }
+                Err(reason) => {
+                    let term = worker.book.term();
+                    self.say(stream, FromWorker::Refused { term, reason });
+                }
+            },
+            _ if worker.session != Some(stream) => {}
+            ToWorker::Heartbeat { mono_us, lease_ms, .. } => {
+                worker.lease_until = worker.lease_until.max(mono_us / 1_000 + lease_ms);
+                self.report(index);
+            }
+            order => {
+                let acts = worker.book.obey(order);
+                self.perform(index, acts);
+            }
+        }
+    }
+
+    fn report(&mut self, index: usize) {
+        let worker = &self.workers[index];
+        if let Some(session) = worker.session {
+            let shards = worker.book.reports();
+            self.say(session, FromWorker::Report { shards });
+        }
+    }
+
+    pub(super) fn happened(&mut self, index: usize, key: &ShardKey, happening: Happening) {
+        let acts = self.workers[index].book.happened(key, happening);
+        self.perform(index, acts);
+    }
+
+    fn perform(&mut self, index: usize, acts: Vec<Act>) {
+        for act in acts {
+            match act {
+                Act::Launch(order) => {
+                    let ready_at = Some(self.now + self.rng.random_range(50..900));
+                    let child = Some(Child::new(&order, 0));
+                    let run = Run { child, ready_at, ..Run::default() };
+                    self.workers[index].runs.insert(order.key, run);
+                }
+                Act::Start { key, at_unix_us, .. } => {
+                    let at = at_unix_us / 1_000 - UNIX_MS;
+                    if let Some(child) = self.child(index, &key) {
+                        child.start(at);
+                    }
+                }
+                Act::Stop { key, reason } => {
+                    self.end_child(index, &key, EndReason::Stopped(reason))
+                }
+                Act::Kill { key } => {
+                    self.kill_child(index, &key);
+                }
+                Act::Resend { key, cursor } => {
+                    self.check_asked(&key, cursor);
+                    if let Some(run) = self.workers[index].runs.get_mut(&key) {
+                        run.sender.resend(cursor);
+                    }
+                }
+                Act::Free { key, cursor } => {
+                    self.check_acknowledged(&key, cursor);
+                    if let Some(run) = self.workers[index].runs.get_mut(&key) {
+                        run.shelf.frames.retain(|seq, _| *seq > cursor);
+                    }
+                }
+                Act::Discard { key } => {
+                    self.workers[index].runs.remove(&key);
+                }
+                Act::Report => self.report(index),
+            }
+        }
+    }
+
+    fn child(&mut self, index: usize, key: &ShardKey) -> Option<&mut Child> {
+        self.workers[index].runs.get_mut(key)?.child.as_mut()
+    }
+
+    /// It ends in order: the last frame, then why.
+    fn end_child(&mut self, index: usize, key: &ShardKey, reason: EndReason) {
+        let now = self.now;
+        let Some(child) = self.child(index, key) else { return };
+        let cuts = child.stop(now);
+        self.workers[index].runs.entry(key.clone()).and_modify(|run| run.child = None);
+        self.keep(index, key, cuts);
+        self.happened(index, key, Happening::Finished(reason));
+    }
+
+    /// It ends without a word. Whether there was one.
+    pub(super) fn kill_child(&mut self, index: usize, key: &ShardKey) -> bool {
+        let now = self.now;
+        let Some(run) = self.workers[index].runs.get_mut(key) else { return false };
+        let Some(mut child) = run.child.take() else { return false };
+        let (cuts, _) = child.advance(now);
+        self.record.started(key, child.in_flight());
+        self.keep(index, key, cuts);
+        true
+    }
+
+    fn keep(&mut self, index: usize, key: &ShardKey, cuts: Vec<Cut>) {
+        for cut in cuts {
+            let damaged = self.rng.random_bool(self.faults.damage);
+            self.record.cut(key, &cut);
+            let Some(run) = self.workers[index].runs.get_mut(key) else { return };
+            assert_eq!(cut.seq, run.shelf.newest + 1, "the engine's frames have no gaps");
+            run.shelf.newest = cut.seq;
+            run.shelf.frames.insert(cut.seq, cut.body);
+            if damaged {
+                run.shelf.damaged = Some(cut.seq);
+                self.record.cause(key, "a frame is damaged");
+            }
+            self.happened(index, key, Happening::Framed(cut.seq));
+        }
+    }
+
+    pub(super) fn work(&mut self) {
+        for index in 0..self.workers.len() {
+            if self.workers[index].back_at.is_some_and(|at| at <= self.now) {
+                self.workers[index].back_at = None;
+            }
+            for key in self.workers[index].with_child() {
+                self.run_child(index, &key);
+            }
+            if self.workers[index].is_up() {
+                self.workers[index].shards().iter().for_each(|key| self.pump(index, key));
+            }
+        }
+    }
+
+    fn run_child(&mut self, index: usize, key: &ShardKey) {
+        let now = self.now;
+        let worker = &mut self.workers[index];
+        let lease_until = worker.lease_until;
+        let Some(run) = worker.runs.get_mut(key) else { return };
+        if run.ready_at.is_some_and(|at| at <= now) {
+            run.ready_at = None;
+            return self.happened(index, key, Happening::Ready(Box::new(engine::plan())));
+        }
+        let running = worker.book.report(key).is_some_and(|it| it.phase == Phase::Running);
+        if running && now > lease_until {
+            self.record.cause(key, "its lease ran out");
+            return self.end_child(index, key, EndReason::LeaseExpired);
+        }
+        let Some(child) = self.child(index, key) else { return };
+        let (cuts, end) = child.advance(now);
+        self.keep(index, key, cuts);
+        if let Some(reason) = end {
+            self.workers[index].runs.entry(key.clone()).and_modify(|run| run.child = None);
+            self.happened(index, key, Happening::Finished(reason));
+        }
+    }
+
+    fn pump(&mut self, index: usize, key: &ShardKey) {
+        let worker = &mut self.workers[index];
+        let Some(session) = worker.session else { return };
+        let stream = self.streams.iter().find(|it| it.id == session);
+        let free = stream.filter(|it| !it.is_broken()).map(|it| it.room_up());
+        let mut room = free.unwrap_or(TO_MASTER_MAX);
+        let Some(run) = worker.runs.get_mut(key) else { return };
+        let mut sent = Vec::new();
+        let place = || {
+            room = room.checked_sub(1)?;
+            Some(())
+        };
+        let end = run.sender.pump(&run.shelf, place, |(), seq, body| sent.push((seq, body)));
+        for (seq, body) in sent {
+            self.say(session, FromWorker::Frame { key: key.clone(), seq, body });
+        }
+        if let Err(Damage { newest, error }) = end {
+            self.happened(index, key, Happening::Damaged { newest, reason: error });
+        }
+    }
+
+    /// The node with all its children; what its disk has, it has again when it comes back.
+    pub(super) fn kill_worker(&mut self, index: usize, back_at: u64, lose_spools: bool) {
+        self.break_streams(|stream| stream.worker == index);
+        let mut found = BTreeMap::new();
+        for key in self.workers[index].shards() {
+            self.record.cause(&key, "its node was killed");
+            self.kill_child(index, &key);
+            let kept = self.workers[index].book.report(&key).filter(|it| !it.phase.is_live());
+            let Some(run) = self.workers[index].runs.remove(&key) else { continue };
+            let reason = "its node was restarted".to_owned();
+            let (gone, newest) = (Phase::Gone { reason }, run.shelf.newest);
+            let report = kept.unwrap_or(ShardReport { key: key.clone(), phase: gone, newest });
+            if !lose_spools {
+                let run = Run { shelf: run.shelf, ..Run::default() };
+                found.insert(key, (run, report));
+            }
+        }
+        let mut worker = Worker { back_at: Some(back_at), ..Worker::new(index) };
+        for (key, (run, report)) in found {
+            worker.book.recall(report);
+            worker.runs.insert(key, run);
+        }
+        self.workers[index] = worker;
+    }
+}
