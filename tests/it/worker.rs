@@ -158,8 +158,8 @@ impl Setup {
 
     async fn start(&mut self) {
         self.tell(ToWorker::Resume { key: self.key.clone(), cursor: 0 }).await;
-        let at_unix_us = self.clock.unix_us() + 300_000;
-        self.tell(ToWorker::Start { key: self.key.clone(), at_unix_us }).await;
+        let at_us = i64::try_from(self.clock.now_us() + 300_000).expect("not in this age");
+        self.tell(ToWorker::Start { key: self.key.clone(), at_us }).await;
         self.until("running", |report| report.phase == Phase::Running).await;
     }
 

@@ -1,8 +1,8 @@
 //! The master: lives while this node leads, and has no state that it could not rebuild from the
 //! ledger and the workers' spools.
 //!
-//! Reading order: [`reconcile`] (what is to be done), [`place`] (where), [`aggregate`] (frames to
-//! ticks), [`tally`] (ticks to a result), `finish`, `session`, `reign` (the task that does it all).
+//! Reading order: [`reconcile`] (what is to be done), [`place`] (where), [`start`] (since when),
+//! [`aggregate`] (frames to ticks), [`tally`] (ticks to a result), `finish`, `session`, `reign` (the task that does it all).
 
 pub mod aggregate;
 mod finish;
@@ -16,6 +16,7 @@ mod reign;
 mod session;
 #[cfg(test)]
 mod sim_tests;
+pub mod start;
 pub mod tally;
 
 use std::sync::Arc;

@@ -19,6 +19,7 @@ use onrush_raft::types::{JobId, PeerName, UnixMs};
 use onrush_scenario::shard::{EndReason, Plan, Problem};
 
 use super::place::{self, Candidate};
+use super::start::{self, OwnStarts};
 use crate::control_wire::{Phase, ShardKey, ShardOrder, ShardReport, ToWorker};
 
 /// How long a shard may generate load after its master's last heartbeat.
@@ -53,14 +54,19 @@ impl Node {
         self.candidate.present || !self.is_lost() || coming
     }
 
-    fn is_lost(&self) -> bool {
+    pub(super) fn is_lost(&self) -> bool {
         !self.candidate.present && self.silent_ms > LEASE_MS + LEASE_MARGIN_MS
     }
 }
 
 /// All that the decision depends on.
 pub struct View<'a> {
+    /// By the wall clock: what dates are made of, never durations.
     pub now: UnixMs,
+    /// By the monotonic clock.
+    pub now_us: u64,
+    /// What this master meant by the starts that it proposed.
+    pub starts: &'a OwnStarts,
     /// Jobs that have not ended, oldest first.
     pub live: &'a [&'a Job],
     /// Ended jobs whose ticks are not all sealed.
@@ -229,7 +235,7 @@ fn start(view: &View<'_>, job: &Job, plans: &[(&Assignment, &str)], intents: &mu
 }
 
 fn running(view: &View<'_>, job: &Job, intents: &mut Vec<Intent>) {
-    let at_unix_us = job.start_at.unwrap_or_default().saturating_mul(1_000);
+    let start_us = start::of(view, job);
     for assignment in active(job) {
         let key = key(job, assignment);
         let Some(report) = report(view, job, assignment) else {
@@ -240,10 +246,12 @@ fn running(view: &View<'_>, job: &Job, intents: &mut Vec<Intent>) {
         };
         let delivered = assignment.cursor >= report.newest;
         match &report.phase {
-            Phase::Ready { .. } if job.abort.is_none() => intents.push(Intent::Order {
-                peer: assignment.node.clone(),
-                order: ToWorker::Start { key, at_unix_us },
-            }),
+            Phase::Ready { .. } if job.abort.is_none() => {
+                intents.extend(start_us.map(|at_us| Intent::Order {
+                    peer: assignment.node.clone(),
+                    order: ToWorker::Start { key, at_us },
+                }));
+            }
             Phase::Ended { reason } if delivered && was_cut_off(reason) => {
                 let reason = "its node was cut off from every master".to_owned();
                 intents.push(shard_lost(key, reason));

@@ -11,7 +11,7 @@ use onrush_raft::ledger::Ledger;
 use onrush_raft::ledger::command::Command;
 use onrush_raft::ledger::job::{AssignmentState, Job, JobCommand, JobStatus, TickSection};
 use onrush_raft::ledger::outcome::{Outcome, TickOutcome};
-use onrush_raft::types::{JobId, PeerName};
+use onrush_raft::types::{JobId, PeerName, UnixMs};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 
@@ -20,6 +20,7 @@ use super::finish;
 use super::place::Candidate;
 use super::reconcile::{Intent, Node, View, reconcile};
 use super::session::{self, Heard, Session};
+use super::start::OwnStarts;
 use crate::control_wire::{ShardKey, ShardReport, ToWorker};
 use crate::membership::handle::{ClusterError, ClusterHandle};
 use crate::membership::members::ALIVE;
@@ -64,6 +65,7 @@ pub(super) struct Reign {
     /// Shards whose frames were asked for in the present session.
     resumed: BTreeSet<ShardKey>,
     aggregator: Aggregator,
+    starts: OwnStarts,
     under_way: BTreeSet<Task>,
     tasks: JoinSet<Done>,
     ticks_under_way: bool,
@@ -87,6 +89,7 @@ impl Reign {
             coming: BTreeMap::new(),
             resumed: BTreeSet::new(),
             aggregator: Aggregator::default(),
+            starts: OwnStarts::new(),
             under_way: BTreeSet::new(),
             tasks: JoinSet::new(),
             ticks_under_way: false,
@@ -155,14 +158,23 @@ impl Reign {
             .filter(|job| job.status.is_terminal() && !job.ticks.is_empty())
             .collect();
         let nodes = self.nodes();
+        self.starts.retain(|(id, _), _| live.iter().any(|job| &job.id == id));
+        let clock = self.command.clock;
+        let (now, now_us) = (clock.unix_ms(), clock.now_us());
         let view = View {
-            now: self.command.clock.unix_ms(),
+            now,
+            now_us,
+            starts: &self.starts,
             live: &live,
             unsealed: &unsealed,
             nodes: &nodes,
             reports: &self.reports,
         };
-        for intent in reconcile(&view) {
+        let intents = reconcile(&view);
+        let meant = intents.iter().filter_map(|intent| own_start(intent, (now, now_us)));
+        let meant: Vec<_> = meant.collect();
+        self.starts.extend(meant);
+        for intent in intents {
             self.carry_out(&ledger, intent);
         }
     }
@@ -380,6 +392,14 @@ impl Reign {
             Done::Task(task)
         });
     }
+}
+
+/// The moment that a start means which is proposed now, whatever happens to the wall clock.
+fn own_start(intent: &Intent, (now, now_us): (UnixMs, u64)) -> Option<((JobId, UnixMs), i64)> {
+    let Intent::Propose(JobCommand::Start { id, start_at, .. }) = intent else { return None };
+    let ahead_us = start_at.saturating_sub(now).saturating_mul(1_000);
+    let at_us = i64::try_from(now_us.saturating_add(ahead_us)).unwrap_or(i64::MAX);
+    Some(((id.clone(), *start_at), at_us))
 }
 
 /// Sections in as few log entries as their size allows.

@@ -22,6 +22,7 @@ use rand::{Rng, SeedableRng};
 use super::aggregate::{Aggregator, Batch, Held, Offer};
 use super::place::Candidate;
 use super::reconcile::{Intent, Node, View, reconcile};
+use super::start::OwnStarts;
 use crate::control_wire::{CONTROL_VERSION, FromWorker, ShardKey, ShardReport, ToWorker};
 use crate::worker::book::{Act, Book, Happening};
 
@@ -312,8 +313,8 @@ impl World {
                     let acts = worker.book.happened(&order.key, Happening::Ready(Box::new(plan())));
                     self.perform(index, acts);
                 }
-                Act::Start { key, at_unix_us } => {
-                    worker.started.insert(key, at_unix_us / 1_000);
+                Act::Start { key, at_us } => {
+                    worker.started.insert(key, u64::try_from(at_us / 1_000).unwrap());
                 }
                 Act::Resend { key, cursor } => {
                     let freed = worker.freed.get(&key).copied().unwrap_or(0);
@@ -464,7 +465,15 @@ impl World {
         let all_there = job.status != JobStatus::Queued || master.reports.len() == WORKERS;
         let live = if all_there && !job.status.is_terminal() { vec![job] } else { vec![] };
         let (now, reports) = (self.now, &master.reports);
-        reconcile(&View { now, live: &live, unsealed: &[], nodes: &nodes, reports })
+        reconcile(&View {
+            now,
+            now_us: now * 1_000,
+            starts: &OwnStarts::new(),
+            live: &live,
+            unsealed: &[],
+            nodes: &nodes,
+            reports,
+        })
     }
 }
 

@@ -133,10 +133,10 @@ mod tests {
     #[test]
     fn messages_and_frames_cross() {
         let mut pipe = Vec::new();
-        write_to_shard(&mut pipe, &ToShard::Start { at_unix_us: 7, clock_error_us: 1 }).unwrap();
+        write_to_shard(&mut pipe, &ToShard::Start { at_boot_us: 7, clock_error_us: 1 }).unwrap();
         let mut read = pipe.as_slice();
         let message = read_to_shard(&mut read).unwrap();
-        assert!(matches!(message, Some(ToShard::Start { at_unix_us: 7, clock_error_us: 1 })));
+        assert!(matches!(message, Some(ToShard::Start { at_boot_us: 7, clock_error_us: 1 })));
         assert!(read_to_shard(&mut read).unwrap().is_none());
 
         let mut pipe = Vec::new();

@@ -79,10 +79,10 @@ fn forward(from: &mut impl Read, to_engine: &SyncSender<Control>) {
     while let Ok(Some(message)) = read_to_shard(from) {
         let control = match message {
             ToShard::Spec(_) => continue,
-            ToShard::Start { at_unix_us, clock_error_us } => {
-                Control::Start { at_unix_us, clock_error_us }
+            ToShard::Start { at_boot_us, clock_error_us } => {
+                Control::Start { at_boot_us, clock_error_us }
             }
-            ToShard::Lease { until_unix_us } => Control::Lease { until_unix_us },
+            ToShard::Lease { until_boot_us } => Control::Lease { until_boot_us },
             ToShard::Stop { graceful, reason } => Control::Stop { graceful, reason },
         };
         if to_engine.send(control).is_err() {
