@@ -116,6 +116,8 @@ pub struct MemberView {
     pub labels: std::collections::BTreeMap<String, String>,
     pub cores: u32,
     pub running_shards: u32,
+    /// How far its wall clock is ahead of the master's, as it measured itself; tenths of a second.
+    pub clock_ahead_ms: Option<i64>,
     /// Age of the last sign of life.
     pub last_seen_ms: u64,
     pub rtt_us: Option<u64>,

@@ -93,9 +93,8 @@ impl NodeBackend {
             *tally = Tally::default();
             return Err(error.into());
         }
-        let now = self.cluster.clock().unix_ms();
         let name = |peer: &PeerName| self.name_of(peer);
-        Ok(tally.summary(job, job.status, &job.verdict.reason, now, name))
+        Ok(tally.summary(job, job.status, &job.verdict.reason, name))
     }
 }
 

@@ -86,10 +86,11 @@ pub enum ToWorker {
         unix_us: u64,
     },
     Prepare(Box<ShardOrder>),
-    /// The common start, by the master's wall clock.
+    /// The common start, by the master's monotonic clock, as in a heartbeat; it may lie before
+    /// that clock's origin.
     Start {
         key: ShardKey,
-        at_unix_us: u64,
+        at_us: i64,
         /// Present: the start lies in the past, and this shard begins in mid-run.
         take_over: Option<TakeOver>,
     },
@@ -144,6 +145,9 @@ pub struct ShardReport {
     pub phase: Phase,
     /// Sequence number of the newest frame in the spool; 0 for none.
     pub newest: u64,
+    /// The start that its process was given, by the monotonic clock of the master that it is
+    /// reported to: whoever is master later has the job's time from its shards.
+    pub start_us: Option<i64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -310,8 +314,8 @@ mod tests {
     fn messages_keep_their_bytes() {
         let check = |bytes: Vec<u8>, golden: &[u8]| assert_eq!(bytes, golden);
         check(
-            encode(&ToWorker::Hello { version: 1, term: 300, leader: 2 }).unwrap(),
-            &[0, 1, 172, 2, 2],
+            encode(&ToWorker::Hello { version: 2, term: 300, leader: 2 }).unwrap(),
+            &[0, 2, 172, 2, 2],
         );
         check(
             encode(&ToWorker::Ack { key: key(), cursor: 9 }).unwrap(),

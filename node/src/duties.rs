@@ -76,6 +76,7 @@ impl Duties {
     /// What the node's record says of them.
     pub fn describe(&self, record: &mut NodeRecord) {
         record.running_shards = self.worker.running_shards();
+        record.clock_ahead_ms = self.worker.clock_ahead_ms();
         record.blobs_complete = self.repository.is_complete();
     }
 

@@ -98,6 +98,7 @@ impl Setup {
             submitted_at: self.clock.unix_ms(),
             record_arrivals: false,
             max_duration_ms: None,
+            takes_over: false,
         }
     }
 
@@ -158,8 +159,8 @@ impl Setup {
 
     async fn start(&mut self) {
         self.tell(ToWorker::Resume { key: self.key.clone(), cursor: 0 }).await;
-        let at_unix_us = self.clock.unix_us() + 300_000;
-        self.tell(ToWorker::Start { key: self.key.clone(), at_unix_us }).await;
+        let at_us = i64::try_from(self.clock.now_us() + 300_000).expect("not in this age");
+        self.tell(ToWorker::Start { key: self.key.clone(), at_us, take_over: None }).await;
         self.until("running", |report| report.phase == Phase::Running).await;
     }
 

@@ -8,6 +8,7 @@ use onrush_api::backend::MemberView;
 use super::exit::Exit;
 use super::remote::with_client;
 use super::{Global, output, say, tell};
+use crate::worker::offset::SKEW_WARN_MS;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -88,6 +89,7 @@ fn show_members(members: &[MemberView]) -> anyhow::Result<()> {
         "HEALTH",
         "CORES",
         "SHARDS",
+        "CLOCK",
         "VERSION",
         "LABELS",
         "LAST SEEN",
@@ -100,7 +102,22 @@ fn show_members(members: &[MemberView]) -> anyhow::Result<()> {
         .map(|health| format!("{} {health}", count(health)))
         .collect();
     let noun = if members.len() == 1 { "node" } else { "nodes" };
-    say(format!("{} {noun}: {}", members.len(), parts.join(", ")))
+    say(format!("{} {noun}: {}", members.len(), parts.join(", ")))?;
+    for member in members {
+        let ahead = member.clock_ahead_ms.filter(|ms| ms.unsigned_abs() > SKEW_WARN_MS);
+        if let Some(ahead) = ahead.filter(|_| member.health != "dead") {
+            let (name, by) = (&member.name, clock(ahead));
+            say(format!("warning: the wall clock of {name} is {by} from the master's"))?;
+        }
+    }
+    Ok(())
+}
+
+/// `+0.0 s`, ahead of the master's.
+fn clock(ahead_ms: i64) -> String {
+    let sign = if ahead_ms < 0 { '-' } else { '+' };
+    let ms = ahead_ms.unsigned_abs();
+    format!("{sign}{}.{} s", ms / 1_000, ms % 1_000 / 100)
 }
 
 fn member_row(member: &MemberView) -> Vec<String> {
@@ -115,6 +132,7 @@ fn member_row(member: &MemberView) -> Vec<String> {
         member.health.clone(),
         member.cores.to_string(),
         if member.health == "dead" { String::new() } else { member.running_shards.to_string() },
+        member.clock_ahead_ms.map(clock).unwrap_or_default(),
         member.version.clone(),
         labels.join(","),
         format!("{} ago", output::duration(member.last_seen_ms)),

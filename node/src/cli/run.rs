@@ -104,6 +104,7 @@ pub fn run(global: &Global, args: Args) -> anyhow::Result<ExitCode> {
         aggregate: Aggregate::new(),
         plan: None,
         started_unix_ms: 0,
+        started_us: 0,
         interrupted: false,
     };
     let (seed, threads) = (spec.seed, spec.threads);
@@ -137,6 +138,8 @@ struct Session {
     aggregate: Aggregate,
     plan: Option<Plan>,
     started_unix_ms: u64,
+    /// By the monotonic clock.
+    started_us: i64,
     interrupted: bool,
 }
 
@@ -176,6 +179,7 @@ impl Session {
                 self.header.planned_s = Some(planned_us.div_ceil(1_000_000));
                 "running".clone_into(&mut self.header.state);
                 self.started_unix_ms = clock::unix_us() / 1_000;
+                self.started_us = clock::boot_us();
                 self.folder = Some(Folder::create(&self.path)?);
                 self.plan = Some(plan);
             }
@@ -238,10 +242,11 @@ impl Session {
             return Ok(exit.into());
         };
         let assertions: Vec<AssertionSpec> = serde_json::from_value(plan.assertions)?;
+        let took_us = u64::try_from(clock::boot_us() - self.started_us).unwrap_or(0);
         let run = RunInfo {
             simulation: plan.simulation,
             started_unix_ms: self.started_unix_ms,
-            ended_unix_ms: clock::unix_us() / 1_000,
+            ended_unix_ms: self.started_unix_ms.saturating_add(took_us / 1_000),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             nodes: 1,
             end_reason,

@@ -22,6 +22,7 @@ use onrush_raft::types::{JobId, PeerName, UnixMs};
 use super::aggregate::{Aggregator, Batch, Held, Offer, cursors};
 use super::place::Candidate;
 use super::reconcile::{Ending, Intent, Node, View, reconcile};
+use super::start::OwnStarts;
 use crate::control_wire::{FromWorker, ShardKey, ShardReport, ToWorker};
 use crate::membership::members::ALIVE;
 
@@ -139,7 +140,7 @@ pub enum Action {
 #[derive(Clone, Copy, Debug)]
 pub struct Sight<'a> {
     /// By the monotonic clock.
-    pub now_ms: u64,
+    pub now_us: u64,
     pub unix_ms: UnixMs,
     pub ledger: &'a Ledger,
     pub own: &'a PeerName,
@@ -170,12 +171,19 @@ pub struct Coordinator {
     /// Since when gossip calls a member alive that has no session.
     coming: BTreeMap<PeerName, u64>,
     aggregator: Aggregator,
+    starts: OwnStarts,
     /// With the time from which it may be started again, once it failed.
     under_way: BTreeMap<Task, Option<u64>>,
     /// Jobs with a section on its way.
     proposed: Vec<JobId>,
     next_ticks_ms: u64,
     deposed: Option<u64>,
+}
+
+impl Sight<'_> {
+    fn now_ms(&self) -> u64 {
+        self.now_us / 1_000
+    }
 }
 
 impl Coordinator {
@@ -271,11 +279,11 @@ impl Coordinator {
             return Vec::new();
         }
         let mut actions = Vec::new();
-        self.under_way.retain(|_, retry| retry.is_none_or(|at| sight.now_ms < at));
+        self.under_way.retain(|_, retry| retry.is_none_or(|at| sight.now_ms() < at));
         let live: Vec<&Job> = sight.ledger.live_jobs().map(AsRef::as_ref).collect();
         self.keep_sessions(sight, &mut actions);
         self.follow_cursors(&live, &mut actions);
-        self.propose_ticks(sight.now_ms, &mut actions);
+        self.propose_ticks(sight.now_ms(), &mut actions);
         let unsealed: Vec<&Job> = sight
             .ledger
             .jobs()
@@ -284,14 +292,19 @@ impl Coordinator {
             .filter(|job| job.status.is_terminal() && !job.ticks.is_empty())
             .collect();
         let nodes = self.nodes(sight);
+        self.starts.retain(|(id, _), _| live.iter().any(|job| &job.id == id));
         let view = View {
             now: sight.unix_ms,
+            now_us: sight.now_us,
+            starts: &self.starts,
             live: &live,
             unsealed: &unsealed,
             nodes: &nodes,
             reports: &self.reports,
         };
-        for intent in reconcile(&view) {
+        let intents = reconcile(&view);
+        self.starts.extend(intents.iter().filter_map(|intent| own_start(intent, sight)));
+        for intent in intents {
             self.take_up(intent, &mut actions);
         }
         actions
@@ -316,7 +329,7 @@ impl Coordinator {
         self.reports.retain(|peer, _| members.contains(peer));
         for peer in members {
             if !self.links.contains_key(peer) {
-                let link = Link { opened_ms: sight.now_ms, ..Link::default() };
+                let link = Link { opened_ms: sight.now_ms(), ..Link::default() };
                 self.links.insert(peer.clone(), link);
                 actions.push(Action::Open { peer: peer.clone() });
             }
@@ -379,7 +392,7 @@ impl Coordinator {
     }
 
     fn nodes(&mut self, sight: &Sight<'_>) -> BTreeMap<PeerName, Node> {
-        let now = sight.now_ms;
+        let now = sight.now_ms();
         let (reports, coming) = (&self.reports, &mut self.coming);
         let alive = || sight.members.iter().filter(|member| member.health == ALIVE);
         coming.retain(|peer, _| {
@@ -432,6 +445,14 @@ impl Coordinator {
             actions.push(Action::Start { task, work });
         }
     }
+}
+
+/// The moment that a start means which is proposed now, whatever happens to the wall clock.
+fn own_start(intent: &Intent, sight: &Sight<'_>) -> Option<((JobId, UnixMs), i64)> {
+    let Intent::Propose(JobCommand::Start { id, start_at, .. }) = intent else { return None };
+    let ahead_us = start_at.saturating_sub(sight.unix_ms).saturating_mul(1_000);
+    let at_us = i64::try_from(sight.now_us.saturating_add(ahead_us)).unwrap_or(i64::MAX);
+    Some(((id.clone(), *start_at), at_us))
 }
 
 /// What a command is about: a second one about the same waits for the first.

@@ -1,6 +1,6 @@
 //! The coordinator's rules, one by one; `sim` tries them together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use onrush_raft::ledger::Ledger;
@@ -53,7 +53,8 @@ impl Bench {
         let spec = JobSpec { simulation: path, files, ..JobSpec::default() };
         let submit = JobCommand::Submit { id: job(), project, spec, idempotency_key: None };
         bench.apply(Command::Job(submit));
-        let assignments = vec![NewAssignment { shard: 0, node: peer(), segments: vec![0], takes_over: None }];
+        let assignments =
+            vec![NewAssignment { shard: 0, node: peer(), segments: vec![0], takes_over: None }];
         bench.apply(Command::Job(JobCommand::Prepare { id: job(), assignments }));
         bench.apply(Command::Job(JobCommand::Start {
             id: job(),
@@ -72,7 +73,7 @@ impl Bench {
     fn round(&mut self) -> Vec<Action> {
         self.now += 1_000;
         self.coordinator.round(&Sight {
-            now_ms: self.now,
+            now_us: self.now * 1_000,
             unix_ms: self.now,
             ledger: &self.ledger,
             own: &peer(),
@@ -83,7 +84,7 @@ impl Bench {
     }
 
     fn reported(&mut self) {
-        let report = ShardReport { key: key(), phase: Phase::Running, newest: 9 };
+        let report = ShardReport { key: key(), phase: Phase::Running, newest: 9, start_us: None };
         self.coordinator.heard(Heard::Report { peer: peer(), shards: vec![report] });
     }
 
@@ -177,7 +178,8 @@ fn only_the_ledgers_cursors_are_acknowledged() {
     let proposed = bench.round();
     assert_eq!(ticks(&proposed), Some(vec![step(0, 1)]));
     assert_eq!(bench.round(), [], "proposed, not committed");
-    let section = TickSection { job: job(), cursors: vec![step(0, 1)], payload: vec![1], reserved: vec![] };
+    let section =
+        TickSection { job: job(), cursors: vec![step(0, 1)], payload: vec![1], reserved: vec![] };
     bench.apply(Command::Job(JobCommand::Ticks { sections: vec![section] }));
     // The answer was lost; the ledger tells all the same.
     bench.ended(Task::Ticks, Ended::Failed);
@@ -247,7 +249,8 @@ fn a_refused_section_is_taken_from_the_ledgers_cursor() {
     let Some(Action::Start { work: Work::Ticks(mut batches), .. }) = bench.round().pop() else {
         unreachable!("two frames wait");
     };
-    let section = TickSection { job: job(), cursors: vec![step(0, 1)], payload: vec![1], reserved: vec![] };
+    let section =
+        TickSection { job: job(), cursors: vec![step(0, 1)], payload: vec![1], reserved: vec![] };
     bench.apply(Command::Job(JobCommand::Ticks { sections: vec![section] }));
     let outcome = TickOutcome::Refused { cursors: vec![step(1, 1)] };
     bench.ended(Task::Ticks, Ended::Ticks(vec![(batches.remove(0), Some(outcome))]));

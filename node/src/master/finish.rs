@@ -56,13 +56,12 @@ pub(super) async fn conclude(
         let name = |peer: &PeerName| {
             ledger.member_of_peer(peer).map_or_else(|| peer.0.clone(), |m| m.name.clone())
         };
-        let now = cluster.clock().unix_ms();
-        let summary = tally.summary(job, ending.status, reason, now, name);
+        let summary = tally.summary(job, ending.status, reason, name);
         let html = repository.put_bytes(report::html(&summary).into()).await?;
         artifacts.insert("index.html".to_owned(), html.content);
         let json = repository.put_bytes(report::json(&summary).into()).await?;
         artifacts.insert("summary.json".to_owned(), json.content);
-        digest = Some(small_facts(&summary));
+        digest = Some(small_facts(&summary, tally.seconds()));
         if ending.status == JobStatus::Finished {
             verdict = to_ledger(&summary.verdict);
         }
@@ -112,9 +111,10 @@ fn to_ledger(verdict: &Verdict) -> JobVerdict {
 }
 
 /// What lists show of an ended job.
-fn small_facts(summary: &Summary) -> String {
+fn small_facts(summary: &Summary, seconds: u32) -> String {
     let all = summary.rows.first().map(|row| &row.stats);
     serde_json::json!({
+        "duration_ms": u64::from(seconds) * 1_000,
         "requests": all.map(|stats| stats.all.count),
         "ko": all.map(|stats| stats.ko.count),
         "per_second": all.map(|stats| stats.all.per_second),

@@ -2,7 +2,7 @@
 //! ledger and the workers' spools.
 //!
 //! Reading order: [`reconcile`] (what is to be done), [`place`] (where), `rebalance` (what a loss
-//! leaves), [`aggregate`] (frames to ticks), [`coordinator`] (what a term remembers), [`tally`] (ticks to a result), `finish`,
+//! leaves), [`start`] (since when), [`aggregate`] (frames to ticks), [`coordinator`] (what a term remembers), [`tally`] (ticks to a result), `finish`,
 //! `session`, `reign` (the task that carries it all out).
 
 pub mod aggregate;
@@ -11,9 +11,9 @@ pub mod coordinator;
 mod coordinator_tests;
 mod entries;
 mod finish;
-pub mod losses;
 #[cfg(test)]
 pub(crate) mod fixture;
+pub mod losses;
 pub mod place;
 mod rebalance;
 #[cfg(test)]
@@ -25,6 +25,7 @@ mod reign;
 mod session;
 #[cfg(test)]
 mod sim;
+pub mod start;
 pub mod tally;
 
 use std::sync::Arc;

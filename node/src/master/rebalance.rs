@@ -86,7 +86,8 @@ pub(super) fn take_up(view: &View<'_>, job: &Job, taker: &Assignment, intents: &
             // A lost shard generates nothing any more: that was sure before it was called lost.
             if matches!(giver.state, AssignmentState::Lost { .. }) {
                 let ShardKey { job: id, shard, epoch } = key(job, taker);
-                let begins = job.begins(taker, view.age_us(job));
+                let Some(age_us) = view.age_us(job) else { return };
+                let begins = job.begins(taker, age_us);
                 intents.push(Intent::Propose(JobCommand::Begin { id, shard, epoch, begins }));
             }
         }
@@ -132,7 +133,8 @@ fn is_worth_it(view: &View<'_>, job: &Job, giver: &Assignment) -> bool {
     if job.spec.on_node_loss != OnNodeLoss::Rebalance || job.abort.is_some() {
         return false;
     }
-    let to_come = plan(job).is_some_and(|plan| view.age_us(job) < plan.injection_us);
+    let age_us = view.age_us(job).unwrap_or(0);
+    let to_come = plan(job).is_some_and(|plan| age_us < plan.injection_us);
     let origin = job.origin(giver);
     let of_share = || lost(job).filter(|a| job.origin(a) == origin);
     let begun = of_share().filter(|a| !a.is_void()).count();

@@ -152,7 +152,7 @@ fn a_taker_is_prepared_begins_behind_what_was_reserved_and_starts_in_mid_run() {
     let feeders = [(0, 4_000), (1, 70)].map(|(feeder, record)| RecordsFrom { feeder, record });
     let take_over = TakeOver { from_us: Some(50_000_000), feeders: feeders.into(), unseen: 0 };
     let start =
-        ToWorker::Start { key: key_of(2, 2), at_unix_us: 50_000_000, take_over: Some(take_over) };
+        ToWorker::Start { key: key_of(2, 2), at_us: -30_000_000, take_over: Some(take_over) };
     let start = Intent::Order { peer: peer("a"), order: start };
     assert!(is_ready.intents(&job).contains(&start));
 }

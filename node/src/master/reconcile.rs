@@ -20,6 +20,7 @@ use onrush_scenario::shard::{EndReason, Plan, Problem};
 
 use super::place::{self, Candidate};
 use super::rebalance;
+use super::start::{self, OwnStarts};
 use crate::control_wire::{Phase, ShardKey, ShardOrder, ShardReport, ToWorker};
 
 /// How long a shard may generate load after its master's last heartbeat.
@@ -57,7 +58,7 @@ impl Node {
         self.candidate.present || !self.is_lost() || coming
     }
 
-    fn is_lost(&self) -> bool {
+    pub(super) fn is_lost(&self) -> bool {
         !self.candidate.present && (self.dead || self.silent_ms > LEASE_MS + LEASE_MARGIN_MS)
     }
 
@@ -69,7 +70,12 @@ impl Node {
 
 /// All that the decision depends on.
 pub struct View<'a> {
+    /// By the wall clock: what dates are made of, never durations.
     pub now: UnixMs,
+    /// By the monotonic clock.
+    pub now_us: u64,
+    /// What this master meant by the starts that it proposed.
+    pub starts: &'a OwnStarts,
     /// Jobs that have not ended, oldest first.
     pub live: &'a [&'a Job],
     /// Ended jobs whose ticks are not all sealed.
@@ -81,10 +87,10 @@ pub struct View<'a> {
 }
 
 impl View<'_> {
-    /// Since the job's common start.
-    pub(super) fn age_us(&self, job: &Job) -> u64 {
-        let start = job.start_at.unwrap_or(self.now);
-        self.now.saturating_sub(start).saturating_mul(1_000)
+    /// Since the job's common start; none: not known yet.
+    pub(super) fn age_us(&self, job: &Job) -> Option<u64> {
+        let now = i64::try_from(self.now_us).unwrap_or(i64::MAX);
+        start::of(self, job).map(|start| u64::try_from(now.saturating_sub(start)).unwrap_or(0))
     }
 }
 
@@ -246,7 +252,7 @@ fn start(view: &View<'_>, job: &Job, plans: &[(&Assignment, &str)], intents: &mu
 }
 
 fn running(view: &View<'_>, job: &Job, intents: &mut Vec<Intent>) {
-    let at_unix_us = job.start_at.unwrap_or_default().saturating_mul(1_000);
+    let start_us = start::of(view, job);
     for assignment in active(job) {
         let key = key(job, assignment);
         if !assignment.has_begun() {
@@ -261,14 +267,16 @@ fn running(view: &View<'_>, job: &Job, intents: &mut Vec<Intent>) {
         };
         let delivered = assignment.cursor >= report.newest;
         match &report.phase {
-            Phase::Ready { .. } if job.abort.is_none() => intents.push(Intent::Order {
-                peer: assignment.node.clone(),
-                order: ToWorker::Start {
-                    key,
-                    at_unix_us,
-                    take_over: rebalance::take_over(assignment),
-                },
-            }),
+            Phase::Ready { .. } if job.abort.is_none() => {
+                intents.extend(start_us.map(|at_us| Intent::Order {
+                    peer: assignment.node.clone(),
+                    order: ToWorker::Start {
+                        key,
+                        at_us,
+                        take_over: rebalance::take_over(assignment),
+                    },
+                }));
+            }
             Phase::Ended { reason } if delivered && was_cut_off(reason) => {
                 let reason = "its node was cut off from every master".to_owned();
                 intents.push(shard_lost(key, reason));

@@ -9,9 +9,12 @@ use onrush_scenario::shard::{EndReason, Plan, Problem, ProblemKind};
 use super::fixture::{assigned, job};
 use super::place::Candidate;
 use super::reconcile::{Ending, Intent, Node, View, reconcile};
+use super::start::OwnStarts;
 use crate::control_wire::{Phase, ShardKey, ShardReport, ToWorker};
 
 const NOW: u64 = 100_000;
+/// The master's monotonic clock, which is younger than the job.
+const NOW_US: u64 = 20_000_000;
 
 #[derive(Default)]
 pub(super) struct World {
@@ -61,7 +64,8 @@ impl World {
         phase: Phase,
         newest: u64,
     ) -> Self {
-        let report = ShardReport { key: key_of(epoch, shard), phase, newest };
+        let key = key_of(epoch, shard);
+        let report = ShardReport { key, phase, newest, start_us: None };
         self.reports.entry(peer(name)).or_default().push(report);
         self
     }
@@ -80,6 +84,8 @@ impl World {
         let unsealed: Vec<&Job> = ended.into_iter().collect();
         reconcile(&View {
             now: NOW,
+            now_us: NOW_US,
+            starts: &OwnStarts::new(),
             live: &live,
             unsealed: &unsealed,
             nodes: &self.nodes,
@@ -241,7 +247,7 @@ fn a_job_that_was_prepared_too_often_fails() {
 #[test]
 fn ready_shards_of_a_running_job_are_started_whoever_committed_it() {
     let world = World::new(&["a"]).says("a", 0, ready("h"), 0);
-    let order = ToWorker::Start { key: key(0), at_unix_us: 50_000_000, take_over: None };
+    let order = ToWorker::Start { key: key(0), at_us: -30_000_000, take_over: None };
     let got = world.intents(&on(&["a"], JobStatus::Running));
     assert_eq!(got, vec![Intent::Order { peer: peer("a"), order }]);
 }

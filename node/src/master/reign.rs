@@ -2,7 +2,7 @@
 //! happened. A round on every change and five times a second. With the term, everything here is
 //! dropped. Decides nothing.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -83,7 +83,7 @@ impl Reign {
         let beat = |(peer, session): (&PeerName, &Session)| (peer.clone(), session.heartbeat_ms());
         let beats: BTreeMap<_, _> = self.sessions.iter().map(beat).collect();
         let sight = Sight {
-            now_ms: self.command.clock.now_ms(),
+            now_us: self.command.clock.now_us(),
             unix_ms: self.command.clock.unix_ms(),
             ledger: &ledger,
             own: &self.cluster.peer(),

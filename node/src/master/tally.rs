@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use onrush_raft::ledger::job::{AssignmentState, Job, JobStatus};
+use onrush_raft::ledger::job::{AssignmentState, Job, JobEvent, JobStatus};
 use onrush_raft::types::PeerName;
 use onrush_scenario::shard::Plan;
 use onrush_scenario::stats::aggregate::Aggregate;
@@ -67,6 +67,8 @@ pub struct Tally {
     pub aggregate: Aggregate,
     /// Number of the last tick added.
     through: u64,
+    /// By tick: how many seconds of the run the figures had reached with it.
+    reached: Vec<u32>,
 }
 
 impl Tally {
@@ -123,7 +125,15 @@ impl Tally {
         })?;
         self.aggregate.apply(&tick);
         self.through = number;
+        let seconds = tick.seconds.iter().map(|delta| delta.second.saturating_add(1)).max();
+        self.reached.push(seconds.unwrap_or(0).max(self.seconds()));
         Ok(())
+    }
+
+    /// Seconds of the run that the figures reach: its time so far, by the shards' own clocks.
+    #[must_use]
+    pub fn seconds(&self) -> u32 {
+        self.reached.last().copied().unwrap_or(0)
     }
 
     /// What the job's ticks so far say, under this status; `name` gives a peer's name for people.
@@ -133,7 +143,6 @@ impl Tally {
         job: &Job,
         status: JobStatus,
         reason: &str,
-        now: u64,
         name: impl Fn(&PeerName) -> String,
     ) -> Summary {
         let plan = job.plan.as_deref().and_then(|plan| serde_json::from_str::<Plan>(plan).ok());
@@ -144,7 +153,7 @@ impl Tally {
         let losses = Losses { job, plan: plan.as_ref(), aggregate: &self.aggregate };
         let (lost, coverage) = (losses.parts(&name), losses.coverage(status));
         let context = Context {
-            run: run_info(job, plan.as_ref(), reason, now),
+            run: run_info(job, plan.as_ref(), reason, self.seconds()),
             status: status.as_str().to_owned(),
             assertions: &assertions,
             judge: matches!(
@@ -154,7 +163,7 @@ impl Tally {
             lost,
             coverage: Some(coverage),
             nodes: job.assignments.iter().map(|a| (a.shard, name(&a.node))).collect(),
-            events: events(job),
+            events: self.events(job),
         };
         let mut summary = self.aggregate.summary(context);
         if status == JobStatus::Finished {
@@ -164,16 +173,30 @@ impl Tally {
         }
         summary
     }
+
+    /// What happened while the load ran, by second of the run.
+    fn events(&self, job: &Job) -> Vec<Event> {
+        let second = |tick: u64| {
+            let reached = usize::try_from(tick).ok().and_then(|tick| tick.checked_sub(1));
+            reached.and_then(|index| self.reached.get(index)).copied().unwrap_or(0)
+        };
+        let event = |event: &JobEvent| {
+            event.after_tick.map(|tick| Event { second: second(tick), text: event.what.clone() })
+        };
+        job.events.iter().filter_map(event).take(EVENTS_MAX).collect()
+    }
 }
 
-fn run_info(job: &Job, plan: Option<&Plan>, reason: &str, now: u64) -> RunInfo {
+fn run_info(job: &Job, plan: Option<&Plan>, reason: &str, seconds: u32) -> RunInfo {
+    let started_unix_ms = job.start_at.unwrap_or(job.submitted_at);
     let simulation = plan.map_or_else(|| job.spec.simulation.clone(), |p| p.simulation.clone());
     RunInfo {
         id: job.id.0.clone(),
         simulation,
         title: job.spec.title.clone(),
-        started_unix_ms: job.start_at.unwrap_or(job.submitted_at),
-        ended_unix_ms: job.ended_at.unwrap_or(now),
+        started_unix_ms,
+        // Not when it was finished by some master's clock: the report's dates agree with its time.
+        ended_unix_ms: started_unix_ms.saturating_add(u64::from(seconds) * 1_000),
         window_s: 0,
         seed: job.spec.seed,
         parameters: job.spec.parameters.clone(),
@@ -186,18 +209,6 @@ fn run_info(job: &Job, plan: Option<&Plan>, reason: &str, now: u64) -> RunInfo {
 /// On which nodes shards ran.
 fn nodes(job: &Job) -> BTreeSet<&PeerName> {
     job.assignments.iter().filter(|a| a.has_begun()).map(|a| &a.node).collect()
-}
-
-/// What happened while the load ran, by second of the run.
-fn events(job: &Job) -> Vec<Event> {
-    let Some(start) = job.start_at else { return Vec::new() };
-    let seconds = |at: u64| u32::try_from(at.saturating_sub(start) / 1_000).unwrap_or(u32::MAX);
-    job.events
-        .iter()
-        .filter(|event| event.at >= start)
-        .take(EVENTS_MAX)
-        .map(|event| Event { second: seconds(event.at), text: event.what.clone() })
-        .collect()
 }
 
 /// The proof of completeness: each shard's own totals against what was merged. A shard that was not

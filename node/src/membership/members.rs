@@ -104,6 +104,7 @@ fn seen(view: &PeerView) -> MemberView {
         labels: record.labels,
         cores: record.cores,
         running_shards: record.running_shards,
+        clock_ahead_ms: record.clock_ahead_ms,
         last_seen_ms: view.last_seen_ms,
         rtt_us: view.rtt_us,
         ..MemberView::default()

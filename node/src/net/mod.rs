@@ -121,6 +121,10 @@ pub struct NodeRecord {
     pub labels: BTreeMap<String, String>,
     pub cores: u32,
     pub running_shards: u32,
+    /// How far its wall clock is ahead of the master's, milliseconds; none where it has not heard
+    /// of one.
+    #[serde(default)]
+    pub clock_ahead_ms: Option<i64>,
     /// It has every blob that its ledger refers to, as of its last look.
     #[serde(default)]
     pub blobs_complete: bool,

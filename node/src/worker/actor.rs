@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 
 use onrush_scenario::shard::{ShardSpec, ToShard};
 use tokio::sync::{mpsc, oneshot};
@@ -12,9 +12,10 @@ use tokio_util::sync::CancellationToken;
 use super::Config;
 use super::book::{Act, Book};
 use super::child::{Child, ChildEvent};
+use super::lease::{Heartbeat, Lease};
 use super::limits::{PROBES_FIRST, TICK};
 use super::logs::RunLogs;
-use super::offset::{Estimator, Exchange, to_local};
+use super::offset::{Estimator, Exchange, SkewWatch};
 use super::outbox::Outbox;
 use super::runs;
 use super::sender::Sender;
@@ -76,6 +77,8 @@ pub(super) struct Run {
     /// When the child is killed unless it is ready, by the monotonic clock.
     pub(super) build_until: Option<u64>,
     pub(super) kill_at: Option<u64>,
+    /// The start that its process was given, by the monotonic clock.
+    pub(super) start_us: Option<i64>,
     /// Sent once there is a child to tell.
     pub(super) spec: Option<Box<ShardSpec>>,
 }
@@ -86,13 +89,15 @@ pub(super) struct Actor {
     pub(super) clock: Clock,
     pub(super) events: mpsc::Sender<Event>,
     pub(super) live: Arc<AtomicU32>,
+    /// As the node's record shows it.
+    pub(super) skew: Arc<AtomicI64>,
+    pub(super) watch: SkewWatch,
     pub(super) book: Book,
     pub(super) runs: BTreeMap<ShardKey, Run>,
     pub(super) session: Option<Session>,
     pub(super) sessions: u64,
     pub(super) estimator: Estimator,
-    /// By the monotonic clock.
-    pub(super) lease_until: u64,
+    pub(super) lease: Lease,
 }
 
 impl Actor {
@@ -101,7 +106,7 @@ impl Actor {
         repository: Arc<Repository>,
         clock: Clock,
         events: mpsc::Sender<Event>,
-        live: Arc<AtomicU32>,
+        (live, skew): (Arc<AtomicU32>, Arc<AtomicI64>),
     ) -> Self {
         let mut actor = Self {
             config,
@@ -109,12 +114,14 @@ impl Actor {
             clock,
             events,
             live,
+            skew,
+            watch: SkewWatch::default(),
             book: Book::default(),
             runs: BTreeMap::new(),
             session: None,
             sessions: 0,
             estimator: Estimator::default(),
-            lease_until: 0,
+            lease: Lease::default(),
         };
         for (run, outbox, report) in runs::recall(&actor.config.runs) {
             tracing::info!(run = %run.key, newest = report.newest, "found frames of an earlier life");
@@ -178,6 +185,7 @@ impl Actor {
         self.sessions += 1;
         self.session = Some(Session { id: self.sessions, term, leader, to });
         self.estimator = Estimator::default();
+        self.lease.new_session();
         for run in self.runs.values_mut() {
             run.sender.session_began();
         }
@@ -199,24 +207,26 @@ impl Actor {
     fn obey(&mut self, order: ToWorker, at: Stamp) {
         match order {
             ToWorker::Heartbeat { mono_us, lease_ms, .. } => {
-                let sent = self
-                    .estimator
-                    .best()
-                    .map_or(at.mono_us, |best| to_local(mono_us, best.mono).min(at.mono_us));
-                let until = sent.saturating_add(lease_ms.saturating_mul(1_000));
-                self.lease_until = self.lease_until.max(until);
+                self.lease.heard(Heartbeat { mono_us, lease_ms, arrived_us: at.mono_us });
                 self.renew_leases();
                 self.probe();
                 // A report that found the queue full, or was lost with a session, is made up for.
                 self.report();
             }
-            ToWorker::Probed { sent_us, mono_us, unix_us } => self.estimator.add(Exchange {
-                sent: sent_us,
-                received: at.mono_us,
-                local_unix: at.unix_us,
-                remote_mono: mono_us,
-                remote_unix: unix_us,
-            }),
+            ToWorker::Probed { sent_us, mono_us, unix_us } => {
+                self.estimator.add(Exchange {
+                    sent: sent_us,
+                    received: at.mono_us,
+                    local_unix: at.unix_us,
+                    remote_mono: mono_us,
+                    remote_unix: unix_us,
+                });
+                // The session's first heartbeat may have waited for this.
+                self.renew_leases();
+                self.watch_skew();
+            }
+            // It comes again; the clocks are compared in a moment.
+            ToWorker::Start { .. } if self.estimator.best().is_none() => {}
             order => {
                 let acts = self.book.obey(order);
                 self.perform(acts);
@@ -225,11 +235,15 @@ impl Actor {
     }
 
     pub(super) fn lease(&self) -> ToShard {
-        let left = self.lease_until.saturating_sub(self.clock.now_us());
-        ToShard::Lease { until_unix_us: self.clock.unix_us().saturating_add(left) }
+        let until = i64::try_from(self.lease.until_us()).unwrap_or(i64::MAX);
+        ToShard::Lease { until_boot_us: self.clock.to_boot_us(until) }
     }
 
-    fn renew_leases(&self) {
+    fn renew_leases(&mut self) {
+        let offset = self.estimator.best();
+        if !offset.is_some_and(|offset| self.lease.renew(&offset)) {
+            return;
+        }
         for child in self.runs.values().filter_map(|run| run.child.as_ref()) {
             // A child that does not listen is ended by its own lease.
             let _ = child.tell(self.lease());
@@ -240,9 +254,7 @@ impl Actor {
         for act in acts {
             match act {
                 Act::Launch(order) => self.launch(*order),
-                Act::Start { key, at_unix_us, take_over } => {
-                    self.start(&key, at_unix_us, take_over);
-                }
+                Act::Start { key, at_us, take_over } => self.start(&key, at_us, take_over),
                 Act::Stop { key, reason } => self.stop(&key, reason),
                 Act::Kill { key } => {
                     if let Some(child) = self.runs.get(&key).and_then(|run| run.child.as_ref()) {
@@ -262,8 +274,29 @@ impl Actor {
         }
     }
 
+    fn watch_skew(&mut self) {
+        let Some(offset) = self.estimator.best() else { return };
+        let ahead_ms = offset.skew_ms();
+        self.skew.store(ahead_ms, Ordering::Relaxed);
+        match self.watch.look(ahead_ms) {
+            Some(true) => tracing::warn!(
+                ahead_ms,
+                "this machine's wall clock differs from the master's: dates of jobs and logs will \
+                 not agree; runs and figures do not depend on it"
+            ),
+            Some(false) => tracing::info!(ahead_ms, "this machine's wall clock agrees again"),
+            None => {}
+        }
+    }
+
     fn report(&mut self) {
-        let shards = self.book.reports();
+        let mut shards = self.book.reports();
+        if let Some(offset) = self.estimator.best() {
+            for report in &mut shards {
+                let start_us = self.runs.get(&report.key).and_then(|run| run.start_us);
+                report.start_us = start_us.map(|at| offset.to_remote(at));
+            }
+        }
         self.live.store(u32::try_from(self.book.live()).unwrap_or(u32::MAX), Ordering::Relaxed);
         // Where the queue is full, the next heartbeat brings another.
         self.tell_master(FromWorker::Report { shards });
@@ -286,6 +319,7 @@ impl Run {
             sender: Sender::default(),
             build_until: None,
             kill_at: None,
+            start_us: None,
             spec,
         }
     }

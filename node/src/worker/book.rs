@@ -16,8 +16,8 @@ pub const SHARDS_MAX: usize = 64;
 pub enum Act {
     /// Fetch the files and start the child.
     Launch(Box<ShardOrder>),
-    /// `at_unix_us`: by the master's wall clock.
-    Start { key: ShardKey, at_unix_us: u64, take_over: Option<TakeOver> },
+    /// `at_us`: by the master's monotonic clock.
+    Start { key: ShardKey, at_us: i64, take_over: Option<TakeOver> },
     /// Ask the child to end; kill it if it has not within a second.
     Stop { key: ShardKey, reason: String },
     /// End the child's process group now.
@@ -100,7 +100,7 @@ impl Book {
 
     /// A shard found on disk after a restart of the node.
     pub fn recall(&mut self, report: ShardReport) {
-        let ShardReport { key, phase, newest } = report;
+        let ShardReport { key, phase, newest, start_us: _ } = report;
         self.shards.insert(key, Entry { phase, newest, stopping: false });
     }
 
@@ -110,6 +110,7 @@ impl Book {
             key: key.clone(),
             phase: entry.phase.clone(),
             newest: entry.newest,
+            start_us: None,
         };
         self.shards.iter().map(report).collect()
     }
@@ -117,7 +118,8 @@ impl Book {
     #[must_use]
     pub fn report(&self, key: &ShardKey) -> Option<ShardReport> {
         let entry = self.shards.get(key)?;
-        Some(ShardReport { key: key.clone(), phase: entry.phase.clone(), newest: entry.newest })
+        let (phase, newest) = (entry.phase.clone(), entry.newest);
+        Some(ShardReport { key: key.clone(), phase, newest, start_us: None })
     }
 
     /// How many shards have a process, or are about to.
@@ -130,10 +132,10 @@ impl Book {
     pub fn obey(&mut self, order: ToWorker) -> Vec<Act> {
         match order {
             ToWorker::Prepare(order) => self.prepare(order),
-            ToWorker::Start { key, at_unix_us, take_over } => match self.shards.get_mut(&key) {
+            ToWorker::Start { key, at_us, take_over } => match self.shards.get_mut(&key) {
                 Some(entry) if matches!(entry.phase, Phase::Ready { .. }) && !entry.stopping => {
                     entry.phase = Phase::Running;
-                    vec![Act::Start { key, at_unix_us, take_over }, Act::Report]
+                    vec![Act::Start { key, at_us, take_over }, Act::Report]
                 }
                 _ => Vec::new(),
             },
@@ -286,10 +288,10 @@ mod tests {
         let launch = vec![Act::Launch(order(1)), Act::Report];
         assert_eq!(book.obey(ToWorker::Prepare(order(1))), launch);
         assert_eq!(book.obey(ToWorker::Prepare(order(1))), vec![]);
-        let start = ToWorker::Start { key: key(1), at_unix_us: 7, take_over: None };
+        let start = ToWorker::Start { key: key(1), at_us: 7, take_over: None };
         assert_eq!(book.obey(start.clone()), vec![]);
         assert_eq!(book.happened(&key(1), Happening::Ready(plan())), vec![Act::Report]);
-        let started = vec![Act::Start { key: key(1), at_unix_us: 7, take_over: None }, Act::Report];
+        let started = vec![Act::Start { key: key(1), at_us: 7, take_over: None }, Act::Report];
         assert_eq!(book.obey(start.clone()), started);
         assert_eq!(book.obey(start), vec![]);
         assert_eq!(book.happened(&key(1), Happening::Framed(3)), vec![]);
@@ -297,7 +299,10 @@ mod tests {
         assert_eq!(book.happened(&key(1), end), vec![Act::Report]);
         assert_eq!(book.happened(&key(1), Happening::Exited("exit 0".into())), vec![]);
         let phase = Phase::Ended { reason: "\"completed\"".into() };
-        assert_eq!(book.reports(), vec![ShardReport { key: key(1), phase, newest: 3 }]);
+        assert_eq!(
+            book.reports(),
+            vec![ShardReport { key: key(1), phase, newest: 3, start_us: None }]
+        );
         let discard = vec![Act::Discard { key: key(1) }, Act::Report];
         assert_eq!(book.obey(ToWorker::Release { key: key(1) }), discard);
         assert_eq!(book.reports(), vec![]);
@@ -338,10 +343,7 @@ mod tests {
         let acts = vec![Act::Stop { key: key(1), reason: "aborted".into() }];
         assert_eq!(book.obey(stop.clone()), acts);
         assert_eq!(book.obey(stop), vec![]);
-        assert_eq!(
-            book.obey(ToWorker::Start { key: key(1), at_unix_us: 1, take_over: None }),
-            vec![]
-        );
+        assert_eq!(book.obey(ToWorker::Start { key: key(1), at_us: 1, take_over: None }), vec![]);
     }
 
     /// Once the master waited for ever for a frame that the spool could not give back.
@@ -355,7 +357,10 @@ mod tests {
         let acts = vec![Act::Kill { key: key(1) }, Act::Report];
         assert_eq!(book.happened(&key(1), damaged), acts);
         let phase = Phase::Gone { reason: "frame 5 is damaged".into() };
-        assert_eq!(book.reports(), vec![ShardReport { key: key(1), phase, newest: 4 }]);
+        assert_eq!(
+            book.reports(),
+            vec![ShardReport { key: key(1), phase, newest: 4, start_us: None }]
+        );
     }
 
     #[test]

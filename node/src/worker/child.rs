@@ -229,7 +229,7 @@ mod tests {
         let (events, mut heard) = mpsc::channel(16);
         let command = ["/bin/sh", "-c", script].map(str::to_owned);
         let child = spawn(&command, Path::new("/"), events, |event| event).unwrap();
-        child.tell(ToShard::Start { at_unix_us: 5, clock_error_us: 0, take_over: None }).unwrap();
+        child.tell(ToShard::Start { at_boot_us: 5, clock_error_us: 0, take_over: None }).unwrap();
         let mut all = Vec::new();
         while let Some(event) = heard.recv().await {
             all.push(match event {

@@ -8,6 +8,7 @@ mod actor;
 pub mod book;
 pub mod child;
 pub mod fetch;
+pub mod lease;
 mod limits;
 pub mod logs;
 pub mod offset;
@@ -19,7 +20,7 @@ mod shards;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::time::Duration;
 
 use onrush_api::backend::LogLine;
@@ -53,7 +54,11 @@ pub struct Worker {
     events: mpsc::Sender<Event>,
     clock: Clock,
     live: Arc<AtomicU32>,
+    skew: Arc<AtomicI64>,
 }
+
+/// Where no master's clock has been heard yet.
+const SKEW_UNKNOWN: i64 = i64::MIN;
 
 impl Worker {
     /// Starts the worker on the runtime; on `stop` it ends its children.
@@ -71,14 +76,16 @@ impl Worker {
         std::fs::create_dir_all(&config.runs)?;
         runs::prune(&config.runs);
         let (events, inbox) = mpsc::channel(limits::EVENTS_MAX);
-        let live = Arc::new(AtomicU32::new(0));
+        let (live, skew) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicI64::new(SKEW_UNKNOWN)));
         let worker = Self {
             config: Arc::new(config),
             events: events.clone(),
             clock,
             live: Arc::clone(&live),
+            skew: Arc::clone(&skew),
         };
-        let actor = Actor::new(Arc::clone(&worker.config), repository, clock, events, live);
+        let shown = (live, skew);
+        let actor = Actor::new(Arc::clone(&worker.config), repository, clock, events, shown);
         Ok((worker, tokio::spawn(actor.run(inbox, stop))))
     }
 
@@ -104,5 +111,10 @@ impl Worker {
     /// Shards with a process, for the node's record.
     pub fn running_shards(&self) -> u32 {
         self.live.load(Ordering::Relaxed)
+    }
+
+    /// How far this node's wall clock is ahead of the master's, for the node's record.
+    pub fn clock_ahead_ms(&self) -> Option<i64> {
+        Some(self.skew.load(Ordering::Relaxed)).filter(|ms| *ms != SKEW_UNKNOWN)
     }
 }

@@ -63,10 +63,54 @@ impl Estimator {
     }
 }
 
-/// A time of the master's clock, by this node's.
-#[must_use]
-pub fn to_local(remote: u64, offset: i128) -> u64 {
-    u64::try_from(i128::from(remote) - offset).unwrap_or(0)
+impl Offset {
+    /// A moment of the master's monotonic clock, by this node's; negative before its origin.
+    #[must_use]
+    pub fn to_local(&self, remote: i64) -> i64 {
+        i64::try_from(i128::from(remote) - self.mono).unwrap_or(0)
+    }
+
+    /// A moment of this node's monotonic clock, by the master's.
+    #[must_use]
+    pub fn to_remote(&self, local: i64) -> i64 {
+        i64::try_from(i128::from(local) + self.mono).unwrap_or(0)
+    }
+
+    /// How far this node's wall clock is ahead of the master's, milliseconds: whole tenths of a
+    /// second, so that a record is not published anew for each exchange.
+    #[must_use]
+    pub fn skew_ms(&self) -> i64 {
+        let tenths = (self.unix.abs() + 50_000) / 100_000 * -self.unix.signum();
+        i64::try_from(tenths * 100).unwrap_or(i64::MAX)
+    }
+}
+
+/// Wall clocks that differ by more are warned of.
+pub const SKEW_WARN_MS: u64 = 500;
+
+/// Says when a skew is worth a word: once when it comes, again when it moves, once when it goes.
+#[derive(Debug, Default)]
+pub struct SkewWatch {
+    told_ms: Option<i64>,
+}
+
+impl SkewWatch {
+    /// True: warn; false: it has gone.
+    pub fn look(&mut self, skew_ms: i64) -> Option<bool> {
+        let large = |ms: i64| ms.unsigned_abs() > SKEW_WARN_MS;
+        match self.told_ms {
+            None if !large(skew_ms) => None,
+            Some(_) if !large(skew_ms) => {
+                self.told_ms = None;
+                Some(false)
+            }
+            Some(told) if !large(skew_ms.saturating_sub(told)) => None,
+            _ => {
+                self.told_ms = Some(skew_ms);
+                Some(true)
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -94,8 +138,23 @@ mod tests {
         });
         let best = estimator.best().unwrap();
         assert_eq!(best, Offset { mono: 1_000, unix: -50, round_trip: 200 });
-        assert_eq!(to_local(12_050, best.unix), 12_100);
-        assert_eq!(to_local(5, best.mono), 0);
+        assert_eq!((best.to_local(12_050), best.to_remote(11_050)), (11_050, 12_050));
+        // Before this node was started.
+        assert_eq!(best.to_local(5), -995);
+        assert_eq!(
+            (best.skew_ms(), Offset { unix: 3_600_000_000, ..best }.skew_ms()),
+            (0, -3_600_000)
+        );
+    }
+
+    #[test]
+    fn a_skew_is_told_of_when_it_comes_moves_and_goes() {
+        let mut watch = SkewWatch::default();
+        let told = [0, 500, 600, 900, -700, -700, 3_600_000, 400, 0].map(|ms| watch.look(ms));
+        let (warn, gone) = (Some(true), Some(false));
+        assert_eq!(told, [None, None, warn, None, warn, None, warn, gone, None]);
+        let skew = |unix| Offset { unix, ..Offset::default() }.skew_ms();
+        assert_eq!([40_000, 60_000, -540_000].map(skew), [0, -100, 500]);
     }
 
     #[test]

@@ -128,6 +128,7 @@ fn reopen(run: &RunFolder, spool: &Path) -> Result<(Outbox, ShardReport), outbox
             key: run.key.clone(),
             phase: Phase::Gone { reason: "its node was restarted".to_owned() },
             newest,
+            start_us: None,
         },
     };
     if is_over(&run.folder) {
@@ -186,12 +187,12 @@ mod tests {
 
         let (_, outbox, report) = recall(dir.path()).remove(0);
         let phase = Phase::Gone { reason: "its node was restarted".into() };
-        assert_eq!(report, ShardReport { key: key(), phase, newest: 1 });
+        assert_eq!(report, ShardReport { key: key(), phase, newest: 1, start_us: None });
         assert_eq!(outbox.newest(), 1);
         assert!(is_over(&folder));
 
         let phase = Phase::Ended { reason: "\"completed\"".into() };
-        let kept = ShardReport { key: key(), phase, newest: 9 };
+        let kept = ShardReport { key: key(), phase, newest: 9, start_us: None };
         keep_report(&folder, &kept).unwrap();
         assert_eq!(recall(dir.path()).remove(0).2, kept);
 

@@ -16,7 +16,6 @@ use super::book::Happening;
 use super::child::{self, Child, ChildEvent};
 use super::limits::{LEASE_KILL_US, STOP_LIMIT_US};
 use super::logs::RunLogs;
-use super::offset::to_local;
 use super::outbox::Outbox;
 use super::sender::{Damage, Spool};
 use super::{Config, fetch, runs};
@@ -116,13 +115,17 @@ impl Actor {
         }
     }
 
-    pub(super) fn start(&mut self, key: &ShardKey, master_us: u64, take_over: Option<TakeOver>) {
-        let offset = self.estimator.best().unwrap_or_default();
-        let at_unix_us = to_local(master_us, offset.unix);
+    pub(super) fn start(&mut self, key: &ShardKey, master_us: i64, take_over: Option<TakeOver>) {
+        // Without an exchange of clocks no start is obeyed.
+        let Some(offset) = self.estimator.best() else { return };
+        let start_us = offset.to_local(master_us);
+        let at_boot_us = self.clock.to_boot_us(start_us);
         let clock_error_us = offset.round_trip / 2;
-        let start = ToShard::Start { at_unix_us, clock_error_us, take_over };
+        let start = ToShard::Start { at_boot_us, clock_error_us, take_over };
         let lease = self.lease();
-        let Some(child) = self.runs.get(key).and_then(|run| run.child.as_ref()) else { return };
+        let Some(run) = self.runs.get_mut(key) else { return };
+        run.start_us = Some(start_us);
+        let Some(child) = &run.child else { return };
         let told = child.tell(lease).and_then(|()| child.tell(start));
         if let Err(error) = told {
             tracing::warn!(%key, %error, "shard not started");
@@ -166,6 +169,7 @@ impl Actor {
             key: key.clone(),
             phase: Phase::Gone { reason: "released".to_owned() },
             newest: run.outbox.newest(),
+            start_us: None,
         };
         let kept = if over { Ok(()) } else { runs::keep_report(&run.folder, &report) };
         if let Err(error) = kept.and_then(|()| runs::discard(&run.folder)) {
@@ -286,7 +290,7 @@ impl Actor {
             } else if run.kill_at.is_some_and(|at| now > at) {
                 run.kill_at = None;
                 child.kill();
-            } else if running && now > self.lease_until.saturating_add(LEASE_KILL_US) {
+            } else if running && now > self.lease.until_us().saturating_add(LEASE_KILL_US) {
                 child.kill();
             }
         }

@@ -102,7 +102,7 @@ pub(super) fn run(
             .iter()
             .map(|it| matches!(it.inject, InjectionSpec::Closed(_)))
             .collect(),
-        lease_unix_us: None,
+        lease: None,
         health: Health::default(),
         health_now: GeneratorHealth::default(),
         planned,
@@ -332,8 +332,8 @@ struct Run<'a> {
     after: Vec<Vec<u32>>,
     /// Which populations are of the closed model.
     closed: Vec<bool>,
-    /// The latest lease, by the wall clock.
-    lease_unix_us: Option<u64>,
+    /// The latest lease, by [`clock::boot_us`].
+    lease: Option<i64>,
     health: Health,
     health_now: GeneratorHealth,
     planned: Vec<PlannedUsers>,
@@ -352,8 +352,8 @@ impl Run<'_> {
         // Before this shard is ready: no shard of the job starts until all have done this.
         self.moment(Moment::Before)?;
         (self.on_event)(Event::Ready(self.plan.clone()));
-        let (start_unix_us, take_over) = if local {
-            (clock::unix_us(), None)
+        let (start_us, take_over) = if local {
+            (clock::boot_us(), None)
         } else {
             match self.await_start(control) {
                 Ok(start) => start,
@@ -363,7 +363,7 @@ impl Run<'_> {
                 }
             }
         };
-        let clock = Clock::starting_at(start_unix_us);
+        let clock = Clock::starting_at(start_us);
         self.renew_lease(clock);
         self.reserve(take_over.as_ref());
         let go = self.go(clock, take_over.as_ref());
@@ -458,19 +458,19 @@ impl Run<'_> {
         self.crew.iter().filter(|hand| hand.thread.is_finished()).count()
     }
 
-    /// The start's time by the wall clock, or how the run ended before it began.
+    /// The start's time, or how the run ended before it began.
     fn await_start(
         &mut self,
         control: &Receiver<Control>,
-    ) -> Result<(u64, Option<TakeOver>), EndReason> {
+    ) -> Result<(i64, Option<TakeOver>), EndReason> {
         loop {
             match control.recv() {
-                Ok(Control::Start { at_unix_us, clock_error_us, take_over }) => {
+                Ok(Control::Start { at_boot_us, clock_error_us, take_over }) => {
                     self.health_now.clock_error_us = clock_error_us;
-                    return Ok((at_unix_us, take_over));
+                    return Ok((at_boot_us, take_over));
                 }
                 Ok(Control::Committed { .. }) => {}
-                Ok(Control::Lease { until_unix_us }) => self.lease_unix_us = Some(until_unix_us),
+                Ok(Control::Lease { until_boot_us }) => self.lease = Some(until_boot_us),
                 Ok(Control::Stop { reason, .. }) => return Err(EndReason::Stopped(reason)),
                 Err(_) => return Err(EndReason::Stopped("the owner went away".to_owned())),
             }
@@ -567,8 +567,10 @@ impl Run<'_> {
                         self.grant(&granted);
                     }
                 }
-                Ok(Control::Lease { until_unix_us }) => {
-                    self.lease_unix_us = Some(until_unix_us);
+                Ok(Control::Lease { until_boot_us }) => {
+                    // One that has run out stays so: the load may have been given to another.
+                    self.end_without_lease(clock.now());
+                    self.lease = Some(until_boot_us);
                     self.renew_lease(clock);
                 }
                 Ok(Control::Stop { graceful, reason }) => {
@@ -590,11 +592,14 @@ impl Run<'_> {
         if !self.spec.leased {
             return;
         }
-        let until = self.lease_unix_us.map_or(0, |until| {
-            let left = until.saturating_sub(clock.unix_us());
-            u64::try_from(clock.signed().saturating_add_unsigned(left)).unwrap_or(0)
-        });
-        self.shared.lease_until.store(until, Ordering::Release);
+        let until = self.lease.map_or(0, |until| clock.signed_of(until));
+        self.shared.lease_until.store(u64::try_from(until).unwrap_or(0), Ordering::Release);
+    }
+
+    fn end_without_lease(&self, now: Micros) {
+        if now >= self.shared.lease_until.load(Ordering::Acquire) {
+            self.shared.request_stop(false, Ok(EndReason::LeaseExpired));
+        }
     }
 
     /// Ends the run when its time or its work is over, and starts children whose parents are done.
@@ -602,9 +607,7 @@ impl Run<'_> {
         if self.max_duration.is_some_and(|max| now >= max) {
             self.shared.request_stop(false, Ok(EndReason::MaxDuration));
         }
-        if now >= self.shared.lease_until.load(Ordering::Acquire) {
-            self.shared.request_stop(false, Ok(EndReason::LeaseExpired));
-        }
+        self.end_without_lease(now);
         let populations = &self.shared.populations;
         if self.shared.stop() == Stop::Graceful {
             if populations.iter().all(|it| it.active.load(Ordering::Acquire) <= 0) {

@@ -137,8 +137,8 @@ pub fn debug(
     let lines = Rc::new(Lines(Rc::clone(&sink)));
     let consoles =
         Consoles { loading: Rc::clone(&lines) as Rc<_>, running: Rc::clone(&lines) as Rc<_> };
-    let start = clock::unix_us();
-    let unix_ms = i64::try_from(start / 1_000).unwrap_or(i64::MAX);
+    let start = clock::boot_us();
+    let unix_ms = i64::try_from(clock::unix_us() / 1_000).unwrap_or(i64::MAX);
     let store: Arc<GlobalStore> = Arc::default();
     let loaded = load::load(spec, spec.unix_ms.unwrap_or(unix_ms), spec.seed, consoles, &store)?;
     let segments = Segments::all();

@@ -10,7 +10,7 @@ use crate::stats::frame::GeneratorHealth;
 const TICKS_PER_SECOND: f32 = 100.0;
 
 /// Rates over less are the coarseness of the ticks: one of them in 5 ms would read 200 %.
-const RATE_OVER_MIN_US: u64 = 500_000;
+const RATE_OVER_MIN_US: i64 = 500_000;
 
 /// Remembers a reading, to give rates.
 #[derive(Debug, Default)]
@@ -20,7 +20,7 @@ pub(super) struct Health {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Reading {
-    at_us: u64,
+    at_us: i64,
     own_ticks: u64,
     stolen: u64,
     machine: u64,
@@ -31,7 +31,7 @@ impl Reading {
     /// where that is too near.
     #[expect(clippy::cast_precision_loss, reason = "percentages of a second or so")]
     fn since(&self, earlier: &Self) -> Option<(f32, f32)> {
-        let passed = self.at_us.checked_sub(earlier.at_us)?;
+        let passed = self.at_us.saturating_sub(earlier.at_us);
         if passed < RATE_OVER_MIN_US {
             return None;
         }
@@ -47,7 +47,7 @@ impl Health {
     pub(super) fn sample(&mut self, into: &mut GeneratorHealth) {
         let (machine, stolen) = machine_ticks().unwrap_or((0, 0));
         let own_ticks = own_ticks().unwrap_or(0);
-        let reading = Reading { at_us: clock::unix_us(), own_ticks, stolen, machine };
+        let reading = Reading { at_us: clock::boot_us(), own_ticks, stolen, machine };
         match self.last.map(|last| reading.since(&last)) {
             None => self.last = Some(reading),
             Some(Some((cpu, steal))) => {

@@ -45,15 +45,16 @@ pub enum Event {
 /// What the owner may ask of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Control {
-    /// The common start, by this machine's wall clock. Users due more than [`LATE_START_MAX_US`]
+    /// The common start, by [`clock::boot_us`]. Users due more than [`LATE_START_MAX_US`]
     /// before the start was known are counted as dropped, not started late.
     /// `clock_error_us`: how wrong that time may be, against the clock of who fixed it.
     /// `take_over`: it lies in the past on purpose; the shard begins in mid-run.
-    Start { at_unix_us: u64, clock_error_us: u64, take_over: Option<TakeOver> },
+    Start { at_boot_us: i64, clock_error_us: u64, take_over: Option<TakeOver> },
     /// The frames up to this second are safe: what they reserved may be used.
     Committed { second: u32 },
-    /// Load may be generated until then; only looked at where the spec says `leased`.
-    Lease { until_unix_us: u64 },
+    /// Load may be generated until then, by [`clock::boot_us`]; only looked at where the spec says
+    /// `leased`. A lease that has run out is not renewed.
+    Lease { until_boot_us: i64 },
     /// Graceful: no new users, and those in flight end before their next action.
     Stop { graceful: bool, reason: String },
 }

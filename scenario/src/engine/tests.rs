@@ -236,10 +236,10 @@ fn load_ends_with_the_lease() {
     let mut spec = spec(folder.path(), &simulation(json!([dummy(1)]), inject));
     spec.leased = true;
     let (control, orders) = mpsc::channel();
-    let now = clock::unix_us();
-    control.send(Control::Lease { until_unix_us: now + 1_500_000 }).unwrap();
+    let now = clock::boot_us();
+    control.send(Control::Lease { until_boot_us: now + 1_500_000 }).unwrap();
     control
-        .send(Control::Start { at_unix_us: now + 500_000, clock_error_us: 0, take_over: None })
+        .send(Control::Start { at_boot_us: now + 500_000, clock_error_us: 0, take_over: None })
         .unwrap();
     let mut outcome = Outcome::default();
     let end = run(&spec, &orders, &mut |event| outcome.take(event));
@@ -255,7 +255,7 @@ fn no_user_starts_before_the_common_start() {
     let seen = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
     let times = std::sync::Arc::clone(&seen);
     let server = Server::start(move |_, _| {
-        times.lock().unwrap().push(clock::unix_us());
+        times.lock().unwrap().push(clock::boot_us());
         Reply::with(200, &[], "")
     });
     let folder = tempfile::tempdir().unwrap();
@@ -265,9 +265,9 @@ fn no_user_starts_before_the_common_start() {
     let spec = spec(folder.path(), &simulation(json!([get]), inject));
     let (control, orders) = mpsc::channel();
     // Long enough after loading, which takes milliseconds.
-    let start = clock::unix_us() + 1_500_000;
+    let start = clock::boot_us() + 1_500_000;
     control
-        .send(Control::Start { at_unix_us: start, clock_error_us: 300, take_over: None })
+        .send(Control::Start { at_boot_us: start, clock_error_us: 300, take_over: None })
         .unwrap();
     let mut outcome = Outcome::default();
     assert_eq!(run(&spec, &orders, &mut |event| outcome.take(event)), Ok(EndReason::Completed));
@@ -286,7 +286,7 @@ fn without_a_lease_nothing_is_sent() {
     spec.leased = true;
     let (control, orders) = mpsc::channel();
     control
-        .send(Control::Start { at_unix_us: clock::unix_us(), clock_error_us: 0, take_over: None })
+        .send(Control::Start { at_boot_us: clock::boot_us(), clock_error_us: 0, take_over: None })
         .unwrap();
     let mut outcome = Outcome::default();
     let end = run(&spec, &orders, &mut |event| outcome.take(event));
@@ -303,7 +303,7 @@ fn arrivals_before_a_late_start_are_dropped_and_said_so() {
     let (control, orders) = mpsc::channel();
     control
         .send(Control::Start {
-            at_unix_us: clock::unix_us() - 9_500_000,
+            at_boot_us: clock::boot_us() - 9_500_000,
             clock_error_us: 0,
             take_over: None,
         })
@@ -330,10 +330,10 @@ fn taken_over(
     (spec.segments, spec.takes_over) = ((0..720).step_by(2).collect(), true);
     (spec.leased, spec.epoch) = (true, 2);
     let (control, orders) = mpsc::channel();
-    let now = clock::unix_us();
-    control.send(Control::Lease { until_unix_us: now + 60_000_000 }).unwrap();
+    let now = clock::boot_us();
+    control.send(Control::Lease { until_boot_us: now + 60_000_000 }).unwrap();
     let start = Control::Start {
-        at_unix_us: now - 4_000_000,
+        at_boot_us: now - 4_000_000,
         clock_error_us: 0,
         take_over: Some(take_over),
     };

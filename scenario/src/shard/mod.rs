@@ -70,9 +70,9 @@ pub struct ShardSpec {
 #[serde(rename_all = "snake_case")]
 pub enum ToShard {
     Spec(Box<ShardSpec>),
-    /// The common start, by this machine's wall clock.
+    /// The common start, by [`crate::engine::clock::boot_us`] of this machine.
     Start {
-        at_unix_us: u64,
+        at_boot_us: i64,
         /// How wrong that time may be, against the clock of who fixed it.
         clock_error_us: u64,
         /// Present: the shard begins in mid-run, with segments that another one held.
@@ -83,9 +83,10 @@ pub enum ToShard {
     Committed {
         second: u32,
     },
-    /// Load may be generated until then, by this machine's wall clock; renews an earlier lease.
+    /// Load may be generated until then, by [`crate::engine::clock::boot_us`] of this machine;
+    /// renews an earlier lease, but not one that has run out.
     Lease {
-        until_unix_us: u64,
+        until_boot_us: i64,
     },
     /// Graceful: no new users, those in flight end at their next action. Otherwise at once. In
     /// both cases the last frame is cut and `Finished` sent.

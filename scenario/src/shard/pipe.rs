@@ -135,12 +135,12 @@ mod tests {
         let mut pipe = Vec::new();
         write_to_shard(
             &mut pipe,
-            &ToShard::Start { at_unix_us: 7, clock_error_us: 1, take_over: None },
+            &ToShard::Start { at_boot_us: 7, clock_error_us: 1, take_over: None },
         )
         .unwrap();
         let mut read = pipe.as_slice();
         let message = read_to_shard(&mut read).unwrap();
-        assert!(matches!(message, Some(ToShard::Start { at_unix_us: 7, .. })));
+        assert!(matches!(message, Some(ToShard::Start { at_boot_us: 7, .. })));
         assert!(read_to_shard(&mut read).unwrap().is_none());
 
         let mut pipe = Vec::new();

@@ -79,11 +79,11 @@ fn forward(from: &mut impl Read, to_engine: &SyncSender<Control>) {
     while let Ok(Some(message)) = read_to_shard(from) {
         let control = match message {
             ToShard::Spec(_) => continue,
-            ToShard::Start { at_unix_us, clock_error_us, take_over } => {
-                Control::Start { at_unix_us, clock_error_us, take_over }
+            ToShard::Start { at_boot_us, clock_error_us, take_over } => {
+                Control::Start { at_boot_us, clock_error_us, take_over }
             }
             ToShard::Committed { second } => Control::Committed { second },
-            ToShard::Lease { until_unix_us } => Control::Lease { until_unix_us },
+            ToShard::Lease { until_boot_us } => Control::Lease { until_boot_us },
             ToShard::Stop { graceful, reason } => Control::Stop { graceful, reason },
         };
         if to_engine.send(control).is_err() {

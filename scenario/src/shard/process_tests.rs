@@ -52,8 +52,8 @@ fn child() -> (UnixStream, UnixStream) {
     (parent_in, parent_out)
 }
 
-fn now() -> u64 {
-    engine::clock::unix_us()
+fn now() -> i64 {
+    engine::clock::boot_us()
 }
 
 #[test]
@@ -65,10 +65,10 @@ fn a_shard_says_ready_then_frames_then_finished() {
     assert!(
         matches!(ready, Some(Sent::Message(FromShard::Ready(plan))) if plan.injection_us == 1_000_000)
     );
-    write_to_shard(&mut to, &ToShard::Lease { until_unix_us: now() + 20_000_000 }).unwrap();
+    write_to_shard(&mut to, &ToShard::Lease { until_boot_us: now() + 20_000_000 }).unwrap();
     write_to_shard(
         &mut to,
-        &ToShard::Start { at_unix_us: now() + 100_000, clock_error_us: 0, take_over: None },
+        &ToShard::Start { at_boot_us: now() + 100_000, clock_error_us: 0, take_over: None },
     )
     .unwrap();
     let mut totals = Totals::default();
@@ -103,7 +103,7 @@ fn a_closed_stdin_stops_the_run_at_once() {
     ));
     write_to_shard(
         &mut to,
-        &ToShard::Start { at_unix_us: now(), clock_error_us: 0, take_over: None },
+        &ToShard::Start { at_boot_us: now(), clock_error_us: 0, take_over: None },
     )
     .unwrap();
     drop(to);
@@ -124,7 +124,7 @@ fn a_closed_stdin_stops_the_run_at_once() {
 #[test]
 fn what_is_no_spec_and_what_cannot_run_are_told() {
     let (mut to, mut from) = child();
-    write_to_shard(&mut to, &ToShard::Start { at_unix_us: 0, clock_error_us: 0, take_over: None })
+    write_to_shard(&mut to, &ToShard::Start { at_boot_us: 0, clock_error_us: 0, take_over: None })
         .unwrap();
     let failed = read_from_shard(&mut from).unwrap();
     assert!(matches!(failed, Some(Sent::Message(FromShard::Failed(problem)))

@@ -2,7 +2,7 @@
 //! log, and tells it what happened. A master whose term is over may linger, with the ledger as it
 //! was, until a worker tells it so.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use onrush_api::backend::MemberView;
 use onrush_raft::ledger::Ledger;
@@ -186,7 +186,7 @@ impl World {
             .collect();
         let ledger = master.frozen.clone().unwrap_or_else(|| self.raft.ledger.clone());
         let sight = Sight {
-            now_ms: self.now,
+            now_us: self.now * 1_000,
             unix_ms: self.now + UNIX_MS,
             ledger: &ledger,
             own: &peer(master.node),

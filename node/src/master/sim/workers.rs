@@ -9,7 +9,7 @@ use rand::Rng;
 
 use super::engine::{self, Child, Cut};
 use super::network::TO_MASTER_MAX;
-use super::world::{UNIX_MS, World};
+use super::world::World;
 use crate::control_wire::{FromWorker, Phase, ShardKey, ShardReport, ToWorker};
 use crate::worker::book::{Act, Book, Happening};
 use crate::worker::sender::{Damage, Sender, Spool};
@@ -141,8 +141,8 @@ impl World {
                     let run = Run { child, ready_at, ..Run::default() };
                     self.workers[index].runs.insert(order.key, run);
                 }
-                Act::Start { key, at_unix_us, .. } => {
-                    let at = at_unix_us / 1_000 - UNIX_MS;
+                Act::Start { key, at_us, .. } => {
+                    let at = u64::try_from(at_us / 1_000).unwrap_or(0);
                     if let Some(child) = self.child(index, &key) {
                         child.start(at);
                     }
@@ -283,7 +283,9 @@ impl World {
             let Some(run) = self.workers[index].runs.remove(&key) else { continue };
             let reason = "its node was restarted".to_owned();
             let (gone, newest) = (Phase::Gone { reason }, run.shelf.newest);
-            let report = kept.unwrap_or(ShardReport { key: key.clone(), phase: gone, newest });
+            let start_us = None;
+            let report =
+                kept.unwrap_or(ShardReport { key: key.clone(), phase: gone, newest, start_us });
             if !lose_spools {
                 let run = Run { shelf: run.shelf, ..Run::default() };
                 found.insert(key, (run, report));

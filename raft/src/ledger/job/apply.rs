@@ -154,9 +154,9 @@ impl Ledger {
         let number = job.number;
         self.jobs.change(number, |job| {
             job.status = JobStatus::Running;
-            job.start_at = Some(start_at);
             job.plan = Some(plan.to_owned());
             job.record(at, format!("running from {start_at}"));
+            job.start_at = Some(start_at);
         });
         Ok(Outcome::Done)
     }
@@ -357,7 +357,9 @@ impl Job {
     /// with one line between them that counts those left out.
     pub(super) fn record(&mut self, at: At<'_>, what: String) {
         const LEFT_OUT: &str = " events left out";
-        self.events.push(JobEvent { at: at.at, by: at.by.to_owned(), what: clip(&what) });
+        let after_tick = self.start_at.map(|_| self.last_tick);
+        let (at, by, what) = (at.at, at.by.to_owned(), clip(&what));
+        self.events.push(JobEvent { at, after_tick, by, what });
         if self.events.len() <= limits::EVENTS_PER_JOB_MAX {
             return;
         }

@@ -205,7 +205,11 @@ pub struct SealedTicks {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobEvent {
+    /// By the wall clock of who proposed it: a date for people, which may go back.
     pub at: UnixMs,
+    /// The last tick that was committed when it happened; none before the job ran. This places it
+    /// in the run's own time.
+    pub after_tick: Option<u64>,
     pub by: String,
     pub what: String,
 }

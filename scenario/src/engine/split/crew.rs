@@ -26,7 +26,7 @@ const TURN: Duration = Duration::from_millis(10);
 /// What the processes said and nobody has heard yet.
 const SAID_MAX: usize = 256;
 /// From the decision to start to the start: the processes must have heard of it.
-const START_AHEAD_US: u64 = 50_000;
+const START_AHEAD_US: i64 = 50_000;
 
 /// What one process said; none: it says no more.
 type Said = (usize, Option<Sent>);
@@ -145,8 +145,8 @@ impl Crew<'_> {
         let plan = self.agreed()?;
         (self.on_event)(Event::Ready(plan));
         if local {
-            let at_unix_us = clock::unix_us() + START_AHEAD_US;
-            self.tell_all(&ToShard::Start { at_unix_us, clock_error_us: 0, take_over: None });
+            let at_boot_us = clock::boot_us() + START_AHEAD_US;
+            self.tell_all(&ToShard::Start { at_boot_us, clock_error_us: 0, take_over: None });
         }
         while self.members.iter().any(|it| !it.silent) {
             self.hear();
@@ -223,11 +223,11 @@ impl Crew<'_> {
     fn obey(&mut self, control: &Receiver<Control>, local: bool) -> bool {
         loop {
             let message = match control.try_recv() {
-                Ok(Control::Start { at_unix_us, clock_error_us, take_over }) => {
-                    ToShard::Start { at_unix_us, clock_error_us, take_over }
+                Ok(Control::Start { at_boot_us, clock_error_us, take_over }) => {
+                    ToShard::Start { at_boot_us, clock_error_us, take_over }
                 }
                 Ok(Control::Committed { second }) => ToShard::Committed { second },
-                Ok(Control::Lease { until_unix_us }) => ToShard::Lease { until_unix_us },
+                Ok(Control::Lease { until_boot_us }) => ToShard::Lease { until_boot_us },
                 Ok(Control::Stop { graceful, reason }) => {
                     self.stop(graceful, reason);
                     return true;

@@ -13,7 +13,7 @@ use serde_json::value::to_raw_value;
 
 use super::Http;
 use super::test_server::{Reply, Server};
-use crate::engine::clock::{Clock, unix_us};
+use crate::engine::clock::{Clock, boot_us};
 use crate::expr::{EvalCtx, Expr, NoHooks};
 use crate::protocol::{Bound, ConnectionEvent, Host, Protocol, Response, User};
 use crate::script::MemorySources;
@@ -94,7 +94,7 @@ impl Host for TestHost {
 
 pub(super) fn test_host() -> Rc<TestHost> {
     Rc::new(TestHost {
-        clock: Clock::starting_at(unix_us()),
+        clock: Clock::starting_at(boot_us()),
         recorder: RefCell::new(Recorder::new(&[])),
         names: RefCell::default(),
         log: RefCell::default(),

@@ -81,6 +81,7 @@ fn view(number: usize) -> MemberView {
         running_shards: 0,
         last_seen_ms: 0,
         rtt_us: None,
+        clock_ahead_ms: None,
     }
 }
 

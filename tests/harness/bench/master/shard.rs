@@ -1,15 +1,13 @@
 //! A node with one shard, as the master hears it: obeys the orders of a control stream, and sends a
 //! frame a second. It measures nothing; its frames are drawn beforehand.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use onrush_node::control_wire::{self, FromWorker, Phase, ShardKey, ShardReport, ToWorker};
 use onrush_scenario::shard::Plan;
 use onrush_scenario::stats::frame::{
     FRAME_VERSION, Frame, GeneratorHealth, RequestDelta, ScenarioDelta, Times,
 };
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::DuplexStream;
 use tokio::sync::mpsc;
 
@@ -103,11 +101,6 @@ impl Dice {
     }
 }
 
-fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-}
-
 /// Serves a master's stream until it ends.
 pub(super) async fn talk(
     stream: DuplexStream,
@@ -147,7 +140,9 @@ pub(super) async fn talk(
 #[derive(Default)]
 struct Shard {
     report: Option<ShardReport>,
-    start_ms: Option<u64>,
+    /// When the master's monotonic clock was 0.
+    origin: Option<Instant>,
+    start: Option<Instant>,
     /// The last frame sent, once they were asked for.
     sent: Option<u64>,
 }
@@ -156,13 +151,20 @@ impl Shard {
     fn obey(&mut self, order: ToWorker) -> Option<FromWorker> {
         match order {
             ToWorker::Hello { .. } => {}
-            ToWorker::Heartbeat { .. } => return Some(FromWorker::Probe { sent_us: 0 }),
+            ToWorker::Heartbeat { mono_us, .. } => {
+                // A millisecond on its way does not matter here.
+                let origin = Instant::now().checked_sub(Duration::from_micros(mono_us));
+                self.origin = self.origin.or(origin);
+                return Some(FromWorker::Probe { sent_us: 0 });
+            }
             ToWorker::Prepare(order) => {
                 let phase = Phase::Ready { plan: plan() };
-                self.report = Some(ShardReport { key: order.key, phase, newest: 0 });
+                let key = order.key;
+                self.report = Some(ShardReport { key, phase, newest: 0, start_us: None });
             }
-            ToWorker::Start { at_unix_us, .. } => {
-                self.start_ms = Some(at_unix_us / 1_000);
+            ToWorker::Start { at_us, .. } => {
+                let at = Duration::from_micros(u64::try_from(at_us).ok()?);
+                self.start = Some(self.origin? + at);
                 let report = self.report.as_mut()?;
                 report.phase = Phase::Running;
             }
@@ -176,13 +178,12 @@ impl Shard {
     }
 
     fn wait(&self) -> Duration {
-        let (Some(report), Some(start), Some(sent)) = (&self.report, self.start_ms, self.sent)
-        else {
+        let (Some(report), Some(start), Some(sent)) = (&self.report, self.start, self.sent) else {
             return IDLE;
         };
         let late = u64::from(report.key.shard) * 37 % CUT_WITHIN_MS;
-        let due = start + (sent + 1) * 1_000 + late;
-        Duration::from_millis(due.saturating_sub(now_ms()))
+        let due = start + Duration::from_millis((sent + 1) * 1_000 + late);
+        due.saturating_duration_since(Instant::now())
     }
 
     fn frame(&mut self, frames: &Frames) -> Option<FromWorker> {
