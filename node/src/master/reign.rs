@@ -82,13 +82,16 @@ impl Reign {
         let (ledger, members) = (self.cluster.ledger(), self.cluster.members());
         let beat = |(peer, session): (&PeerName, &Session)| (peer.clone(), session.heartbeat_ms());
         let beats: BTreeMap<_, _> = self.sessions.iter().map(beat).collect();
+        let peers = self.cluster.mesh().peers().borrow().clone();
+        let dead: BTreeSet<PeerName> =
+            peers.values().filter(|view| view.ended).map(|view| view.peer.clone()).collect();
         let sight = Sight {
             now_us: self.command.clock.now_us(),
             unix_ms: self.command.clock.unix_ms(),
             ledger: &ledger,
             own: &self.cluster.peer(),
             members: &members,
-            dead: &BTreeSet::new(),
+            dead: &dead,
             beats: &beats,
         };
         for action in self.coordinator.round(&sight) {

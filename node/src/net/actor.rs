@@ -251,12 +251,13 @@ impl Actor {
     }
 
     fn established(&mut self, peer: PeerId, id: ConnectionId, endpoint: &ConnectedPoint) {
-        if let Some(address) = contact::to_socket(endpoint.get_remote_address()) {
-            self.state.strangers.forget(address.ip());
+        let remote = contact::to_socket(endpoint.get_remote_address()).map(|it| it.ip());
+        if let Some(remote) = remote {
+            self.state.strangers.forget(remote);
         }
         let dialled = self.state.dialling.remove(&id);
         let since_ms = self.clock.now_ms();
-        self.table.connected(peer, Connection { id, dialled, since_ms });
+        self.table.connected(peer, Connection { id, dialled, remote, since_ms });
         self.publish_view(since_ms);
         if endpoint.is_dialer() {
             let greeting = greet::introduce(
@@ -326,6 +327,8 @@ impl Actor {
             // The address is one, and so is its cause.
             DialError::Transport(causes) => {
                 let of = causes.first().map_or(Trouble::Away, |(_, cause)| trouble(cause));
+                self.table.dialled(address, of == Trouble::NobodyListens);
+                self.state.view_due |= of == Trouble::NobodyListens;
                 self.troubled(address, of, error);
             }
             _ => tracing::debug!(%address, %error, "cannot connect"),
@@ -348,7 +351,7 @@ impl Actor {
     /// No connection to or from there: said once it is clear that this is no accident.
     fn troubled(&mut self, address: SocketAddr, of: Trouble, error: &dyn std::error::Error) {
         tracing::debug!(%address, %error, "no connection");
-        if of == Trouble::Away {
+        if matches!(of, Trouble::Away | Trouble::NobodyListens) {
             return;
         }
         let hung = of == Trouble::Hung;

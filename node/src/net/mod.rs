@@ -100,6 +100,9 @@ pub struct PeerView {
     /// Age of the last sign of life, milliseconds; 0 for this node.
     pub last_seen_ms: u64,
     pub rtt_us: Option<u64>,
+    /// Its process is gone, by the word of its host: the connections were closed, and where it
+    /// listened nobody does any more.
+    pub ended: bool,
 }
 
 /// What a node says of itself, signed, by gossip.

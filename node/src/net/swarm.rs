@@ -135,6 +135,8 @@ enum Failed {
 pub(super) enum Trouble {
     /// It failed below the handshakes, which says nothing about secrets.
     Away,
+    /// The host answers, and nobody listens there: what did has ended.
+    NobodyListens,
     /// The peer took part in the handshakes, and they failed.
     Refused,
     /// The peer is there, and did not end them in time. With another secret, that is what the first
@@ -146,8 +148,11 @@ pub(super) fn trouble(error: &TransportError<std::io::Error>) -> Trouble {
     let TransportError::Other(error) = error else { return Trouble::Away };
     let mut source = error.get_ref().map(|inner| inner as &(dyn std::error::Error + 'static));
     while let Some(inner) = source {
-        if inner.is::<Away>() {
-            return Trouble::Away;
+        if let Some(Away(cause)) = inner.downcast_ref() {
+            return match cause.kind() {
+                std::io::ErrorKind::ConnectionRefused => Trouble::NobodyListens,
+                _ => Trouble::Away,
+            };
         }
         if let Some(Failed::Hung) = inner.downcast_ref() {
             return Trouble::Hung;
@@ -220,7 +225,7 @@ mod tests {
         let port = free.local_addr().unwrap().port();
         drop(free);
         let error = dial(port, HANDSHAKE_TIMEOUT).await;
-        assert_eq!(trouble(&error), Trouble::Away, "{error:?}");
+        assert_eq!(trouble(&error), Trouble::NobodyListens, "{error:?}");
     }
 
     #[tokio::test]

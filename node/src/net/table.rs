@@ -2,7 +2,7 @@
 //! and decisions (who is let in, which connection is one too many) go out.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use libp2p::PeerId;
 use libp2p::swarm::ConnectionId;
@@ -20,6 +20,8 @@ pub(super) struct Connection {
     pub(super) id: ConnectionId,
     /// The address that this node dialled; none where the peer did.
     pub(super) dialled: Option<SocketAddr>,
+    /// The host at its other end.
+    pub(super) remote: Option<IpAddr>,
     pub(super) since_ms: u64,
 }
 
@@ -32,6 +34,10 @@ struct Entry {
     phi: Phi,
     last_seen_ms: u64,
     rtt_us: Option<u64>,
+    /// Hosts at which it has been, in this life of this node.
+    hosts: BTreeSet<IpAddr>,
+    /// Where nobody listened any more, since the last connection was closed.
+    unheard: BTreeSet<SocketAddr>,
 }
 
 /// What a record did to the table.
@@ -76,6 +82,8 @@ impl Table {
             entry.phi.reset(connection.since_ms);
         }
         entry.last_seen_ms = connection.since_ms;
+        entry.unheard.clear();
+        entry.hosts.extend(connection.remote);
         entry.connections.push(connection);
     }
 
@@ -89,6 +97,19 @@ impl Table {
             entry.rtt_us = None;
         }
         entry.connections.is_empty()
+    }
+
+    /// A dial was refused by the host itself (`true`), or came to another end.
+    pub(super) fn dialled(&mut self, address: SocketAddr, nobody_listens: bool) {
+        let text = address.to_string();
+        for entry in self.entries.values_mut().filter(|entry| entry.connections.is_empty()) {
+            let said = entry.record.as_ref().is_some_and(|it| it.addresses.contains(&text));
+            if said && nobody_listens {
+                entry.unheard.insert(address);
+            } else if said {
+                entry.unheard.remove(&address);
+            }
+        }
     }
 
     pub(super) fn ponged(&mut self, peer: PeerId, rtt_us: u64, now_ms: u64) {
@@ -212,12 +233,25 @@ impl Table {
             refused: entry.refusal.clone(),
             last_seen_ms: now_ms.saturating_sub(entry.last_seen_ms),
             rtt_us: entry.rtt_us,
+            ended: entry.has_ended(),
         });
         std::iter::once(own).chain(others).map(|view| (view.peer.clone(), view)).collect()
     }
 }
 
 impl Entry {
+    /// Its connections were closed, and at each of its addresses the host says that nobody listens:
+    /// a host at which it has been, or a wrong address would be taken for a death.
+    fn has_ended(&self) -> bool {
+        let unheard = |text: &String| {
+            text.parse().is_ok_and(|address: SocketAddr| {
+                self.unheard.contains(&address) && self.hosts.contains(&address.ip())
+            })
+        };
+        let addresses = self.record.as_ref().map_or(&[][..], |record| &record.addresses);
+        self.connections.is_empty() && !addresses.is_empty() && addresses.iter().all(unheard)
+    }
+
     fn admitted(&self) -> bool {
         !self.connections.is_empty()
             && self.said.is_some()

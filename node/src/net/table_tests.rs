@@ -13,7 +13,8 @@ fn table(local: PeerId) -> Table {
 
 fn connection(id: usize, dialled: Option<&str>, since_ms: u64) -> Connection {
     let dialled = dialled.map(|text| text.parse().unwrap());
-    Connection { id: ConnectionId::new_unchecked(id), dialled, since_ms }
+    let remote = Some([10, 0, 0, 7].into());
+    Connection { id: ConnectionId::new_unchecked(id), dialled, remote, since_ms }
 }
 
 fn record(seq: u64) -> NodeRecord {
@@ -101,4 +102,39 @@ fn the_table_is_bounded() {
     assert_eq!(table.heard(PeerId::random(), record(1), 0), Heard::Full);
     table.forget(FORGET_AFTER_MS);
     assert_eq!(table.heard(PeerId::random(), record(1), 0), Heard::New);
+}
+
+/// Its shards are given to others at once, so it must be sure: only the host where it has been may
+/// say so, at every address that it names, and not while a connection lives.
+#[test]
+fn a_peer_has_ended_when_its_host_says_that_nobody_listens_at_any_of_its_addresses() {
+    let (local, peer) = peers();
+    let mut table = table(local);
+    let name = PeerName(peer.to_string());
+    let ended = |table: &Table| table.view(0)[&name].ended;
+    let (here, there) = ("10.0.0.7:1".parse().unwrap(), "10.0.0.7:2".parse().unwrap());
+    let elsewhere: SocketAddr = "10.0.0.8:1".parse().unwrap();
+    let named = |seq, addresses: &[SocketAddr]| NodeRecord {
+        addresses: addresses.iter().map(ToString::to_string).collect(),
+        ..record(seq)
+    };
+    table.connected(peer, connection(1, None, 0));
+    table.heard(peer, named(1, &[here, there]), 1);
+    table.dialled(here, true);
+    assert!(!ended(&table), "a connection lives");
+    table.closed(peer, ConnectionId::new_unchecked(1));
+    assert!(!ended(&table), "what was refused before does not count");
+    table.dialled(here, true);
+    assert!(!ended(&table), "the other address was not tried");
+    table.dialled(there, true);
+    assert!(ended(&table));
+    table.dialled(there, false);
+    assert!(!ended(&table), "something answers there");
+    table.dialled(there, true);
+    table.connected(peer, connection(2, None, 2));
+    table.closed(peer, ConnectionId::new_unchecked(2));
+    assert!(!ended(&table), "it was back meanwhile");
+    table.heard(peer, named(2, &[elsewhere]), 3);
+    table.dialled(elsewhere, true);
+    assert!(!ended(&table), "it was never seen at that host");
 }
