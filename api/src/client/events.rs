@@ -11,7 +11,7 @@ use super::Error;
 use super::calls::{self, Body, LogFilter};
 use super::transport::{Ask, Client};
 use crate::backend::{LogLine, LogStream};
-use crate::routes::jobs::dto::Job;
+use crate::routes::jobs::dto::{Job, JobEvent};
 use crate::routes::jobs::ticks::{Bye, End, Resync, TickEvent};
 use crate::stream::EVENT_STREAM;
 
@@ -184,6 +184,8 @@ fn decode<T: DeserializeOwned>(client: &Client, data: &str) -> Result<T, Error> 
 pub enum JobUpdate {
     Job(Box<Job>),
     Tick(Box<TickEvent>),
+    /// What happened to the job; after a change of node, all of it once more.
+    Event(JobEvent),
     /// The state so far.
     Live(Box<LiveView>),
     Resync(Resync),
@@ -208,6 +210,7 @@ impl<'a> EventStream<'a> {
             return Ok(Some(match event.name.as_str() {
                 "job" => JobUpdate::Job(decode(client, &event.data)?),
                 "tick" => JobUpdate::Tick(decode(client, &event.data)?),
+                "event" => JobUpdate::Event(decode(client, &event.data)?),
                 "live" => JobUpdate::Live(decode(client, &event.data)?),
                 "resync" => JobUpdate::Resync(decode(client, &event.data)?),
                 "end" => JobUpdate::End(decode(client, &event.data)?),

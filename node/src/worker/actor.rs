@@ -17,6 +17,7 @@ use super::limits::{PROBES_FIRST, TICK};
 use super::logs::RunLogs;
 use super::offset::{Estimator, Exchange, SkewWatch};
 use super::outbox::Outbox;
+use super::pulse::Pulse;
 use super::runs;
 use super::sender::Sender;
 use crate::clock::Clock;
@@ -74,6 +75,7 @@ pub(super) struct Run {
     /// The second of the run that frame 0 would be of.
     pub(super) second_of_0: Option<i64>,
     pub(super) sender: Sender,
+    pub(super) pulse: Pulse,
     /// When the child is killed unless it is ready, by the monotonic clock.
     pub(super) build_until: Option<u64>,
     pub(super) kill_at: Option<u64>,
@@ -134,6 +136,8 @@ impl Actor {
 
     pub(super) async fn run(mut self, mut inbox: mpsc::Receiver<Event>, stop: CancellationToken) {
         let mut tick = tokio::time::interval(TICK);
+        // Looks that were missed are not made up for: they are counted.
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
@@ -317,6 +321,7 @@ impl Run {
             child: None,
             second_of_0: None,
             sender: Sender::default(),
+            pulse: Pulse::default(),
             build_until: None,
             kill_at: None,
             start_us: None,

@@ -31,7 +31,7 @@ const KIND_FRAME: u8 = 1;
 #[derive(Debug)]
 pub enum ChildEvent {
     Said(FromShard),
-    Frame { seq: u64, second: u32, shard: u32, epoch: u64, body: Bytes },
+    Frame { seq: u64, second: u32, last: bool, shard: u32, epoch: u64, body: Bytes },
     Line { stream: OutputStream, line: String },
     Exited { reason: String },
 }
@@ -170,6 +170,7 @@ where
                 Ok(frame) => ChildEvent::Frame {
                     seq: frame.seq,
                     second: frame.second,
+                    last: frame.totals.is_some(),
                     shard: frame.shard,
                     epoch: frame.epoch,
                     body: body.into(),

@@ -8,6 +8,9 @@ pub(super) const EVENTS_MAX: usize = 1_024;
 pub(super) const TO_MASTER_MAX: usize = 256;
 /// The actor looks at its deadlines this often.
 pub(super) const TICK: Duration = Duration::from_millis(100);
+/// A running process of which nothing is heard in so many looks hangs: 10 s, above any pause that a
+/// busy machine makes. It says once a second that it lives, whatever its engine threads do.
+pub(super) const SILENT_LOOKS_MAX: u32 = 100;
 /// From the start of a child until it is ready. The script engine's own limit is shorter and says
 /// more; this ends a child that hangs in spite of it.
 pub const BUILD_LIMIT: Duration = Duration::from_secs(20);

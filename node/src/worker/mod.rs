@@ -13,6 +13,7 @@ mod limits;
 pub mod logs;
 pub mod offset;
 pub mod outbox;
+mod pulse;
 pub mod runs;
 pub mod sender;
 mod session;

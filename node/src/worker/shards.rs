@@ -178,6 +178,9 @@ impl Actor {
     }
 
     pub(super) fn child_event(&mut self, key: &ShardKey, event: ChildEvent) {
+        if let Some(run) = self.runs.get_mut(key) {
+            run.pulse.heard(matches!(event, ChildEvent::Frame { last: true, .. }));
+        }
         match event {
             ChildEvent::Line { stream, line } => {
                 let stream = match stream {
@@ -189,7 +192,7 @@ impl Actor {
                     logs.write(stream, at, &line);
                 }
             }
-            ChildEvent::Frame { seq, second, shard, epoch, body } => {
+            ChildEvent::Frame { seq, second, shard, epoch, body, .. } => {
                 let Some(run) = self.runs.get_mut(key) else { return };
                 run.second_of_0 = i64::from(second).checked_sub_unsigned(seq);
                 let own = (shard, epoch) == (key.shard, key.epoch);
@@ -219,7 +222,7 @@ impl Actor {
             ChildEvent::Said(FromShard::Failed(problem)) => {
                 self.happened(key, Happening::Failed(problem));
             }
-            ChildEvent::Said(FromShard::Output { .. }) => {}
+            ChildEvent::Said(FromShard::Output { .. } | FromShard::Alive) => {}
             ChildEvent::Exited { reason } => {
                 if let Some(run) = self.runs.get_mut(key) {
                     run.child = None;
@@ -292,6 +295,8 @@ impl Actor {
                 child.kill();
             } else if running && now > self.lease.until_us().saturating_add(LEASE_KILL_US) {
                 child.kill();
+            } else if running && run.pulse.look() {
+                self.give_up(&key, HANGS.to_owned());
             }
         }
     }
@@ -312,6 +317,8 @@ async fn bring_up(
     child::spawn(&config.command, &root, events.clone(), tag)
         .map_err(|error| format!("{} could not be started: {error}", config.command.join(" ")))
 }
+
+const HANGS: &str = "its process hangs: nothing was heard of it for 10 s; it was killed";
 
 fn too_long(limit: Duration) -> Problem {
     Problem {

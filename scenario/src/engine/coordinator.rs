@@ -491,7 +491,12 @@ impl Run<'_> {
         self.health.sample(&mut self.health_now);
         let (mut alive, mut silence) = (crew, 0);
         let mut watchdog = Watchdog::new(self.shared.threads, clock.now());
+        let mut alive_at = clock.now();
         while alive > self.hung {
+            if clock.now() >= alive_at {
+                alive_at = clock.now() + MICROS_PER_SECOND;
+                (self.on_event)(Event::Alive);
+            }
             match self.from_threads.recv_timeout(TURN) {
                 Ok(FromThread::Second(second)) => {
                     self.write_starts(&mut starts, &second)?;

@@ -38,6 +38,8 @@ pub enum Event {
         stream: OutputStream,
         line: String,
     },
+    /// The run goes on: about once a second, whatever the threads do.
+    Alive,
     /// One per second of the run, `seq` without gaps; the last one carries the totals.
     Frame(Box<Frame>),
 }

@@ -129,6 +129,8 @@ pub enum FromShard {
         stream: OutputStream,
         line: String,
     },
+    /// Said once a second while the load runs: a process that says nothing at all hangs.
+    Alive,
     /// All users have ended and the last frame has been sent.
     Finished {
         reason: EndReason,

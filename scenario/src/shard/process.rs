@@ -100,6 +100,7 @@ fn converse(spec: &ShardSpec, orders: &Receiver<Control>, out: &mut impl Write) 
             Event::Output { stream, line } => {
                 write_from_shard(out, &FromShard::Output { stream, line })
             }
+            Event::Alive => write_from_shard(out, &FromShard::Alive),
             Event::Frame(frame) => write_frame(out, &frame),
         };
         // The parent is gone; its closed stdin ends the run.

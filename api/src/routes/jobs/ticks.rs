@@ -4,7 +4,8 @@
 //! has them.
 //!
 //! Events: `job` (the job, at the start and whenever its status changes), `tick` (one committed
-//! second), `live` (the state so far), `resync`, `bye` (this node stops; go to another), `end`.
+//! second), `event` (what happened to the job, as in its audit trail; all of it at the start),
+//! `live` (the state so far), `resync`, `bye` (this node stops; go to another), `end`.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -23,7 +24,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::dto::{Job, JobStatus, VerdictValue};
+use super::dto::{Job, JobEvent, JobStatus, VerdictValue};
 use crate::error::{Kind, Problem, ProblemBody};
 use crate::extract::{Path, Query};
 use crate::routes::dto::find_job;
@@ -41,7 +42,7 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct TicksQuery {
-    /// Only these events, with commas: `tick,live`. All when absent; `end` and `bye` always come.
+    /// Only these events, with commas: `tick,live`. All (job, tick, event, live) when absent; `end` and `bye` always come.
     events: Option<String>,
     /// Ticks after this number; what `Last-Event-ID` says goes before it.
     after: Option<u64>,
@@ -151,22 +152,28 @@ async fn ticks(
 struct Wanted {
     job: bool,
     tick: bool,
+    event: bool,
     live: bool,
 }
 
 impl Wanted {
+    fn all(yes: bool) -> Self {
+        Self { job: yes, tick: yes, event: yes, live: yes }
+    }
+
     fn parse(text: Option<&str>) -> Result<Self, Problem> {
-        let Some(text) = text else { return Ok(Self { job: true, tick: true, live: true }) };
-        let mut wanted = Self { job: false, tick: false, live: false };
+        let Some(text) = text else { return Ok(Self::all(true)) };
+        let mut wanted = Self::all(false);
         for name in text.split(',') {
             match name.trim() {
                 "job" => wanted.job = true,
                 "tick" => wanted.tick = true,
+                "event" => wanted.event = true,
                 "live" => wanted.live = true,
                 other => {
                     return Err(Problem::field(
                         "?events",
-                        format!("events are job, tick and live, not {other:?}"),
+                        format!("events are job, tick, event and live, not {other:?}"),
                     ));
                 }
             }
@@ -183,6 +190,8 @@ struct Watch {
     wanted: Wanted,
     /// Number of the last tick that was sent or skipped.
     tick: u64,
+    /// What the last `event` event told, and when it was.
+    told: Option<domain::JobEvent>,
     /// What the last `job` event showed.
     shown: Option<domain::Job>,
     /// The state so far was sent once, whether or not there are ticks yet.
@@ -204,6 +213,7 @@ fn events(
         id,
         wanted,
         tick: after,
+        told: None,
         shown: None,
         greeted: false,
         ready: VecDeque::new(),
@@ -252,6 +262,7 @@ impl Watch {
             self.ready.push_back(Event::json("job", None, &Job::of(&job)));
             self.shown = Some(domain::Job { ticks: Vec::new(), ..domain::Job::clone(&job) });
         }
+        self.push_events(&job);
         let first = !std::mem::replace(&mut self.greeted, true);
         let news = first || job.last_tick > self.tick;
         self.push_ticks(&job);
@@ -263,6 +274,19 @@ impl Watch {
             self.ready.push_back(Event::json("end", None, &end));
             self.ended = true;
         }
+    }
+
+    /// Those that follow the last one told; the trail may have been cut in its middle meanwhile.
+    fn push_events(&mut self, job: &domain::Job) {
+        if !self.wanted.event {
+            return;
+        }
+        let told = self.told.as_ref();
+        let after = told.and_then(|told| job.events.iter().rposition(|event| event == told));
+        for event in job.events.iter().skip(after.map_or(0, |index| index + 1)) {
+            self.ready.push_back(Event::json("event", None, &JobEvent::of(event)));
+        }
+        self.told = job.events.last().cloned();
     }
 
     fn push_ticks(&mut self, job: &domain::Job) {

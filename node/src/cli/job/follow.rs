@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use onrush_api::client::{Client, JobUpdate};
 use onrush_api::report;
-use onrush_api::routes::jobs::dto::{Job, JobStatus, VerdictValue};
+use onrush_api::routes::jobs::dto::{Job, JobEvent, JobStatus, VerdictValue};
 
 use crate::cli::exit::Exit;
 use crate::cli::progress::{Header, Mode, Progress};
@@ -91,7 +91,8 @@ async fn watch(
     let loud = show == Show::Progress && !global.quiet;
     let mut progress = Progress::new(if loud { Mode::Auto } else { Mode::None });
     let mut header = header(&job);
-    let mut updates = client.watch(&job.id, if loud { "job,live" } else { "job" });
+    let mut updates = client.watch(&job.id, if loud { "job,event,live" } else { "job" });
+    let mut told = Told::default();
     while let Some(update) = updates.next().await? {
         match update {
             JobUpdate::Job(now) if loud => {
@@ -99,6 +100,9 @@ async fn watch(
                     progress.say(&format!("{} is {}", now.id, now.status.name()));
                 }
                 header = self::header(&now);
+            }
+            JobUpdate::Event(event) if loud => {
+                told.hear(event).iter().for_each(|line| progress.say(line));
             }
             JobUpdate::Live(view) if loud && header.state != JobStatus::Queued.name() => {
                 progress.update(&header, &view);
@@ -108,6 +112,36 @@ async fn watch(
     }
     progress.clear();
     client.job(&job.id).await
+}
+
+/// What has been said of the job's audit trail.
+#[derive(Default)]
+struct Told {
+    events: Vec<JobEvent>,
+    master: Option<String>,
+}
+
+impl Told {
+    /// What of an event is news: which master drives the job now, and what befell its shards. A node
+    /// that was asked anew tells the trail from its beginning.
+    fn hear(&mut self, event: JobEvent) -> Vec<String> {
+        if self.events.contains(&event) {
+            return Vec::new();
+        }
+        let mut lines = Vec::new();
+        if let Some(master) = event.by.strip_prefix("master@") {
+            let before = self.master.replace(master.to_owned());
+            if before.is_some_and(|before| before != master) {
+                lines.push(format!("{master} is master now; the load goes on"));
+            }
+        }
+        let news = [" lost after ", " segments of ", " takes over ", "queued again", "load "];
+        if news.iter().any(|part| event.what.contains(part)) {
+            lines.push(event.what.clone());
+        }
+        self.events.push(event);
+        lines
+    }
 }
 
 fn header(job: &Job) -> Header {

@@ -118,11 +118,11 @@ impl Ledger {
         job.refuse_if_aborting()?;
         check_assignments(job.spec.division, assignments)?;
         let (number, epoch) = (job.number, job.epoch + 1);
+        let nodes: Vec<String> = assignments.iter().map(|new| self.node_name(&new.node)).collect();
         self.jobs.change(number, |job| {
             job.status = JobStatus::Preparing;
             job.epoch = epoch;
             job.assignments = assignments.iter().map(|new| assigned(new, epoch)).collect();
-            let nodes: Vec<String> = assignments.iter().map(|a| a.node.to_string()).collect();
             job.record(at, format!("preparing as epoch {epoch} on {}", nodes.join(", ")));
         });
         Ok(Outcome::Epoch(epoch))

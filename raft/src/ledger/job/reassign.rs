@@ -8,7 +8,7 @@ use super::apply::assigned;
 use super::{Assignment, AssignmentState, Begins, Job, JobStatus, NewAssignment};
 use crate::ledger::outcome::{Outcome, Rejection};
 use crate::ledger::{At, Ledger, limits};
-use crate::types::JobId;
+use crate::types::{JobId, PeerName};
 
 impl Ledger {
     pub(super) fn reassign(
@@ -21,22 +21,25 @@ impl Ledger {
         job.refuse_if_aborting()?;
         job.check_reassignment(assignments)?;
         let (number, epoch) = (job.number, job.epoch + 1);
+        let names: Vec<String> = assignments.iter().map(|new| self.node_name(&new.node)).collect();
         self.jobs.change(number, |job| {
             job.epoch = epoch;
-            for new in assignments {
-                let from = new.takes_over.map(|giver| format!("of shard {giver} "));
+            for (new, name) in assignments.iter().zip(names) {
+                let giver = new.takes_over.unwrap_or_default();
+                let (count, shard) = (new.segments.len(), new.shard);
                 let what = format!(
-                    "{} segments {}go to {} as shard {} of epoch {epoch}",
-                    new.segments.len(),
-                    from.unwrap_or_default(),
-                    new.node,
-                    new.shard
+                    "{count} segments of shard {giver} go to {name} as shard {shard} of epoch {epoch}"
                 );
                 job.assignments.push(assigned(new, epoch));
                 job.record(at, what);
             }
         });
         Ok(Outcome::Epoch(epoch))
+    }
+
+    /// As people know it.
+    pub(super) fn node_name(&self, peer: &PeerName) -> String {
+        self.member_of_peer(peer).map_or_else(|| peer.to_string(), |member| member.name.clone())
     }
 
     pub(super) fn begin(

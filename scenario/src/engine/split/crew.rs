@@ -45,6 +45,8 @@ struct Member {
     /// None: it does not listen any more.
     to: Option<ChildStdin>,
     ready: Option<Plan>,
+    /// It has said so since the shard last did.
+    alive: bool,
     /// It has said how it ended.
     ended: bool,
     /// Nothing more will come of it.
@@ -96,7 +98,7 @@ fn start(index: usize, spec: &ShardSpec, say: &SyncSender<Said>) -> std::io::Res
         .stdout(Stdio::piped())
         .spawn()?;
     let (to, from) = (child.stdin.take(), child.stdout.take());
-    let mut member = Member { child, to, ready: None, ended: false, silent: false };
+    let mut member = Member { child, to, ready: None, alive: false, ended: false, silent: false };
     member.tell(&ToShard::Spec(Box::new(spec.clone())));
     let say = say.clone();
     thread::Builder::new().name(part_name(u32::try_from(index).unwrap_or(0))).spawn(move || {
@@ -177,12 +179,22 @@ impl Crew<'_> {
             Some(Sent::Message(FromShard::Output { stream, line })) => {
                 (self.on_event)(Event::Output { stream, line });
             }
+            Some(Sent::Message(FromShard::Alive)) => self.alive(index),
             Some(Sent::Message(FromShard::Finished { reason })) => self.ended(index, Ok(reason)),
             Some(Sent::Message(FromShard::Failed(problem))) => self.ended(index, Err(problem)),
             None => self.silent(index),
         }
         while let Some(frame) = self.combiner.take() {
             (self.on_event)(Event::Frame(Box::new(frame)));
+        }
+    }
+
+    /// The shard is as alive as each of its processes: one that hangs holds the frames up.
+    fn alive(&mut self, index: usize) {
+        self.members[index].alive = true;
+        if self.members.iter().all(|it| it.alive || it.ended) {
+            self.members.iter_mut().for_each(|it| it.alive = false);
+            (self.on_event)(Event::Alive);
         }
     }
 
