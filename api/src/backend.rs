@@ -116,6 +116,10 @@ pub struct MemberView {
     pub labels: std::collections::BTreeMap<String, String>,
     pub cores: u32,
     pub running_shards: u32,
+    /// It gets no new shards and hands over those it has: by an operator's word.
+    pub draining: bool,
+    /// The same, because it is about to stop.
+    pub leaving: bool,
     /// How far its wall clock is ahead of the master's, as it measured itself; tenths of a second.
     pub clock_ahead_ms: Option<i64>,
     /// Age of the last sign of life.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use onrush_api::backend::{LogLine, LogStream};
 use onrush_raft::types::{ContentId, JobId, PeerName};
-use onrush_scenario::shard::TakeOver;
+use onrush_scenario::shard::{TakeOver, Yielded};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -94,6 +94,14 @@ pub enum ToWorker {
         /// Present: the start lies in the past, and this shard begins in mid-run.
         take_over: Option<TakeOver>,
     },
+    /// Give segments to another shard, which is ready; answered in a report, once.
+    Yield {
+        key: ShardKey,
+        /// The taker's number and epoch.
+        to: u32,
+        epoch: u64,
+        segments: Vec<u32>,
+    },
     /// Ends the load now; the last frame is still cut and delivered.
     Stop {
         key: ShardKey,
@@ -148,6 +156,8 @@ pub struct ShardReport {
     /// The start that its process was given, by the monotonic clock of the master that it is
     /// reported to: whoever is master later has the job's time from its shards.
     pub start_us: Option<i64>,
+    /// To whom it has given segments, and from when on.
+    pub yields: Vec<Yielded>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

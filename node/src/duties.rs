@@ -73,6 +73,11 @@ impl Duties {
         Arc::new(backend)
     }
 
+    /// Shards with a process.
+    pub fn running_shards(&self) -> u32 {
+        self.worker.running_shards()
+    }
+
     /// What the node's record says of them.
     pub fn describe(&self, record: &mut NodeRecord) {
         record.running_shards = self.worker.running_shards();

@@ -20,12 +20,15 @@ use crate::duties::{self, Duties};
 use crate::membership::data_dir::{self, DataDir};
 use crate::membership::handle::{Cluster as _, ClusterHandle};
 use crate::membership::{self, Membership};
-use crate::net::{self, Libp2pMesh, NetConfig, NetError, NodeRecord, Services};
+use crate::net::{self, Libp2pMesh, Mesh as _, NetConfig, NetError, NodeRecord, PeerView, Services};
 
 /// The number of running shards is looked at this often.
 const LOAD_PERIOD: Duration = Duration::from_millis(500);
 /// How long another process that uses the data directory is waited for.
 const PREDECESSOR_WAIT: Duration = Duration::from_secs(10);
+/// How long users that have begun may take to end once the node is told to stop; a second signal does
+/// not wait. Below the 90 s that systemd gives.
+const HAND_OVER_MAX: Duration = Duration::from_secs(30);
 /// An orderly stop takes a second or two; longer means that something hangs.
 const STOP_MAX: Duration = Duration::from_secs(10);
 /// 2025-01-01 and 2100-01-01: a clock outside is wrong.
@@ -105,6 +108,9 @@ pub async fn run(config: NodeConfig, control: Handle) -> Result<Ended, Error> {
     let greeting = tokio::spawn(greet(Arc::clone(&membership), stop.clone()));
 
     let ended = serve_until(&mut signals, &membership, &mesh, &duties).await;
+    if matches!(ended, Ended::Stopped) && !hand_over(&mut signals, &mesh, &duties).await {
+        return Ok(Ended::Killed);
+    }
     tracing::info!("stopping");
     let leave = async {
         stop.cancel();
@@ -144,6 +150,37 @@ async fn serve_until(
             _ = tick.tick() => mesh.announce(|record| duties.describe(record)),
         }
     }
+}
+
+/// Before it stops, a node gives its shards away: no arrival is missed, and users that have begun may
+/// end. False: it was told to stop once more.
+async fn hand_over(signals: &mut Signals, mesh: &Libp2pMesh, duties: &Duties) -> bool {
+    let others = || {
+        let views = mesh.peers().borrow().clone();
+        let stays = |view: &PeerView| {
+            let leaving = view.record.as_ref().is_none_or(|record| record.leaving);
+            view.connected && !leaving && view.peer != mesh.local()
+        };
+        views.values().any(stays)
+    };
+    let mut tick = tokio::time::interval(LOAD_PERIOD);
+    let until = tokio::time::Instant::now() + HAND_OVER_MAX;
+    // Where nobody stays, there is nobody to hand over to.
+    while duties.running_shards() > 0 && others() {
+        tokio::select! {
+            () = signals.next() => return false,
+            () = tokio::time::sleep_until(until) => {
+                let shards = duties.running_shards();
+                tracing::warn!(shards, "stopping before all users have ended");
+                return true;
+            }
+            _ = tick.tick() => mesh.announce(|record| {
+                duties.describe(record);
+                record.leaving = true;
+            }),
+        }
+    }
+    true
 }
 
 async fn start_control(

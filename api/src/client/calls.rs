@@ -136,6 +136,15 @@ impl Client {
         Ok(())
     }
 
+    /// `node`: its name or its peer id.
+    pub async fn drain_member(&self, node: &str, draining: bool) -> Result<(), Error> {
+        let path = format!("/api/v1/cluster/members/{}/drain", in_path(node));
+        let method = if draining { Method::PUT } else { Method::DELETE };
+        // The second answer is the first one's.
+        self.send(&Ask { method, ..Ask::get(path) }.same_again()).await?;
+        Ok(())
+    }
+
     pub async fn delete_project(&self, name: &str) -> Result<(), Error> {
         self.send(&Ask::delete(format!("/api/v1/projects/{}", in_path(name)))).await?;
         Ok(())

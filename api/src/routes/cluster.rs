@@ -18,7 +18,11 @@ use crate::routes::jobs::Items;
 use crate::state::ApiState;
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new().routes(routes!(cluster)).routes(routes!(members)).routes(routes!(forget))
+    OpenApiRouter::new()
+        .routes(routes!(cluster))
+        .routes(routes!(members))
+        .routes(routes!(forget))
+        .routes(routes!(drain, undrain))
 }
 
 /// Role of a node that is seen and belongs to another cluster.
@@ -126,17 +130,63 @@ async fn forget(
     By(by): By,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
+    let raft_id = member_named(&state, &id)?;
+    state.propose(&by, Command::Member(MemberCommand::Remove { raft_id })).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Drain a node
+///
+/// It gets no new shards, and hands over those that it has: users that have begun there go on, and
+/// no arrival is missed. It stays a member, votes, and answers.
+#[utoipa::path(
+    put, path = "/api/v1/cluster/members/{id}/drain", tag = "cluster",
+    params(("id" = String, Path, description = "Name or peer id of the node")),
+    responses((status = 204), (status = "default", body = ProblemBody))
+)]
+async fn drain(
+    State(state): State<ApiState>,
+    By(by): By,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Problem> {
+    set_draining(&state, &by, &id, true).await
+}
+
+/// Let a drained node work again
+#[utoipa::path(
+    delete, path = "/api/v1/cluster/members/{id}/drain", tag = "cluster",
+    params(("id" = String, Path, description = "Name or peer id of the node")),
+    responses((status = 204), (status = "default", body = ProblemBody))
+)]
+async fn undrain(
+    State(state): State<ApiState>,
+    By(by): By,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Problem> {
+    set_draining(&state, &by, &id, false).await
+}
+
+async fn set_draining(
+    state: &ApiState,
+    by: &str,
+    id: &str,
+    draining: bool,
+) -> Result<StatusCode, Problem> {
+    let raft_id = member_named(state, id)?;
+    state.propose(by, Command::Member(MemberCommand::Drain { raft_id, draining })).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn member_named(state: &ApiState, id: &str) -> Result<u64, Problem> {
     let ledger = state.ledger();
     let named = ledger.members().filter(|m| !m.removed && (m.peer.0 == id || m.name == id));
     let ids: Vec<u64> = named.map(|member| member.raft_id).collect();
-    let raft_id = match ids[..] {
-        [raft_id] => raft_id,
-        [] => return Err(Problem::new(Kind::NotFound, format!("node {id} does not exist"))),
+    match ids[..] {
+        [raft_id] => Ok(raft_id),
+        [] => Err(Problem::new(Kind::NotFound, format!("node {id} does not exist"))),
         _ => {
             let detail = format!("{} nodes are called {id}: say its peer id", ids.len());
-            return Err(Problem::new(Kind::Conflict, detail));
+            Err(Problem::new(Kind::Conflict, detail))
         }
-    };
-    state.propose(&by, Command::Member(MemberCommand::Remove { raft_id })).await?;
-    Ok(StatusCode::NO_CONTENT)
+    }
 }

@@ -27,6 +27,16 @@ enum Action {
         /// Its name or its id
         node: String,
     },
+    /// Give a node no new shards, and hand over those it has: nothing of the load is missed
+    Drain {
+        /// Its name or its id
+        node: String,
+    },
+    /// Let a drained node work again
+    Undrain {
+        /// Its name or its id
+        node: String,
+    },
 }
 
 pub fn run(global: &Global, args: Args) -> anyhow::Result<ExitCode> {
@@ -66,6 +76,18 @@ pub fn run(global: &Global, args: Args) -> anyhow::Result<ExitCode> {
                 ))?;
                 if !global.quiet {
                     tell(format!("as {} ({}) sees it", view.node, client.address()));
+                }
+            }
+            Action::Drain { node } => {
+                client.drain_member(&node, true).await?;
+                if !global.quiet {
+                    tell(format!("{node} gets no new shards; what it runs goes to the others"));
+                }
+            }
+            Action::Undrain { node } => {
+                client.drain_member(&node, false).await?;
+                if !global.quiet {
+                    tell(format!("{node} works again"));
                 }
             }
             Action::Forget { node } => {
@@ -129,7 +151,11 @@ fn member_row(member: &MemberView) -> Vec<String> {
         member.addresses.first().cloned().unwrap_or_default(),
         member.api.clone().unwrap_or_default(),
         member.role.clone(),
-        member.health.clone(),
+        if member.draining || member.leaving {
+            format!("{}, draining", member.health)
+        } else {
+            member.health.clone()
+        },
         member.cores.to_string(),
         if member.health == "dead" { String::new() } else { member.running_shards.to_string() },
         member.clock_ahead_ms.map(clock).unwrap_or_default(),

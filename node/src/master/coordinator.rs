@@ -413,6 +413,8 @@ impl Coordinator {
                 cores: known.map_or(1, |member| member.cores),
                 is_master: peer == sight.own,
                 present: self.reports.contains_key(peer),
+                draining: known.is_some_and(|member| member.leaving)
+                    || sight.ledger.member_of_peer(peer).is_some_and(|member| member.draining),
             };
             // Until this master's first heartbeat, an earlier one's may still count.
             let beat = sight.beats.get(peer).map_or(link.opened_ms, |at| link.opened_ms.max(*at));

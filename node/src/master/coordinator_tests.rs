@@ -84,7 +84,13 @@ impl Bench {
     }
 
     fn reported(&mut self) {
-        let report = ShardReport { key: key(), phase: Phase::Running, newest: 9, start_us: None };
+        let report = ShardReport {
+            key: key(),
+            phase: Phase::Running,
+            newest: 9,
+            start_us: None,
+            yields: vec![],
+        };
         self.coordinator.heard(Heard::Report { peer: peer(), shards: vec![report] });
     }
 

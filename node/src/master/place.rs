@@ -28,6 +28,8 @@ pub struct Candidate {
     /// A session to this master is open, and the worker has reported all that it knows in it. If
     /// not, it is on its way or was lost a moment ago: a job that would take it waits for which.
     pub present: bool,
+    /// It gets no new shards.
+    pub draining: bool,
 }
 
 /// A job and the nodes it is to prepare on.

@@ -12,7 +12,7 @@
 //! between the loss and its beginning is missed, counted and not caught up.
 
 use onrush_raft::ledger::job::{
-    Assignment, AssignmentState, Division, Job, JobCommand, NewAssignment, OnNodeLoss,
+    Assignment, AssignmentState, Begins, Division, Job, JobCommand, NewAssignment, OnNodeLoss,
 };
 use onrush_raft::types::PeerName;
 use onrush_scenario::shard::{Plan, RecordsFrom, TakeOver};
@@ -27,6 +27,10 @@ const LOSSES_MAX: usize = 8;
 const TAKE_UPS_MAX: usize = 8;
 /// Shards of a job that died one after another on a node that lives: then others get the segments.
 const DEATHS_PER_NODE_MAX: usize = 3;
+/// Less than this before the end of the profiles, nothing is moved between nodes that live.
+const WORTH_US: u64 = 5_000_000;
+/// Shards that give to a node that is new: it runs a process for each.
+const GIVERS_MAX: usize = 4;
 
 /// Gives segments of lost shards to nodes that live.
 pub(super) fn reassign(view: &View<'_>, job: &Job, intents: &mut Vec<Intent>) {
@@ -82,6 +86,9 @@ pub(super) fn take_up(view: &View<'_>, job: &Job, taker: &Assignment, intents: &
         Some(Phase::Ready { plan }) if !is_same_plan(job, plan) => {
             give_up("it would not run the same test".to_owned());
         }
+        Some(Phase::Ready { .. }) if giver.state == AssignmentState::Active => {
+            intents.extend(ask(view, job, giver, taker));
+        }
         Some(Phase::Ready { .. }) => {
             // A lost shard generates nothing any more: that was sure before it was called lost.
             if matches!(giver.state, AssignmentState::Lost { .. }) {
@@ -98,6 +105,118 @@ pub(super) fn take_up(view: &View<'_>, job: &Job, taker: &Assignment, intents: &
             give_up("it ended before it began".to_owned());
         }
     }
+}
+
+fn begin(job: &Job, taker: &Assignment, begins: Begins) -> Intent {
+    let ShardKey { job: id, shard, epoch } = key(job, taker);
+    Intent::Propose(JobCommand::Begin { id, shard, epoch, begins })
+}
+
+/// A giver that lives says itself from when on the segments are the taker's.
+fn ask(view: &View<'_>, job: &Job, giver: &Assignment, taker: &Assignment) -> Option<Intent> {
+    let report = report(view, job, giver)?;
+    if let Some(yielded) = report.yields.iter().find(|yielded| yielded.to == taker.shard) {
+        let records = yielded.records.clone();
+        return Some(begin(job, taker, Begins { at_us: yielded.at_us, records, unseen: 0 }));
+    }
+    let order = ToWorker::Yield {
+        key: key(job, giver),
+        to: taker.shard,
+        epoch: taker.epoch,
+        segments: taker.segments.clone(),
+    };
+    (report.phase == Phase::Running).then(|| Intent::Order { peer: giver.node.clone(), order })
+}
+
+/// Moves segments between nodes that live: away from one that is drained, and to one that is new
+/// where the job runs on all nodes.
+pub(super) fn even_out(view: &View<'_>, job: &Job, intents: &mut Vec<Intent>) {
+    let age_us = view.age_us(job).unwrap_or(u64::MAX);
+    let to_come = plan(job).is_some_and(|plan| age_us.saturating_add(WORTH_US) < plan.injection_us);
+    let is_moving =
+        job.assignments.iter().any(|a| a.state == AssignmentState::Active && !a.has_begun());
+    if !to_come || is_moving || job.abort.is_some() {
+        return;
+    }
+    let mut assignments = drain(view, job);
+    if assignments.is_empty() {
+        assignments = welcome(view, job);
+    }
+    if !assignments.is_empty() {
+        intents.push(Intent::Propose(JobCommand::Reassign { id: job.id.clone(), assignments }));
+    }
+}
+
+/// Shards that generate load and whose nodes can be asked.
+fn running<'a>(view: &View<'a>, job: &'a Job) -> impl Iterator<Item = (&'a Assignment, &'a Node)> {
+    let nodes = view.nodes;
+    job.assignments.iter().filter_map(move |a| {
+        let node = nodes.get(&a.node).filter(|node| node.candidate.present)?;
+        (a.state == AssignmentState::Active && a.has_begun()).then_some((a, node))
+    })
+}
+
+/// All that drained nodes have goes to those that are not.
+fn drain(view: &View<'_>, job: &Job) -> Vec<NewAssignment> {
+    let mut assignments = Vec::new();
+    let mut shard = job.next_shard();
+    for (giver, node) in running(view, job) {
+        let segments = job.transferable(giver);
+        if !node.candidate.draining || segments.is_empty() {
+            continue;
+        }
+        let nodes: Vec<&Node> = able(view, job, giver)
+            .into_iter()
+            .filter(|node| node.candidate.present && !node.candidate.draining)
+            .collect();
+        for (node, segments) in share_out(job, &nodes, &segments) {
+            let takes_over = Some(giver.shard);
+            assignments.push(NewAssignment { shard, node, segments, takes_over });
+            shard += 1;
+        }
+    }
+    assignments
+}
+
+/// A node that runs nothing of a job that is to run on all of them gets its share, from those that
+/// have the most.
+fn welcome(view: &View<'_>, job: &Job) -> Vec<NewAssignment> {
+    if job.spec.nodes > 0 || job.spec.division == Division::Copy {
+        return Vec::new();
+    }
+    let candidates: Vec<_> = view.nodes.values().map(|node| node.candidate.clone()).collect();
+    let eligible = place::eligible(job, &candidates);
+    let busy = |peer: &PeerName| {
+        job.assignments.iter().any(|a| &a.node == peer && a.state == AssignmentState::Active)
+    };
+    let is_new = |node: &&&place::Candidate| {
+        node.present
+            && !node.draining
+            && !(job.spec.avoid_master && node.is_master)
+            && !busy(&node.peer)
+            && deaths(job, &node.peer) < DEATHS_PER_NODE_MAX
+    };
+    let Some(new) = eligible.iter().find(is_new) else { return Vec::new() };
+    let mut givers: Vec<(&Assignment, Vec<u32>)> =
+        running(view, job).map(|(giver, _)| (giver, job.transferable(giver))).collect();
+    let nodes: std::collections::BTreeSet<&PeerName> =
+        givers.iter().map(|(giver, _)| &giver.node).collect();
+    let whole: usize = givers.iter().map(|(_, segments)| segments.len()).sum();
+    let share = whole / (nodes.len() + 1);
+    givers.sort_by_key(|(giver, segments)| (std::cmp::Reverse(segments.len()), giver.shard));
+    givers.truncate(GIVERS_MAX);
+    let held: usize = givers.iter().map(|(_, segments)| segments.len()).sum();
+    let mut assignments = Vec::new();
+    for ((giver, segments), shard) in givers.iter().zip(job.next_shard()..) {
+        // In proportion to what each has, and every so many, so that both stay spread.
+        let count = share * segments.len() / held.max(1);
+        let segments: Vec<u32> = (0..count).map(|i| segments[i * segments.len() / count]).collect();
+        if !segments.is_empty() {
+            let takes_over = Some(giver.shard);
+            assignments.push(NewAssignment { shard, node: new.peer.clone(), segments, takes_over });
+        }
+    }
+    assignments
 }
 
 /// What the shard is told at its start, where it takes over.
@@ -149,9 +268,10 @@ fn able<'a>(view: &View<'a>, job: &Job, giver: &Assignment) -> Vec<&'a Node> {
     let failed = |peer: &PeerName| {
         lost(job).filter(|a| a.is_void() && &a.node == peer && job.origin(a) == origin).count()
     };
-    let deaths = |peer: &PeerName| lost(job).filter(|a| !a.is_void() && &a.node == peer).count();
     let steady = |node: &Node| {
-        failed(&node.candidate.peer) == 0 && deaths(&node.candidate.peer) < DEATHS_PER_NODE_MAX
+        failed(&node.candidate.peer) == 0
+            && deaths(job, &node.candidate.peer) < DEATHS_PER_NODE_MAX
+            && !node.candidate.draining
     };
     if let Some(own) = view.nodes.get(&giver.node)
         && own.candidate.present
@@ -187,6 +307,11 @@ fn able<'a>(view: &View<'a>, job: &Job, giver: &Assignment) -> Vec<&'a Node> {
         }
     }
     found
+}
+
+/// Shards of the job that were lost on a node.
+fn deaths(job: &Job, peer: &PeerName) -> usize {
+    lost(job).filter(|a| !a.is_void() && &a.node == peer).count()
 }
 
 /// Evenly, by the nodes' weights; a copy of the whole simulation goes to one of them.

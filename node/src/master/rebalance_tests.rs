@@ -253,3 +253,57 @@ fn fail_ends_the_job_when_a_shard_is_lost() {
     let ending = Ending { status: JobStatus::Failed, reason };
     assert!(world.intents(&job).contains(&Intent::Conclude { job: job.id.clone(), ending }));
 }
+
+fn yielded(to: u32) -> onrush_scenario::shard::Yielded {
+    onrush_scenario::shard::Yielded { to, at_us: 51_000_000, records: vec![70] }
+}
+
+#[test]
+fn a_drained_node_gives_its_segments_to_the_others_when_they_are_ready() {
+    let mut job = running(&["a", "b", "c"]);
+    let mut world = all_run(&["a", "b", "c"]);
+    world.nodes.get_mut(&peer("b")).unwrap().candidate.draining = true;
+    let got = reassigned(&world.intents(&job));
+    let want = [taker(3, "a", &[6, 8, 10], 1), taker(4, "c", &[7, 9, 11], 1)];
+    assert_eq!(got, want);
+    apply(&mut job, &want[0]);
+    // Once it is ready the giver is asked; once that has answered, the taker begins then.
+    let world = world.says_in(2, "a", 3, ready("h"), 0);
+    let order = ToWorker::Yield { key: key_of(1, 1), to: 3, epoch: 2, segments: vec![6, 8, 10] };
+    let asked = Intent::Order { peer: peer("b"), order };
+    assert!(world.intents(&job).contains(&asked));
+    let world = world.yields("b", yielded(3));
+    let begins = Begins { at_us: 51_000_000, records: vec![70], unseen: 0 };
+    let begin = JobCommand::Begin { id: job.id.clone(), shard: 3, epoch: 2, begins };
+    let intents = world.intents(&job);
+    assert!(intents.contains(&Intent::Propose(begin)), "{intents:?}");
+    assert!(!intents.contains(&asked));
+}
+
+#[test]
+fn a_node_that_joins_gets_its_share_of_a_job_that_runs_on_all_nodes() {
+    let mut job = running(&["a", "b"]);
+    let shards = [("a", 0), ("b", 1)];
+    let world = || {
+        shards.iter().fold(World::new(&["a", "b", "c"]), |world, (node, shard)| {
+            world.says(node, *shard, Phase::Running, 9)
+        })
+    };
+    // Twelve segments on two nodes: four of them to the third, two from each.
+    let want = [taker(2, "c", &[0, 3], 0), taker(3, "c", &[6, 9], 1)];
+    assert_eq!(reassigned(&world().intents(&job)), want);
+    job.spec.nodes = 2;
+    assert!(reassigned(&world().intents(&job)).is_empty());
+    // While segments are on their way, no others are moved.
+    job.spec.nodes = 0;
+    apply(&mut job, &want[0]);
+    assert!(reassigned(&world().intents(&job)).is_empty());
+}
+
+#[test]
+fn nothing_is_moved_between_the_living_when_the_profiles_are_almost_over() {
+    let mut job = running(&["a"]);
+    job.plan = job.plan.map(|plan| plan.replace("100000000", "54000000"));
+    let world = World::new(&["a", "b"]).says("a", 0, Phase::Running, 9);
+    assert!(reassigned(&world.intents(&job)).is_empty());
+}

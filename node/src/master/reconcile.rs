@@ -143,8 +143,12 @@ pub fn reconcile(view: &View<'_>) -> Vec<Intent> {
 }
 
 fn queue(view: &View<'_>, intents: &mut Vec<Intent>) {
-    let candidates: Vec<Candidate> =
-        view.nodes.values().filter(|n| n.is_expected()).map(|n| n.candidate.clone()).collect();
+    let candidates: Vec<Candidate> = view
+        .nodes
+        .values()
+        .filter(|n| n.is_expected() && !n.candidate.draining)
+        .map(|n| n.candidate.clone())
+        .collect();
     for job in view.live.iter().filter(|job| job.status == JobStatus::Queued) {
         if let Some(wish) = &job.abort {
             conclude(job, JobStatus::Aborted, wish, intents);
@@ -299,6 +303,7 @@ fn running(view: &View<'_>, job: &Job, intents: &mut Vec<Intent>) {
         }
     }
     rebalance::reassign(view, job, intents);
+    rebalance::even_out(view, job, intents);
     ending(view, job, intents);
 }
 

@@ -65,8 +65,14 @@ impl World {
         newest: u64,
     ) -> Self {
         let key = key_of(epoch, shard);
-        let report = ShardReport { key, phase, newest, start_us: None };
+        let report = ShardReport { key, phase, newest, start_us: None, yields: vec![] };
         self.reports.entry(peer(name)).or_default().push(report);
+        self
+    }
+
+    /// A shard's node says so of what was reported first.
+    pub(super) fn yields(mut self, name: &str, yielded: onrush_scenario::shard::Yielded) -> Self {
+        self.reports.get_mut(&peer(name)).unwrap()[0].yields.push(yielded);
         self
     }
 

@@ -99,7 +99,8 @@ mod tests {
     impl Scene {
         fn says(&mut self, name: &str, shard: u32, start_us: Option<i64>) {
             let key = ShardKey { job: self.job.id.clone(), shard, epoch: 1 };
-            let report = ShardReport { key, phase: Phase::Running, newest: 0, start_us };
+            let report =
+                ShardReport { key, phase: Phase::Running, newest: 0, start_us, yields: vec![] };
             self.reports.insert(PeerName(name.into()), vec![report]);
         }
 

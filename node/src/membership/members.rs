@@ -54,6 +54,7 @@ pub(super) fn join(ledger: &Ledger, views: &[PeerView], leader: Option<RaftId>) 
         view.peer = member.peer.to_string();
         view.name.clone_from(&member.name);
         view.raft_id = Some(member.raft_id);
+        view.draining = member.draining;
         if view.health.is_empty() {
             "dead".clone_into(&mut view.health);
         }
@@ -105,6 +106,7 @@ fn seen(view: &PeerView) -> MemberView {
         cores: record.cores,
         running_shards: record.running_shards,
         clock_ahead_ms: record.clock_ahead_ms,
+        leaving: record.leaving,
         last_seen_ms: view.last_seen_ms,
         rtt_us: view.rtt_us,
         ..MemberView::default()

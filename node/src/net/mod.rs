@@ -131,6 +131,9 @@ pub struct NodeRecord {
     /// It has every blob that its ledger refers to, as of its last look.
     #[serde(default)]
     pub blobs_complete: bool,
+    /// It is about to stop, and hands its shards over.
+    #[serde(default)]
+    pub leaving: bool,
     /// A node that forms a cluster counts the blank peers it sees (rule R3).
     pub sees_blank: u32,
 }

@@ -259,6 +259,12 @@ impl Actor {
             match act {
                 Act::Launch(order) => self.launch(*order),
                 Act::Start { key, at_us, take_over } => self.start(&key, at_us, take_over),
+                Act::Yield { key, to, epoch, segments } => {
+                    if let Some(child) = self.runs.get(&key).and_then(|run| run.child.as_ref()) {
+                        // One that does not listen keeps what it has until its lease ends it.
+                        let _ = child.tell(ToShard::Yield { to, epoch, segments });
+                    }
+                }
                 Act::Stop { key, reason } => self.stop(&key, reason),
                 Act::Kill { key } => {
                     if let Some(child) = self.runs.get(&key).and_then(|run| run.child.as_ref()) {

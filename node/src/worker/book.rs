@@ -2,9 +2,9 @@
 //! events go in, [`Act`]s come out. It refuses orders of a lower term than the highest it has seen,
 //! and of a lower epoch of a shard than it knows: two masters can never both drive a job.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use onrush_scenario::shard::{EndReason, Plan, Problem, TakeOver};
+use onrush_scenario::shard::{EndReason, Plan, Problem, TakeOver, Yielded};
 
 use crate::control_wire::{CONTROL_VERSION, Phase, ShardKey, ShardOrder, ShardReport, ToWorker};
 
@@ -18,6 +18,8 @@ pub enum Act {
     Launch(Box<ShardOrder>),
     /// `at_us`: by the master's monotonic clock.
     Start { key: ShardKey, at_us: i64, take_over: Option<TakeOver> },
+    /// Ask the child to give segments away.
+    Yield { key: ShardKey, to: u32, epoch: u64, segments: Vec<u32> },
     /// Ask the child to end; kill it if it has not within a second.
     Stop { key: ShardKey, reason: String },
     /// End the child's process group now.
@@ -38,6 +40,8 @@ pub enum Happening {
     Ready(Box<Plan>),
     /// The newest frame in the spool.
     Framed(u64),
+    /// It has given segments away.
+    Yielded(Yielded),
     Finished(EndReason),
     Failed(Problem),
     /// Files could not be fetched, or no process started.
@@ -56,6 +60,15 @@ struct Entry {
     phase: Phase,
     newest: u64,
     stopping: bool,
+    /// Takers for whom it was asked to give segments away.
+    asked: BTreeSet<u32>,
+    yields: Vec<Yielded>,
+}
+
+impl Entry {
+    fn of(phase: Phase) -> Self {
+        Self { phase, newest: 0, stopping: false, asked: BTreeSet::new(), yields: Vec::new() }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -100,8 +113,8 @@ impl Book {
 
     /// A shard found on disk after a restart of the node.
     pub fn recall(&mut self, report: ShardReport) {
-        let ShardReport { key, phase, newest, start_us: _ } = report;
-        self.shards.insert(key, Entry { phase, newest, stopping: false });
+        let ShardReport { key, phase, newest, yields, start_us: _ } = report;
+        self.shards.insert(key, Entry { newest, yields, ..Entry::of(phase) });
     }
 
     #[must_use]
@@ -111,6 +124,7 @@ impl Book {
             phase: entry.phase.clone(),
             newest: entry.newest,
             start_us: None,
+            yields: entry.yields.clone(),
         };
         self.shards.iter().map(report).collect()
     }
@@ -119,7 +133,13 @@ impl Book {
     pub fn report(&self, key: &ShardKey) -> Option<ShardReport> {
         let entry = self.shards.get(key)?;
         let (phase, newest) = (entry.phase.clone(), entry.newest);
-        Some(ShardReport { key: key.clone(), phase, newest, start_us: None })
+        Some(ShardReport {
+            key: key.clone(),
+            phase,
+            newest,
+            start_us: None,
+            yields: entry.yields.clone(),
+        })
     }
 
     /// How many shards have a process, or are about to.
@@ -143,6 +163,13 @@ impl Book {
                 Some(entry) if entry.phase.is_live() && !entry.stopping => {
                     entry.stopping = true;
                     vec![Act::Stop { key, reason }]
+                }
+                _ => Vec::new(),
+            },
+            ToWorker::Yield { key, to, epoch, segments } => match self.shards.get_mut(&key) {
+                Some(entry) if entry.phase == Phase::Running && !entry.asked.contains(&to) => {
+                    entry.asked.insert(to);
+                    vec![Act::Yield { key, to, epoch, segments }]
                 }
                 _ => Vec::new(),
             },
@@ -176,7 +203,7 @@ impl Book {
         } else {
             Phase::Unable { reason: format!("it has {SHARDS_MAX} shards already") }
         };
-        self.shards.insert(key, Entry { phase, newest: 0, stopping: false });
+        self.shards.insert(key, Entry::of(phase));
         acts.push(Act::Report);
         acts
     }
@@ -205,11 +232,18 @@ impl Book {
         if !entry.phase.is_live() {
             return Vec::new();
         }
+        if let Happening::Yielded(yielded) = happening {
+            entry.yields.push(yielded);
+            return vec![Act::Report];
+        }
         entry.phase = match happening {
             Happening::Ready(plan) if entry.phase == Phase::Preparing => {
                 Phase::Ready { plan: json(&plan) }
             }
-            Happening::Ready(_) | Happening::Framed(_) | Happening::Damaged { .. } => {
+            Happening::Ready(_)
+            | Happening::Framed(_)
+            | Happening::Yielded(_)
+            | Happening::Damaged { .. } => {
                 return Vec::new();
             }
             Happening::Finished(reason) => Phase::Ended { reason: json(&reason) },
@@ -301,7 +335,7 @@ mod tests {
         let phase = Phase::Ended { reason: "\"completed\"".into() };
         assert_eq!(
             book.reports(),
-            vec![ShardReport { key: key(1), phase, newest: 3, start_us: None }]
+            vec![ShardReport { key: key(1), phase, newest: 3, start_us: None, yields: vec![] }]
         );
         let discard = vec![Act::Discard { key: key(1) }, Act::Report];
         assert_eq!(book.obey(ToWorker::Release { key: key(1) }), discard);
@@ -359,7 +393,7 @@ mod tests {
         let phase = Phase::Gone { reason: "frame 5 is damaged".into() };
         assert_eq!(
             book.reports(),
-            vec![ShardReport { key: key(1), phase, newest: 4, start_us: None }]
+            vec![ShardReport { key: key(1), phase, newest: 4, start_us: None, yields: vec![] }]
         );
     }
 

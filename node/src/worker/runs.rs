@@ -129,6 +129,7 @@ fn reopen(run: &RunFolder, spool: &Path) -> Result<(Outbox, ShardReport), outbox
             phase: Phase::Gone { reason: "its node was restarted".to_owned() },
             newest,
             start_us: None,
+            yields: Vec::new(),
         },
     };
     if is_over(&run.folder) {
@@ -187,12 +188,15 @@ mod tests {
 
         let (_, outbox, report) = recall(dir.path()).remove(0);
         let phase = Phase::Gone { reason: "its node was restarted".into() };
-        assert_eq!(report, ShardReport { key: key(), phase, newest: 1, start_us: None });
+        assert_eq!(
+            report,
+            ShardReport { key: key(), phase, newest: 1, start_us: None, yields: vec![] }
+        );
         assert_eq!(outbox.newest(), 1);
         assert!(is_over(&folder));
 
         let phase = Phase::Ended { reason: "\"completed\"".into() };
-        let kept = ShardReport { key: key(), phase, newest: 9, start_us: None };
+        let kept = ShardReport { key: key(), phase, newest: 9, start_us: None, yields: vec![] };
         keep_report(&folder, &kept).unwrap();
         assert_eq!(recall(dir.path()).remove(0).2, kept);
 

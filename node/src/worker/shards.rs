@@ -170,6 +170,7 @@ impl Actor {
             phase: Phase::Gone { reason: "released".to_owned() },
             newest: run.outbox.newest(),
             start_us: None,
+            yields: Vec::new(),
         };
         let kept = if over { Ok(()) } else { runs::keep_report(&run.folder, &report) };
         if let Err(error) = kept.and_then(|()| runs::discard(&run.folder)) {
@@ -215,6 +216,9 @@ impl Actor {
                     run.build_until = None;
                 }
                 self.happened(key, Happening::Ready(Box::new(plan)));
+            }
+            ChildEvent::Said(FromShard::Yielded(yielded)) => {
+                self.happened(key, Happening::Yielded(yielded));
             }
             ChildEvent::Said(FromShard::Finished { reason }) => {
                 self.happened(key, Happening::Finished(reason));

@@ -23,6 +23,8 @@ pub struct Member {
     /// It said that it durably keeps `cluster.json` with this id.
     pub bound: bool,
     pub removed: bool,
+    /// It gets no new shards, and hands over those that it has: an operator's wish.
+    pub draining: bool,
 }
 
 /// The cluster's own record.
@@ -86,6 +88,11 @@ pub enum MemberCommand {
     },
     /// `Open` by the operator's word: waives the number of voters, not that of bound members.
     OpenNow,
+    /// See [`Member::draining`].
+    Drain {
+        raft_id: RaftId,
+        draining: bool,
+    },
 }
 
 impl Ledger {
@@ -108,6 +115,7 @@ impl Ledger {
             MemberCommand::OpenNow => self.open(1),
             MemberCommand::Dissolve { into } => self.dissolve(into),
             MemberCommand::Remove { raft_id } => self.remove(*raft_id),
+            MemberCommand::Drain { raft_id, draining } => self.drain(*raft_id, *draining),
         }
     }
 
@@ -173,7 +181,8 @@ impl Ledger {
         bound: bool,
     ) {
         let (peer, name) = (peer.clone(), name.to_owned());
-        let member = Member { raft_id, peer, name, joined_at, bound, removed: false };
+        let member =
+            Member { raft_id, peer, name, joined_at, bound, removed: false, draining: false };
         Arc::make_mut(&mut self.members).insert(raft_id, Arc::new(member));
     }
 
@@ -238,6 +247,15 @@ impl Ledger {
             members.values().filter(|m| m.removed).map(|m| m.raft_id).collect();
         for id in removed.iter().take(removed.len().saturating_sub(limits::MEMBERS_MAX)) {
             members.remove(id);
+        }
+        Ok(Outcome::Done)
+    }
+
+    fn drain(&mut self, id: RaftId, draining: bool) -> Result<Outcome, Rejection> {
+        if self.active_member(id)?.draining != draining
+            && let Some(row) = Arc::make_mut(&mut self.members).get_mut(&id)
+        {
+            Arc::make_mut(row).draining = draining;
         }
         Ok(Outcome::Done)
     }

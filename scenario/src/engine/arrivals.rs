@@ -51,6 +51,11 @@ pub(super) struct Open {
     seen: u64,
     start: Micros,
     end: Micros,
+    /// From then on it is what follows that starts users: the shard has given segments away.
+    until: Micros,
+    then: Option<Box<Self>>,
+    /// It is what was left after segments were given away.
+    is_rest: bool,
 }
 
 pub(super) struct Closed {
@@ -82,6 +87,9 @@ impl Source {
                 seen: 0,
                 start,
                 end,
+                until: Micros::MAX,
+                then: None,
+                is_rest: false,
             }),
             InjectionSpec::Closed(steps) => {
                 let Share { segments, thread, threads } = share;
@@ -103,14 +111,49 @@ impl Source {
         }
     }
 
+    /// From `at` on, which lies ahead, this thread has a part of fewer segments.
+    pub(super) fn keep(&mut self, spec: &InjectionSpec, share: Share, seed: u64, change: Begin) {
+        match self {
+            Self::Open(open) => {
+                let Self::Open(mut then) = Self::new(spec, share, seed, open.start) else { return };
+                then.is_rest = true;
+                then.skip(change.at);
+                let mut last = open;
+                while last.then.is_some() {
+                    last = last.then.as_mut().expect("it is there");
+                }
+                last.until = change.at;
+                last.then = Some(Box::new(then));
+            }
+            Self::Closed(closed) => {
+                let rounds = change.epoch.saturating_sub(1).saturating_mul(ROUNDS_PER_EPOCH);
+                let at = change.at.saturating_sub(closed.start);
+                closed.tracker.keep(share.segments, at, rounds);
+            }
+        }
+    }
+
     /// When to ask again; none when the profile is over for this thread.
     pub(super) fn next_at(&mut self, now: Micros) -> Option<Micros> {
+        if self.has_given_all_away(now) {
+            return None;
+        }
         let (next, end) = match self {
             Self::Open(open) => (open.next_at(), open.end),
             Self::Closed(closed) => (closed.next_at(), closed.end),
         };
         // A profile that ends with waiting keeps its children waiting.
         next.or_else(|| (now < end).then_some(end))
+    }
+
+    /// Nothing is left to it: it need not wait for the profile's end.
+    fn has_given_all_away(&mut self, now: Micros) -> bool {
+        match self {
+            Self::Open(open) => open.has_given_all_away(now),
+            Self::Closed(closed) => {
+                closed.tracker.has_given_all_away(now.saturating_sub(closed.start))
+            }
+        }
     }
 
     /// One user that is due by `now`, if any.
@@ -153,12 +196,26 @@ impl Open {
     }
 
     fn next_at(&mut self) -> Option<Micros> {
-        self.peek().map(|arrival| self.start.saturating_add(arrival.at_us))
+        let own = self.own_next_at();
+        own.or_else(|| self.then.as_mut().and_then(|then| then.next_at()))
+    }
+
+    fn own_next_at(&mut self) -> Option<Micros> {
+        let next = self.peek().map(|arrival| self.start.saturating_add(arrival.at_us));
+        next.filter(|at| *at < self.until)
+    }
+
+    fn has_given_all_away(&mut self, now: Micros) -> bool {
+        let own = self.own_next_at().is_some();
+        match &mut self.then {
+            Some(then) => !own && now >= self.until && then.has_given_all_away(now),
+            None => self.is_rest && self.share.segments.owned().is_empty(),
+        }
     }
 
     fn skip(&mut self, until: Micros) -> u64 {
         let mut skipped = 0;
-        while self.next_at().is_some_and(|at| at < until) {
+        while self.own_next_at().is_some_and(|at| at < until) {
             self.seen += 1;
             self.plan.next();
             skipped += 1;
@@ -167,6 +224,9 @@ impl Open {
     }
 
     fn due(&mut self, now: Micros) -> Option<Due> {
+        if self.own_next_at().is_none() {
+            return self.then.as_mut()?.due(now);
+        }
         let arrival = self.peek()?;
         let scheduled = self.start.saturating_add(arrival.at_us);
         if scheduled > now {

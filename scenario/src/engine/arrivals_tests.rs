@@ -206,3 +206,62 @@ fn who_takes_over_fills_up_to_the_concurrency_of_the_profile() {
     users.dedup();
     assert_eq!(users.len(), all.len());
 }
+
+proptest! {
+    /// A shard that lives gives segments away, twice: nothing is missed and nobody comes twice,
+    /// whatever its threads have looked at ahead.
+    #[test]
+    fn segments_given_away_change_hands_at_one_moment(
+        first in 0_u64..9_000_000, later in 0_u64..3_000_000, threads in 1_u64..4,
+    ) {
+        let spec = InjectionSpec::Open(steps());
+        let end = spec.duration_us() + SECOND;
+        let [kept, given] = <[Vec<u32>; 2]>::try_from(split(&[1, 1])).unwrap();
+        let mut all = Vec::new();
+        let mut giver = part(&spec, &(0..SEGMENTS).collect::<Vec<_>>(), threads);
+        for (owned, taken, at, epoch) in
+            [(kept.clone(), given, first, 2), (vec![], kept, first + later, 3)]
+        {
+            let segments = Segments::new(SEGMENTS, &owned).unwrap();
+            for (thread, source) in (0..).zip(&mut giver) {
+                // Each has looked ahead, to its own next arrival.
+                source.next_at(at.saturating_sub(200_000));
+                let share = Share { segments: segments.clone(), thread, threads };
+                source.keep(&spec, share, 5, Begin { at, epoch });
+            }
+            let mut taker = part(&spec, &taken, threads);
+            for source in &mut taker {
+                source.begin(Begin { at, epoch });
+            }
+            all.extend(started_between(&mut taker, at, end));
+        }
+        all.extend(started_between(&mut giver, 0, end));
+        all.sort_unstable();
+        let single: Vec<_> = started_between(&mut part(&spec, &(0..SEGMENTS).collect::<Vec<_>>(), 1), 0, end);
+        let mut single = single;
+        single.sort_unstable();
+        prop_assert_eq!(all, single);
+        let over = first + later + 100_000;
+        prop_assert!(giver.iter_mut().all(|source| source.next_at(over.max(end)).is_none()));
+    }
+}
+
+/// Who has given all away starts nobody any more and does not wait for the profile's end; the users
+/// of the whole that are alive are the taker's from then on.
+#[test]
+fn a_closed_share_is_given_away_at_one_moment() {
+    let steps = vec![ClosedStep::ConstantConcurrentUsers { users: 100, duration_us: 9 * SECOND }];
+    let spec = InjectionSpec::Closed(steps);
+    let everything: Vec<u32> = (0..SEGMENTS).collect();
+    let mut giver = part(&spec, &everything, 1);
+    assert_eq!(started_between(&mut giver, 0, 2 * SECOND).len(), 100);
+    let share = Share { segments: Segments::new(SEGMENTS, &[]).unwrap(), thread: 0, threads: 1 };
+    giver[0].keep(&spec, share, 5, Begin { at: 3 * SECOND, epoch: 2 });
+    assert!(giver[0].ended(3 * SECOND - 1).is_some());
+    assert!(giver[0].next_at(3 * SECOND - 1).is_some());
+    assert!(giver[0].ended(3 * SECOND).is_none());
+    assert_eq!(giver[0].next_at(3 * SECOND), None);
+    let mut taker = part(&spec, &everything, 1);
+    taker[0].begin(Begin { at: 3 * SECOND, epoch: 2 });
+    assert_eq!(started_between(&mut taker, 3 * SECOND, 5 * SECOND).len(), 100);
+}

@@ -22,7 +22,7 @@ use super::host::ThreadHost;
 use super::load::{self, Consoles, Loaded};
 use super::pacing::Gate;
 use super::reserve::{Place, Reserve};
-use super::shared::{NEVER, Parts, PopulationState, Shared, Stop, problem};
+use super::shared::{Kept, NEVER, Parts, PopulationState, Shared, Stop, problem};
 use super::split;
 use super::thread::{FromThread, Second, Setting, Worker};
 use super::watchdog::{HUNG, Watchdog};
@@ -34,7 +34,9 @@ use crate::inject::{InjectionSpec, ThrottleStep};
 use crate::ir::Simulation;
 use crate::program::ScenarioProgram;
 use crate::script::{Console, GlobalStore, SilentConsole};
-use crate::shard::{EndReason, OutputStream, Plan, Problem, ProblemKind, ShardSpec, TakeOver};
+use crate::shard::{
+    EndReason, OutputStream, Plan, Problem, ProblemKind, ShardSpec, TakeOver, Yielded,
+};
 use crate::stats::frame::{FeederDelta, GeneratorHealth};
 use crate::stats::record::Recorder;
 use crate::time::{MICROS_PER_SECOND, Micros, second_of};
@@ -45,6 +47,9 @@ const TURN: Duration = Duration::from_millis(10);
 const EVENTS_MAX: usize = 1_024;
 /// Turns without a message after which a thread that is gone counts as dead.
 const SILENCE_MAX: u32 = 50;
+/// From the order to give segments away to the moment at which they change hands: every engine thread
+/// has heard of it by then, and so has the taker, whose users start on time.
+const GIVE_AHEAD_US: Micros = 1_000_000;
 /// More engine threads than this help nobody.
 const THREADS_MAX: u32 = 256;
 
@@ -86,7 +91,7 @@ pub(super) fn run(
     let (events, from_threads) = mpsc::sync_channel(EVENTS_MAX);
     let crew = spawn(spec, unix_ms, &shared, &events)?;
     drop(events);
-    let planned = planned_users(&loaded, &shared.segments);
+    let planned = planned_users(&loaded, shared.segments());
     let mut run = Run {
         spec,
         plan,
@@ -294,7 +299,7 @@ fn run_worker(
         loaded.program.scenarios.iter().map(|it| Arc::clone(&it.name)).collect();
     let setting = Setting {
         share: Share {
-            segments: shared.segments.clone(),
+            segments: shared.segments().clone(),
             thread: u64::from(number),
             threads: u64::from(shared.threads),
         },
@@ -469,7 +474,7 @@ impl Run<'_> {
                     self.health_now.clock_error_us = clock_error_us;
                     return Ok((at_boot_us, take_over));
                 }
-                Ok(Control::Committed { .. }) => {}
+                Ok(Control::Committed { .. } | Control::Yield { .. }) => {}
                 Ok(Control::Lease { until_boot_us }) => self.lease = Some(until_boot_us),
                 Ok(Control::Stop { reason, .. }) => return Err(EndReason::Stopped(reason)),
                 Err(_) => return Err(EndReason::Stopped("the owner went away".to_owned())),
@@ -572,6 +577,9 @@ impl Run<'_> {
                         self.grant(&granted);
                     }
                 }
+                Ok(Control::Yield { to, epoch, segments }) => {
+                    self.give_away((to, epoch), &segments, clock.now());
+                }
                 Ok(Control::Lease { until_boot_us }) => {
                     // One that has run out stays so: the load may have been given to another.
                     self.end_without_lease(clock.now());
@@ -591,6 +599,18 @@ impl Run<'_> {
                 }
             }
         }
+    }
+
+    /// Segments go to another shard. The moment lies ahead of what any thread has done.
+    fn give_away(&mut self, (to, epoch): (u32, u64), segments: &[u32], now: Micros) {
+        let from = now + GIVE_AHEAD_US;
+        let held = self.shared.segments_at(from);
+        let left: Vec<u32> =
+            held.owned().iter().copied().filter(|it| !segments.contains(it)).collect();
+        let Ok(left) = Segments::new(held.total(), &left) else { return };
+        let records = self.shared.sequences().map(|it| it.keep(&left)).collect();
+        self.shared.keep(Kept { from, segments: left, epoch });
+        (self.on_event)(Event::Yielded(Yielded { to, at_us: from, records }));
     }
 
     fn renew_lease(&self, clock: Clock) {

@@ -3,7 +3,7 @@
 
 use std::sync::mpsc::Receiver;
 
-use crate::shard::{EndReason, OutputStream, Plan, Problem, ShardSpec, TakeOver};
+use crate::shard::{EndReason, OutputStream, Plan, Problem, ShardSpec, TakeOver, Yielded};
 use crate::stats::frame::Frame;
 
 mod actions;
@@ -38,6 +38,8 @@ pub enum Event {
         stream: OutputStream,
         line: String,
     },
+    /// Segments were given away.
+    Yielded(Yielded),
     /// The run goes on: about once a second, whatever the threads do.
     Alive,
     /// One per second of the run, `seq` without gaps; the last one carries the totals.
@@ -54,6 +56,8 @@ pub enum Control {
     Start { at_boot_us: i64, clock_error_us: u64, take_over: Option<TakeOver> },
     /// The frames up to this second are safe: what they reserved may be used.
     Committed { second: u32 },
+    /// See [`crate::shard::ToShard::Yield`].
+    Yield { to: u32, epoch: u64, segments: Vec<u32> },
     /// Load may be generated until then, by [`clock::boot_us`]; only looked at where the spec says
     /// `leased`. A lease that has run out is not renewed.
     Lease { until_boot_us: i64 },

@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
 use super::pacing::Gate;
@@ -45,9 +46,21 @@ pub(super) struct RendezVousState {
     open: AtomicBool,
 }
 
+/// What a shard holds from a moment on.
+#[derive(Clone, Debug)]
+pub(super) struct Kept {
+    pub from: Micros,
+    pub segments: Segments,
+    /// Of the taker: this shard's numbers of closed users begin anew with it.
+    pub epoch: u64,
+}
+
 pub(super) struct Shared {
     pub store: Arc<GlobalStore>,
-    pub segments: Segments,
+    /// At the start; see [`Shared::segments_at`].
+    segments: Segments,
+    /// What is left, and from when on, each time that segments were given away.
+    kept: ArcSwap<Vec<Kept>>,
     pub threads: u32,
     pub populations: Vec<PopulationState>,
     pub feeders: Vec<Feeder>,
@@ -99,6 +112,7 @@ impl Shared {
             store: parts.store,
             counters: (0..parts.counters).map(|_| Division::numbers(&parts.segments)).collect(),
             segments: parts.segments,
+            kept: ArcSwap::default(),
             threads: parts.threads,
             populations: parts.populations,
             feeders: parts.feeders,
@@ -117,6 +131,29 @@ impl Shared {
             lease_until: AtomicU64::new(NEVER),
             of_threads: (0..parts.threads).map(|_| OfThread::default()).collect(),
         })
+    }
+
+    pub(super) fn segments(&self) -> &Segments {
+        &self.segments
+    }
+
+    /// Each change of what this shard holds, in order.
+    pub(super) fn kept(&self) -> Arc<Vec<Kept>> {
+        self.kept.load_full()
+    }
+
+    pub(super) fn segments_at(&self, now: Micros) -> Segments {
+        let kept = self.kept.load();
+        let last = kept.iter().rev().find(|kept| kept.from <= now);
+        last.map_or_else(|| self.segments.clone(), |kept| kept.segments.clone())
+    }
+
+    /// `next` is not before any earlier change, and lies ahead of every thread's present.
+    pub(super) fn keep(&self, next: Kept) {
+        let mut all = Vec::clone(&self.kept.load());
+        all.push(next);
+        self.kept.store(Arc::new(all));
+        self.wake_all();
     }
 
     pub(super) fn stop(&self) -> Stop {
@@ -217,7 +254,8 @@ impl Shared {
 
     fn slot(&self, gate: &Mutex<Gate>, now: Micros) -> Micros {
         let mut gate = gate.lock().unwrap_or_else(PoisonError::into_inner);
-        gate.slot(now, |limit| self.segments.closed_share(limit)).unwrap_or(NEVER)
+        let segments = self.segments_at(now);
+        gate.slot(now, |limit| segments.closed_share(limit)).unwrap_or(NEVER)
     }
 }
 

@@ -56,7 +56,7 @@ impl Outcome {
     fn take(&mut self, event: Event) {
         match event {
             Event::Ready(plan) => self.plan = Some(plan),
-            Event::Alive => {}
+            Event::Alive | Event::Yielded(_) => {}
             Event::Frame(frame) => self.frames.push(*frame),
             Event::Output { .. } => {}
         }

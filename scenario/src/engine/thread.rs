@@ -78,6 +78,8 @@ struct Population {
     name: Arc<str>,
     source: Option<Source>,
     exhausted: bool,
+    /// Changes of what the shard holds that the source knows.
+    kept: usize,
 }
 
 pub(super) struct Worker {
@@ -121,7 +123,12 @@ impl Worker {
         let populations = program
             .scenarios
             .iter()
-            .map(|it| Population { name: Arc::clone(&it.name), source: None, exhausted: false })
+            .map(|it| Population {
+                name: Arc::clone(&it.name),
+                source: None,
+                exhausted: false,
+                kept: 0,
+            })
             .collect();
         let actions = Actions::new(Arc::clone(&host.shared), host.thread);
         Self {
@@ -233,6 +240,7 @@ impl Worker {
         }
         for index in 0..self.populations.len() {
             self.open_source(index, now);
+            self.keep(index);
             while let Some(due) =
                 self.populations[index].source.as_mut().and_then(|source| source.due(now))
             {
@@ -274,6 +282,26 @@ impl Worker {
             self.host.recorder.borrow_mut().planned_before(scenario, before);
         }
         population.source = Some(source);
+    }
+
+    /// Tells the source what the shard has given away. It learns of it ahead of time: what it has
+    /// handed out until now was due before.
+    fn keep(&mut self, index: usize) {
+        let population = &mut self.populations[index];
+        let Some(source) = &mut population.source else { return };
+        let kept = self.host.shared.kept();
+        if kept.len() == population.kept {
+            return;
+        }
+        let scenario = &self.program.scenarios[index];
+        let seed = scenario_seed(self.seed, &population.name);
+        for change in kept.iter().skip(population.kept) {
+            let share = Share { segments: change.segments.clone(), ..self.share.clone() };
+            let share = if scenario.no_shard { share.whole() } else { share };
+            let begin = Begin { at: change.from, epoch: change.epoch };
+            source.keep(&scenario.inject, share, seed, begin);
+        }
+        population.kept = kept.len();
     }
 
     fn start_user(&mut self, index: usize, due: Due) {

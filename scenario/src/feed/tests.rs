@@ -274,3 +274,51 @@ proptest! {
         let _ = json(&String::from_utf8_lossy(&bytes));
     }
 }
+
+/// Taken by several threads while segments are given away: each record is handed out once, by the
+/// one or by the other.
+#[test]
+fn records_of_segments_that_are_given_away_are_the_takers_from_one_number_on() {
+    let all: Vec<u32> = (0..SEGMENTS).collect();
+    let whole = Segments::new(SEGMENTS, &all).unwrap();
+    let odd = Segments::new(SEGMENTS, &(1..SEGMENTS).step_by(2).collect::<Vec<_>>()).unwrap();
+    let even = Segments::new(SEGMENTS, &(0..SEGMENTS).step_by(2).collect::<Vec<_>>()).unwrap();
+    let giver = Division::new(Strategy::Queue, 200_000, &whole, 1);
+    let taken = std::sync::Mutex::new(Vec::new());
+    let from = std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                let mut own: Vec<u64> = Vec::new();
+                while let Ok(places) = giver.take(1) {
+                    own.extend(places);
+                }
+                taken.lock().unwrap().extend(own);
+            });
+        }
+        giver.keep(&odd)
+    });
+    let taker = Division::new(Strategy::Queue, 200_000, &even, 1);
+    taker.set_position(from);
+    let mut records = taken.into_inner().unwrap();
+    while let Ok(places) = taker.take(1) {
+        records.extend(places);
+    }
+    records.sort_unstable();
+    assert_eq!(records, (0..200_000).collect::<Vec<u64>>());
+}
+
+/// Nothing beyond what is reserved, so that whoever takes over knows where nothing was used.
+#[test]
+fn what_is_not_reserved_is_waited_for() {
+    let whole = Segments::new(2, &[0]).unwrap();
+    let division = Division::new(Strategy::Queue, 100, &whole, 1);
+    division.grant(6);
+    let take = |count| division.take(count).map(|places| places.collect::<Vec<_>>());
+    assert_eq!(take(2), Ok(vec![0, 2]));
+    assert_eq!(take(2), Err(Refused::NotYet));
+    assert_eq!(take(1), Ok(vec![4]));
+    assert_eq!((division.position(), division.wanted()), (6, 8));
+    division.grant(100);
+    assert_eq!(take(2), Ok(vec![6, 8]));
+    assert_eq!(take(46), Err(Refused::Empty));
+}

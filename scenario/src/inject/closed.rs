@@ -5,6 +5,8 @@
 //!
 //! Source: Gatling's `closed/*`, `Injector.scala`, and the engine itself.
 
+use std::collections::VecDeque;
+
 use super::division::Segments;
 use super::open::{Arrival, LEVELS_MAX};
 use super::{ClosedStep, DURATION_US_MAX, USERS_MAX};
@@ -142,6 +144,10 @@ pub struct Tracker {
     started: u64,
     /// Added to the users' numbers.
     numbers_from: u64,
+    /// What of the whole is this one's from a later moment on.
+    next_parts: VecDeque<(Micros, Part, u64)>,
+    /// It has given segments away.
+    is_rest: bool,
     /// Starts of the second in hand.
     planned: Spread,
 }
@@ -208,6 +214,8 @@ impl Tracker {
             alive: 0,
             started: 0,
             numbers_from: 0,
+            next_parts: VecDeque::new(),
+            is_rest: false,
             planned: Spread::default(),
         }
     }
@@ -217,6 +225,30 @@ impl Tracker {
     pub fn begin(&mut self, at_us: Micros, rounds: u64) {
         self.tick = at_us / MICROS_PER_SECOND;
         self.numbers_from = rounds.saturating_mul(self.part.segments.total().into());
+    }
+
+    /// From `at_us` on it has only these segments: users beyond its new part are not replaced.
+    pub fn keep(&mut self, segments: Segments, at_us: Micros, rounds: u64) {
+        let total = u64::from(segments.total());
+        let part = Part { segments, ..self.part.clone() };
+        self.next_parts.push_back((at_us, part, rounds.saturating_mul(total)));
+    }
+
+    /// Whether nothing is left to it at `now`.
+    pub fn has_given_all_away(&mut self, now: Micros) -> bool {
+        self.change(now);
+        self.is_rest && self.next_parts.is_empty() && self.part.segments.owned().is_empty()
+    }
+
+    /// Takes over the part that holds at `now`.
+    fn change(&mut self, now: Micros) {
+        while self.next_parts.front().is_some_and(|(at, ..)| *at <= now) {
+            let Some((_, part, numbers_from)) = self.next_parts.pop_front() else { return };
+            (self.part, self.numbers_from, self.is_rest) = (part, numbers_from, true);
+            self.target = self.part.of(self.whole);
+            // Places of this second that are not filled yet are those of the new part.
+            self.planned = Spread::default();
+        }
     }
 
     fn tick_at(&self) -> Option<Micros> {
@@ -232,6 +264,7 @@ impl Tracker {
 
     /// One user that is due by `now`, if any. Who asks late gets the users of the ticks gone by.
     pub fn due(&mut self, now: Micros) -> Option<Arrival> {
+        self.change(now);
         loop {
             if let Some(at_us) = self.planned.take(now, &self.part) {
                 return Some(self.start_one(at_us));
@@ -256,6 +289,7 @@ impl Tracker {
 
     /// A user has ended at `now`: who replaces it at once, if anybody does.
     pub fn user_ended(&mut self, now: Micros) -> Option<Arrival> {
+        self.change(now);
         self.alive = self.alive.saturating_sub(1);
         let planned = self.planned.end - self.planned.next;
         let wanted = self.alive + planned < self.target && now < self.profile.duration_us();

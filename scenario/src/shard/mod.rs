@@ -88,6 +88,14 @@ pub enum ToShard {
     Lease {
         until_boot_us: i64,
     },
+    /// Give these segments to another shard: nothing planned from the moment on that is answered by
+    /// `Yielded` is this one's any more. Users that have begun go on.
+    Yield {
+        /// The taker, and its epoch.
+        to: u32,
+        epoch: u64,
+        segments: Vec<u32>,
+    },
     /// Graceful: no new users, those in flight end at their next action. Otherwise at once. In
     /// both cases the last frame is cut and `Finished` sent.
     Stop {
@@ -112,6 +120,16 @@ pub struct TakeOver {
     pub unseen: u32,
 }
 
+/// A shard has given segments away.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Yielded {
+    pub to: u32,
+    /// Arrivals planned then or later are the taker's; microseconds since the common start.
+    pub at_us: u64,
+    /// Where its records begin, by feeder and then by counter.
+    pub records: Vec<u64>,
+}
+
 /// Records of one feeder below `record` are used, as far as anybody knows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordsFrom {
@@ -129,6 +147,8 @@ pub enum FromShard {
         stream: OutputStream,
         line: String,
     },
+    /// What became of a `Yield`.
+    Yielded(Yielded),
     /// Said once a second while the load runs: a process that says nothing at all hangs.
     Alive,
     /// All users have ended and the last frame has been sent.

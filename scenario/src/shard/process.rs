@@ -83,6 +83,7 @@ fn forward(from: &mut impl Read, to_engine: &SyncSender<Control>) {
                 Control::Start { at_boot_us, clock_error_us, take_over }
             }
             ToShard::Committed { second } => Control::Committed { second },
+            ToShard::Yield { to, epoch, segments } => Control::Yield { to, epoch, segments },
             ToShard::Lease { until_boot_us } => Control::Lease { until_boot_us },
             ToShard::Stop { graceful, reason } => Control::Stop { graceful, reason },
         };
@@ -100,6 +101,7 @@ fn converse(spec: &ShardSpec, orders: &Receiver<Control>, out: &mut impl Write) 
             Event::Output { stream, line } => {
                 write_from_shard(out, &FromShard::Output { stream, line })
             }
+            Event::Yielded(yielded) => write_from_shard(out, &FromShard::Yielded(yielded)),
             Event::Alive => write_from_shard(out, &FromShard::Alive),
             Event::Frame(frame) => write_frame(out, &frame),
         };

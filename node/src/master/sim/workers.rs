@@ -147,6 +147,7 @@ impl World {
                         child.start(at);
                     }
                 }
+                Act::Yield { .. } => {}
                 Act::Stop { key, reason } => {
                     self.end_child(index, &key, EndReason::Stopped(reason))
                 }
@@ -284,8 +285,13 @@ impl World {
             let reason = "its node was restarted".to_owned();
             let (gone, newest) = (Phase::Gone { reason }, run.shelf.newest);
             let start_us = None;
-            let report =
-                kept.unwrap_or(ShardReport { key: key.clone(), phase: gone, newest, start_us });
+            let report = kept.unwrap_or(ShardReport {
+                key: key.clone(),
+                phase: gone,
+                newest,
+                start_us,
+                yields: vec![],
+            });
             if !lose_spools {
                 let run = Run { shelf: run.shelf, ..Run::default() };
                 found.insert(key, (run, report));

@@ -184,7 +184,7 @@ fn a_job_goes_through_its_life() {
         events,
         [
             "submitted",
-            "preparing as epoch 1 on peer-0, peer-1",
+            "preparing as epoch 1 on peer-0, node-1",
             "running from 5000",
             "finalizing",
             "shard 0 done after frame 2",

@@ -179,6 +179,7 @@ impl Crew<'_> {
             Some(Sent::Message(FromShard::Output { stream, line })) => {
                 (self.on_event)(Event::Output { stream, line });
             }
+            Some(Sent::Message(FromShard::Yielded(_))) => {}
             Some(Sent::Message(FromShard::Alive)) => self.alive(index),
             Some(Sent::Message(FromShard::Finished { reason })) => self.ended(index, Ok(reason)),
             Some(Sent::Message(FromShard::Failed(problem))) => self.ended(index, Err(problem)),
@@ -239,6 +240,8 @@ impl Crew<'_> {
                     ToShard::Start { at_boot_us, clock_error_us, take_over }
                 }
                 Ok(Control::Committed { second }) => ToShard::Committed { second },
+                // Its processes would have to agree on the moment: it keeps what it has.
+                Ok(Control::Yield { .. }) => continue,
                 Ok(Control::Lease { until_boot_us }) => ToShard::Lease { until_boot_us },
                 Ok(Control::Stop { graceful, reason }) => {
                     self.stop(graceful, reason);

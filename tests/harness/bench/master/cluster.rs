@@ -82,6 +82,8 @@ fn view(number: usize) -> MemberView {
         last_seen_ms: 0,
         rtt_us: None,
         clock_ahead_ms: None,
+        draining: false,
+        leaving: false,
     }
 }
 

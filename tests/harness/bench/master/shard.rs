@@ -160,7 +160,8 @@ impl Shard {
             ToWorker::Prepare(order) => {
                 let phase = Phase::Ready { plan: plan() };
                 let key = order.key;
-                self.report = Some(ShardReport { key, phase, newest: 0, start_us: None });
+                self.report =
+                    Some(ShardReport { key, phase, newest: 0, start_us: None, yields: vec![] });
             }
             ToWorker::Start { at_us, .. } => {
                 let at = Duration::from_micros(u64::try_from(at_us).ok()?);
