@@ -20,7 +20,9 @@ use crate::duties::{self, Duties};
 use crate::membership::data_dir::{self, DataDir};
 use crate::membership::handle::{Cluster as _, ClusterHandle};
 use crate::membership::{self, Membership};
-use crate::net::{self, Libp2pMesh, Mesh as _, NetConfig, NetError, NodeRecord, PeerView, Services};
+use crate::net::{
+    self, Libp2pMesh, Mesh as _, NetConfig, NetError, NodeRecord, PeerView, Services,
+};
 
 /// The number of running shards is looked at this often.
 const LOAD_PERIOD: Duration = Duration::from_millis(500);

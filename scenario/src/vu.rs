@@ -26,6 +26,8 @@ pub(crate) const ASK_AGAIN_US: Micros = 20_000;
 pub enum Fault {
     /// In a moment it may: the shard waits for its reservation to be committed.
     NotYet,
+    /// Never: the shard has given its share away, and used what it kept for its last users.
+    GivenAway,
     /// The text the run crashes with.
     Crash(String),
 }
@@ -45,8 +47,11 @@ pub trait World {
     ) -> Result<(), Fault>;
     /// 0, 1, 2 … over all users of the shard.
     fn round_robin(&mut self, slot: u32) -> u64;
-    /// The next number, from 0, of a counter that the users of the whole job share; none: not yet.
-    fn counter(&mut self, slot: u32) -> Option<u64>;
+    /// The next number, from 0, of a counter that the users of the whole job share.
+    ///
+    /// # Errors
+    /// See [`Fault`].
+    fn counter(&mut self, slot: u32) -> Result<u64, Fault>;
     /// # Errors
     /// The text the run crashes with when the queue is full.
     fn queue_put(&mut self, slot: u32, value: Value) -> Result<(), String>;

@@ -409,7 +409,7 @@ impl Run<'_> {
             })
             .collect();
         let reserve = Reserve::new(&begins, ahead);
-        self.grant(&reserve.granted());
+        self.grant(&reserve.reserved());
         self.reserve = Some(reserve);
     }
 
@@ -608,7 +608,12 @@ impl Run<'_> {
         let left: Vec<u32> =
             held.owned().iter().copied().filter(|it| !segments.contains(it)).collect();
         let Ok(left) = Segments::new(held.total(), &left) else { return };
-        let records = self.shared.sequences().map(|it| it.keep(&left)).collect();
+        // What is reserved stays its own, for the users that have begun.
+        let Some(reserve) = &self.reserve else { return };
+        let records = reserve.reserved();
+        for (sequence, number) in self.shared.sequences().zip(&records) {
+            sequence.keep(&left, *number);
+        }
         self.shared.keep(Kept { from, segments: left, epoch });
         (self.on_event)(Event::Yielded(Yielded { to, at_us: from, records }));
     }

@@ -429,8 +429,8 @@ impl World for Around<'_> {
         next_of(&self.0.rounds, slot)
     }
 
-    fn counter(&mut self, slot: u32) -> Option<u64> {
-        Some(next_of(&self.0.counters, slot))
+    fn counter(&mut self, slot: u32) -> Result<u64, Fault> {
+        Ok(next_of(&self.0.counters, slot))
     }
 
     fn queue_put(&mut self, slot: u32, value: Value) -> Result<(), String> {

@@ -168,7 +168,7 @@ impl World for WorldOf<'_> {
         counter.map_or(0, |counter| counter.fetch_add(1, Ordering::Relaxed))
     }
 
-    fn counter(&mut self, slot: u32) -> Option<u64> {
+    fn counter(&mut self, slot: u32) -> Result<u64, Fault> {
         self.0.shared.next_of_counter(slot)
     }
 

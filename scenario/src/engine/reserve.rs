@@ -51,8 +51,8 @@ impl Reserve {
         Self { sequences: begins.iter().map(first).collect(), waiting: VecDeque::new() }
     }
 
-    /// What may be used now.
-    pub(super) fn granted(&self) -> Vec<u64> {
+    /// Up to where each sequence is reserved, whether that is committed or not.
+    pub(super) fn reserved(&self) -> Vec<u64> {
         self.sequences.iter().map(|it| it.reserved).collect()
     }
 
@@ -73,7 +73,7 @@ impl Reserve {
             deltas.push(FeederDelta { feeder, position, reserved: sequence.reserved });
         }
         if !deltas.is_empty() {
-            self.waiting.push_back((second, self.granted()));
+            self.waiting.push_back((second, self.reserved()));
         }
         deltas
     }
@@ -99,7 +99,7 @@ mod tests {
     #[test]
     fn a_reservation_counts_once_its_frame_is_committed() {
         let mut reserve = Reserve::new(&[0], 1_500);
-        assert_eq!(reserve.granted(), [1_500]);
+        assert_eq!(reserve.reserved(), [1_500]);
         let delta = |position, reserved| vec![FeederDelta { feeder: 0, position, reserved }];
         assert_eq!(reserve.cut(0, at(100, 0)), delta(100, 1_500));
         // 900 in a second: eight times that is reserved.

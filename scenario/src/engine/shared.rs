@@ -9,11 +9,12 @@ use tokio::sync::Notify;
 
 use super::pacing::Gate;
 use super::queues::Queues;
-use crate::feed::{Division, Feeder};
+use crate::feed::{Division, Feeder, Refused};
 use crate::inject::division::Segments;
 use crate::script::GlobalStore;
 use crate::shard::{EndReason, Problem, ProblemKind};
 use crate::time::Micros;
+use crate::vu::Fault;
 
 /// A moment that never comes.
 pub(super) const NEVER: Micros = u64::MAX;
@@ -197,10 +198,15 @@ impl Shared {
         self.of_threads.iter().map(|it| it.beats.load(Ordering::Relaxed))
     }
 
-    /// None: it is not reserved yet.
-    pub(super) fn next_of_counter(&self, slot: u32) -> Option<u64> {
-        let Some(counter) = self.counters.get(slot as usize) else { return Some(0) };
-        counter.take(1).ok()?.next()
+    /// # Errors
+    /// It is not reserved yet, or was given away.
+    pub(super) fn next_of_counter(&self, slot: u32) -> Result<u64, Fault> {
+        let Some(counter) = self.counters.get(slot as usize) else { return Ok(0) };
+        match counter.take(1) {
+            Ok(mut number) => Ok(number.next().unwrap_or(u64::MAX)),
+            Err(Refused::NotYet) => Err(Fault::NotYet),
+            Err(Refused::Empty | Refused::GivenAway) => Err(Fault::GivenAway),
+        }
     }
 
     /// What the users of the whole job share out among themselves: feeders, then counters.

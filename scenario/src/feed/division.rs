@@ -16,42 +16,61 @@ use super::Strategy;
 use crate::inject::division::Segments;
 
 pub(crate) struct Division {
-    /// Replaced when segments are given away; the old one is closed then.
-    held: ArcSwap<Held>,
+    /// One, and one more each time that segments were given away: used up in this order.
+    parts: ArcSwap<Vec<Arc<Part>>>,
     /// How many records there are in all.
     all: u64,
-    /// The number behind what is reserved; all without a cluster.
-    granted: AtomicU64,
-    /// The number behind the most that was asked for beyond it.
+    /// The number behind the most that was asked for beyond what is reserved.
     wanted: AtomicU64,
     place: Place,
 }
 
-/// The records of the segments that this shard has now.
+/// The records of the segments that this shard has from a number on.
 #[derive(Debug)]
-struct Held {
+struct Part {
     segments: Segments,
-    /// How many of its own records this shard has handed out, those of earlier holdings included
-    /// as far as they are of these segments; with [`CLOSED`].
+    /// Its first number.
+    from: u64,
+    /// How many of its own records are used, as if it had been there from the beginning.
     taken: AtomicU64,
     /// How many it may hand out.
-    own: u64,
-    /// How many of them are reserved.
+    own: AtomicU64,
+    /// How many of them are reserved; all without a cluster.
     granted: AtomicU64,
 }
 
-/// Set in [`Held::taken`] once others hold part of the segments: nothing more is taken there.
-const CLOSED: u64 = 1 << 63;
-
-impl Held {
-    fn new(segments: &Segments, all: u64, taken: u64, granted: u64) -> Self {
-        let own = segments.closed_share(all).min(CLOSED - 1);
+impl Part {
+    fn new(segments: &Segments, all: u64, from: u64, granted: u64) -> Self {
+        let own = segments.closed_share(all);
         Self {
             segments: segments.clone(),
-            taken: AtomicU64::new(taken.min(own)),
-            own,
+            from,
+            taken: AtomicU64::new(segments.closed_share(from).min(own)),
+            own: AtomicU64::new(own),
             granted: AtomicU64::new(segments.closed_share(granted)),
         }
+    }
+
+    /// Its first of the next `count` own records. All that is granted is its own.
+    fn take(&self, count: u64) -> Result<u64, Refused> {
+        let (own, granted) = (&self.own, &self.granted);
+        let taken = self.taken.fetch_update(Ordering::AcqRel, Ordering::Acquire, |taken| {
+            let next = taken.checked_add(count)?;
+            let most = own.load(Ordering::Acquire).min(granted.load(Ordering::Acquire));
+            (next <= most).then_some(next)
+        });
+        taken.map_err(|taken| match taken.checked_add(count) {
+            Some(next) if next <= own.load(Ordering::Acquire) => Refused::NotYet,
+            _ => Refused::Empty,
+        })
+    }
+
+    fn position(&self) -> u64 {
+        self.segments.nth(self.taken.load(Ordering::Acquire)).unwrap_or(self.from)
+    }
+
+    fn is_used_up(&self) -> bool {
+        self.taken.load(Ordering::Acquire) >= self.own.load(Ordering::Acquire)
     }
 }
 
@@ -62,6 +81,8 @@ pub(crate) enum Refused {
     Empty,
     /// It is not reserved yet: to be asked for again in a moment.
     NotYet,
+    /// This shard has given all its segments away, and used what it kept for its last users.
+    GivenAway,
 }
 
 #[derive(Debug)]
@@ -82,7 +103,7 @@ pub(super) fn mix(seed: u64, number: u64) -> u64 {
 
 impl std::fmt::Debug for Division {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Division").field("held", &self.held.load()).finish_non_exhaustive()
+        f.debug_struct("Division").field("parts", &self.parts.load()).finish_non_exhaustive()
     }
 }
 
@@ -99,13 +120,9 @@ impl Division {
                 (Place::Shuffled(order.into()), len)
             }
         };
-        Self {
-            held: ArcSwap::from_pointee(Held::new(segments, all, 0, u64::MAX)),
-            all,
-            granted: AtomicU64::new(u64::MAX),
-            wanted: AtomicU64::new(0),
-            place,
-        }
+        let whole = Arc::new(Part::new(segments, all, 0, u64::MAX));
+        let parts = ArcSwap::from_pointee(vec![whole]);
+        Self { parts, all, wanted: AtomicU64::new(0), place }
     }
 
     /// The numbers 0, 1, 2 … without end.
@@ -115,34 +132,35 @@ impl Division {
 
     /// The places of the next `count` own records, all or none of them.
     pub(crate) fn take(&self, count: u64) -> Result<impl Iterator<Item = u64>, Refused> {
-        loop {
-            let held = self.held.load_full();
-            let taken = held.taken.fetch_update(Ordering::AcqRel, Ordering::Acquire, |taken| {
-                let next = taken.checked_add(count)?;
-                (next <= held.own.min(held.granted.load(Ordering::Acquire))).then_some(next)
-            });
-            match taken {
+        let parts = self.parts.load();
+        let mut refused = Refused::Empty;
+        for part in parts.iter() {
+            match part.take(count) {
                 Ok(first) => {
-                    let numbers = first..first + count;
-                    return Ok(numbers.filter_map(move |j| self.place(held.segments.nth(j)?)));
+                    let part = Arc::clone(part);
+                    let own = first..first + count;
+                    return Ok(own.filter_map(move |j| self.place(part.segments.nth(j)?)));
                 }
-                // Segments are being given away: what is left is there in a moment.
-                Err(taken) if taken & CLOSED != 0 => std::hint::spin_loop(),
-                Err(taken) => return Err(self.refused(&held, taken, count)),
+                Err(Refused::Empty) => {}
+                Err(other) => {
+                    self.want(part, count);
+                    refused = other;
+                    break;
+                }
             }
         }
+        let given = parts.last().is_some_and(|last| last.segments.owned().is_empty());
+        Err(if refused == Refused::Empty && given && parts.len() > 1 {
+            Refused::GivenAway
+        } else {
+            refused
+        })
     }
 
     #[cold]
-    fn refused(&self, held: &Held, taken: u64, count: u64) -> Refused {
-        match taken.checked_add(count).filter(|next| *next <= held.own) {
-            Some(next) => {
-                let number = held.segments.nth(next).unwrap_or(u64::MAX);
-                self.wanted.fetch_max(number, Ordering::AcqRel);
-                Refused::NotYet
-            }
-            None => Refused::Empty,
-        }
+    fn want(&self, part: &Part, count: u64) {
+        let next = part.taken.load(Ordering::Acquire).saturating_add(count);
+        self.wanted.fetch_max(part.segments.nth(next).unwrap_or(part.from), Ordering::AcqRel);
     }
 
     fn place(&self, number: u64) -> Option<u64> {
@@ -156,10 +174,11 @@ impl Division {
         }
     }
 
-    /// The number, in the whole job, of the next record; `u64::MAX` when there is none.
+    /// The number, in the whole job, of the next record.
     pub(crate) fn position(&self) -> u64 {
-        let held = self.held.load();
-        held.segments.nth(held.taken.load(Ordering::Acquire) & !CLOSED).unwrap_or(u64::MAX)
+        let parts = self.parts.load();
+        let next = parts.iter().find(|part| !part.is_used_up()).or(parts.last());
+        next.map_or(0, |part| part.position())
     }
 
     /// The number behind the most that was asked for in vain.
@@ -170,26 +189,25 @@ impl Division {
     /// Begins with the first own record whose number is not below this one; before anything is
     /// taken.
     pub(crate) fn set_position(&self, number: u64) {
-        let held = self.held.load();
-        held.taken.store(held.segments.closed_share(number).min(held.own), Ordering::Release);
+        for part in self.parts.load().iter() {
+            part.taken.store(part.segments.closed_share(number), Ordering::Release);
+        }
     }
 
     /// Records with lower numbers may be handed out from now on. What was granted once stays so.
     pub(crate) fn grant(&self, number: u64) {
-        self.granted.store(number, Ordering::Release);
-        let held = self.held.load();
-        held.granted.store(held.segments.closed_share(number), Ordering::Release);
+        for part in self.parts.load().iter() {
+            part.granted.store(part.segments.closed_share(number), Ordering::Release);
+        }
     }
 
-    /// Keeps these segments and gives the others away: the number from which on their records are
-    /// the taker's.
-    pub(crate) fn keep(&self, segments: &Segments) -> u64 {
-        let held = self.held.load_full();
-        let taken = held.taken.fetch_or(CLOSED, Ordering::AcqRel) & !CLOSED;
-        let number = held.segments.nth(taken).unwrap_or(u64::MAX);
-        let granted = self.granted.load(Ordering::Acquire);
-        let kept = segments.closed_share(number);
-        self.held.store(Arc::new(Held::new(segments, self.all, kept, granted)));
-        number
+    /// From `number` on, which is not granted yet, only the records of these segments are its own.
+    pub(crate) fn keep(&self, segments: &Segments, number: u64) {
+        let mut parts = Vec::clone(&self.parts.load());
+        if let Some(last) = parts.last() {
+            last.own.fetch_min(last.segments.closed_share(number), Ordering::AcqRel);
+        }
+        parts.push(Arc::new(Part::new(segments, self.all, number, 0)));
+        self.parts.store(Arc::new(parts));
     }
 }

@@ -101,12 +101,15 @@ impl FeederSource {
     }
 }
 
-/// All but the first end the whole run: Gatling's `Feeder … crashed: …`.
+/// All but the first two end the whole run: Gatling's `Feeder … crashed: …`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The user is to ask again: see [`division`].
     #[error("the next record is not reserved yet")]
     NotYet,
+    /// The user ends: the shard has given its segments away.
+    #[error("its records were given away")]
+    GivenAway,
     #[error("Feeder {0} crashed: feeder is now empty.")]
     Empty(String),
     #[error("Feeder {feeder} crashed: {count} is not a valid number of records.")]
@@ -119,6 +122,7 @@ impl From<Error> for Fault {
     fn from(error: Error) -> Self {
         match error {
             Error::NotYet => Self::NotYet,
+            Error::GivenAway => Self::GivenAway,
             other => Self::Crash(other.to_string()),
         }
     }
@@ -285,6 +289,7 @@ impl Feeder {
         self.division.take(count).map_err(|refused| match refused {
             Refused::Empty => self.empty(),
             Refused::NotYet => Error::NotYet,
+            Refused::GivenAway => Error::GivenAway,
         })
     }
 

@@ -276,35 +276,53 @@ proptest! {
 }
 
 /// Taken by several threads while segments are given away: each record is handed out once, by the
-/// one or by the other.
+/// one or by the other, and the giver uses what it had reserved first.
 #[test]
 fn records_of_segments_that_are_given_away_are_the_takers_from_one_number_on() {
-    let all: Vec<u32> = (0..SEGMENTS).collect();
-    let whole = Segments::new(SEGMENTS, &all).unwrap();
-    let odd = Segments::new(SEGMENTS, &(1..SEGMENTS).step_by(2).collect::<Vec<_>>()).unwrap();
-    let even = Segments::new(SEGMENTS, &(0..SEGMENTS).step_by(2).collect::<Vec<_>>()).unwrap();
-    let giver = Division::new(Strategy::Queue, 200_000, &whole, 1);
+    let half = |first: u32| {
+        Segments::new(SEGMENTS, &(first..SEGMENTS).step_by(2).collect::<Vec<_>>()).unwrap()
+    };
+    let giver = Division::new(Strategy::Queue, 200_000, &Segments::all(), 1);
+    giver.grant(60_000);
     let taken = std::sync::Mutex::new(Vec::new());
-    let from = std::thread::scope(|scope| {
+    std::thread::scope(|scope| {
         for _ in 0..3 {
             scope.spawn(|| {
                 let mut own: Vec<u64> = Vec::new();
-                while let Ok(places) = giver.take(1) {
-                    own.extend(places);
+                loop {
+                    match giver.take(1) {
+                        Ok(places) => own.extend(places),
+                        Err(Refused::NotYet) => std::thread::yield_now(),
+                        Err(_) => break,
+                    }
                 }
                 taken.lock().unwrap().extend(own);
             });
         }
-        giver.keep(&odd)
+        giver.keep(&half(1), 70_000);
+        giver.grant(200_000);
     });
-    let taker = Division::new(Strategy::Queue, 200_000, &even, 1);
-    taker.set_position(from);
+    let taker = Division::new(Strategy::Queue, 200_000, &half(0), 1);
+    taker.set_position(70_000);
     let mut records = taken.into_inner().unwrap();
     while let Ok(places) = taker.take(1) {
         records.extend(places);
     }
     records.sort_unstable();
     assert_eq!(records, (0..200_000).collect::<Vec<u64>>());
+}
+
+/// Its last users have what was reserved; then they end, and the run does not.
+#[test]
+fn who_has_given_all_away_keeps_what_was_reserved() {
+    let giver = Division::numbers(&Segments::all());
+    giver.grant(5);
+    giver.keep(&Segments::new(SEGMENTS, &[]).unwrap(), 7);
+    giver.grant(7);
+    let take = |count| giver.take(count).map(|places| places.collect::<Vec<_>>());
+    assert_eq!(take(7), Ok((0..7).collect()));
+    assert_eq!(take(1), Err(Refused::GivenAway));
+    assert_eq!(giver.position(), 7);
 }
 
 /// Nothing beyond what is reserved, so that whoever takes over knows where nothing was used.

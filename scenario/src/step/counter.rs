@@ -11,7 +11,7 @@ use crate::expr::{Compiled, Expr};
 use crate::program::{Compiler, Error};
 use crate::step::{Op, cast};
 use crate::value::Value;
-use crate::vu::{ASK_AGAIN_US, Ctx, Flow, Output, Vu};
+use crate::vu::{ASK_AGAIN_US, Ctx, Fault, Flow, Output, Vu};
 
 /// The default upper bound; the only one that is itself a value.
 const UP_TO_DEFAULT: i64 = i32::MAX as i64;
@@ -131,10 +131,13 @@ impl CounterOp {
         };
         let number = if self.per_user {
             vu.next_of_counter(self.slot)
-        } else if let Some(number) = ctx.world.counter(self.slot) {
-            number
         } else {
-            return Flow::Again(Output::Sleep(ctx.now + ASK_AGAIN_US));
+            match ctx.world.counter(self.slot) {
+                Ok(number) => number,
+                Err(Fault::NotYet) => return Flow::Again(Output::Sleep(ctx.now + ASK_AGAIN_US)),
+                Err(Fault::GivenAway) => return Flow::End,
+                Err(Fault::Crash(message)) => return Flow::Out(Output::Crash(message)),
+            }
         };
         match range.value(number, self.wrap_around) {
             Some(value) => {

@@ -44,6 +44,7 @@ impl FeedOp {
         match ctx.world.feed(self.feeder, count, &mut vu.session, &mut ctx.eval) {
             Ok(()) => Flow::Next,
             Err(Fault::NotYet) => Flow::Again(Output::Sleep(ctx.now + ASK_AGAIN_US)),
+            Err(Fault::GivenAway) => Flow::End,
             Err(Fault::Crash(message)) => Flow::Out(Output::Crash(message)),
         }
     }

@@ -120,10 +120,10 @@ impl World for Shared {
         self.turns - 1
     }
 
-    fn counter(&mut self, slot: u32) -> Option<u64> {
+    fn counter(&mut self, slot: u32) -> Result<u64, Fault> {
         let had = self.counters.entry(slot).or_default();
         *had += 1;
-        Some(*had - 1)
+        Ok(*had - 1)
     }
 
     fn queue_put(&mut self, _slot: u32, value: Value) -> Result<(), String> {
