@@ -30,6 +30,7 @@ fn all_commands() -> Vec<Command> {
         MemberCommand::Dissolve { into: "d".into() },
         MemberCommand::Remove { raft_id: 7 },
         MemberCommand::OpenNow,
+        MemberCommand::Rejoin { peer: "p".into(), name: "n".to_owned(), left: 7 },
     ];
     let project =
         [ProjectCommand::Create { name: "a".into() }, ProjectCommand::Delete { name: "a".into() }];
