@@ -141,6 +141,21 @@ pub trait Backend: Send + Sync + 'static {
     /// Returns once this node has applied all that was committed when it was called.
     async fn read_barrier(&self) -> Result<(), BackendError>;
 
+    /// The same for those who would rather be stale than late.
+    async fn catch_up(&self) -> Result<(), BackendError> {
+        self.read_barrier().await
+    }
+
+    /// Why the cluster takes no writes yet, in words; none once it is open.
+    fn forming(&self) -> Option<String> {
+        None
+    }
+
+    /// Returns once a quorum has answered: what is written now can be committed.
+    async fn write_barrier(&self) -> Result<(), BackendError> {
+        self.read_barrier().await
+    }
+
     /// Through the master, whoever that is.
     async fn propose(&self, by: &str, command: Command) -> Result<Applied, BackendError>;
 

@@ -12,6 +12,7 @@ pub mod error;
 pub mod extract;
 #[cfg(test)]
 mod fake;
+pub mod freshness;
 pub mod observe;
 pub mod page;
 pub mod report;

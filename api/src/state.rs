@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::auth::Secret;
 use crate::backend::{Applied, Backend};
 use crate::error::{Kind, Problem};
+use crate::freshness;
 use onrush_raft::ledger::Ledger;
 use onrush_raft::ledger::command::Command;
 
@@ -44,10 +45,28 @@ impl ApiState {
     /// As the ledger or the cluster refuses it.
     pub async fn propose(&self, by: &str, command: Command) -> Result<Applied, Problem> {
         match tokio::time::timeout(WRITE_TIMEOUT, self.backend.propose(by, command)).await {
-            Ok(applied) => Ok(applied?),
+            Ok(applied) => {
+                let applied = applied?;
+                freshness::wrote(applied.index);
+                Ok(applied)
+            }
             Err(_) => Err(Problem::new(
                 Kind::QuorumLost,
                 format!("not committed within {WRITE_TIMEOUT:?}; it may still be carried out"),
+            )),
+        }
+    }
+
+    /// Whether anything can be written now: before a body is taken in that nobody could commit.
+    ///
+    /// # Errors
+    /// When there is no leader or no quorum.
+    pub async fn write_barrier(&self) -> Result<(), Problem> {
+        match tokio::time::timeout(WRITE_TIMEOUT, self.backend.write_barrier()).await {
+            Ok(done) => Ok(done?),
+            Err(_) => Err(Problem::new(
+                Kind::QuorumLost,
+                format!("no quorum answered within {WRITE_TIMEOUT:?}; nothing was taken in"),
             )),
         }
     }

@@ -120,6 +120,14 @@ impl Backend for NodeBackend {
         Ok(self.cluster.read_barrier().await?)
     }
 
+    async fn catch_up(&self) -> Result<(), BackendError> {
+        Ok(self.cluster.catch_up().await?)
+    }
+
+    fn forming(&self) -> Option<String> {
+        self.cluster.forming()
+    }
+
     async fn propose(&self, by: &str, command: Command) -> Result<Applied, BackendError> {
         let applied = self.cluster.propose(by, command).await?;
         Ok(Applied { index: applied.index, outcome: applied.outcome })

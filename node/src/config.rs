@@ -84,11 +84,11 @@ impl Secret {
 /// Reads a token from a file that only its owner can read.
 pub fn token_from_file(path: &Path) -> Result<String, Error> {
     let text = private_file(path, TOKEN_MAX)?;
-    if text.is_empty() || text.bytes().any(|byte| !byte.is_ascii_graphic()) {
-        let why = "a token is one word of visible ASCII characters".to_owned();
-        return Err(Error::SecretFile { path: path.to_owned(), why });
+    // As the API will judge it: before the node has joined anything.
+    match onrush_api::Secret::new(&text) {
+        Ok(_) => Ok(text),
+        Err(why) => Err(Error::SecretFile { path: path.to_owned(), why }),
     }
-    Ok(text)
 }
 
 fn private_file(path: &Path, max: usize) -> Result<String, Error> {
@@ -258,6 +258,20 @@ mod tests {
         assert!(secret_error(0o600, &[0xff; 20]).contains("is not UTF-8"));
         let missing = Secret::from_file(Path::new("/nonexistent/x")).unwrap_err();
         assert!(missing.to_string().contains("cannot be read"));
+    }
+
+    #[test]
+    fn a_token_is_judged_when_it_is_read() {
+        let token_error = |content: &[u8]| {
+            let (_dir, path) = file(0o600, content);
+            let text = token_from_file(&path).unwrap_err().to_string();
+            text.replace(&path.display().to_string(), "F")
+        };
+        let (_dir, path) = file(0o600, b"0123456789abcdef\n");
+        assert_eq!(token_from_file(&path).unwrap(), "0123456789abcdef");
+        assert_eq!(token_error(b"short"), "F: the token has 5 characters; it must have 16 to 512");
+        assert_eq!(token_error(b"\n"), "F: the token has 0 characters; it must have 16 to 512");
+        assert!(token_error(b"0123456789 abcdef").contains("invalid character at position 11"));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::master;
 use crate::membership::handle::ClusterHandle;
 use crate::net::{NodeRecord, Service, Services};
 use crate::repository::{self, Repository};
+use crate::vitals::Vitals;
 use crate::worker::{self, Worker};
 
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +31,7 @@ pub enum Error {
 pub struct Duties {
     repository: Arc<Repository>,
     worker: Worker,
+    vitals: Vitals,
     stop: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -39,7 +41,7 @@ impl Duties {
     ///
     /// # Errors
     /// The folders cannot be made.
-    pub fn open(data: &Path, name: &str, clock: Clock) -> Result<Self, Error> {
+    pub fn open(data: &Path, name: &str, clock: Clock, vitals: Vitals) -> Result<Self, Error> {
         let program = std::env::current_exe().map_err(Error::Program)?;
         let command = vec![program.to_string_lossy().into_owned(), "shard".to_owned()];
         let repository = Repository::open(data.join("blobs"))?;
@@ -52,7 +54,8 @@ impl Duties {
         };
         let started = Worker::start(config, Arc::clone(&repository), clock, stop.clone());
         let (worker, task) = started.map_err(Error::Runs)?;
-        Ok(Self { repository, worker, stop, tasks: vec![task] })
+        let tasks = vec![tokio::spawn(vitals.clone().watch("the worker", task))];
+        Ok(Self { repository, worker, vitals, stop, tasks })
     }
 
     /// What this node answers: `Control`, `Logs` and `Blob`.
@@ -66,10 +69,12 @@ impl Duties {
     pub fn start(&mut self, cluster: ClusterHandle) -> Arc<NodeBackend> {
         self.repository.attach(Arc::clone(&cluster));
         let repository = || Arc::clone(&self.repository);
-        let upkeep = tokio::spawn(repository().upkeep(self.stop.clone()));
+        let upkeep = repository().upkeep(self.stop.clone());
+        let upkeep = self.vitals.guard("the repository's upkeep", upkeep);
         let reigning = master::run(Arc::clone(&cluster), repository(), self.stop.clone());
+        let reigning = self.vitals.guard("the master", reigning);
         let backend = NodeBackend::new(cluster, repository(), self.worker.clone());
-        self.tasks.extend([upkeep, tokio::spawn(reigning)]);
+        self.tasks.extend([tokio::spawn(upkeep), tokio::spawn(reigning)]);
         Arc::new(backend)
     }
 

@@ -15,5 +15,6 @@ pub mod net;
 pub mod node;
 pub mod repository;
 pub mod telemetry;
+pub mod vitals;
 pub mod wire;
 pub mod worker;

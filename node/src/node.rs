@@ -23,6 +23,7 @@ use crate::membership::{self, Membership};
 use crate::net::{
     self, Libp2pMesh, Mesh as _, NetConfig, NetError, NodeRecord, PeerView, Services,
 };
+use crate::vitals::Vitals;
 
 /// The number of running shards is looked at this often.
 const LOAD_PERIOD: Duration = Duration::from_millis(500);
@@ -33,6 +34,8 @@ const PREDECESSOR_WAIT: Duration = Duration::from_secs(10);
 const HAND_OVER_MAX: Duration = Duration::from_secs(30);
 /// An orderly stop takes a second or two; longer means that something hangs.
 const STOP_MAX: Duration = Duration::from_secs(10);
+/// A node that must end says why and goes: what it cannot do any more it need not end in order.
+const FATAL_STOP_MAX: Duration = Duration::from_millis(500);
 /// 2025-01-01 and 2100-01-01: a clock outside is wrong.
 const CLOCK_MIN_MS: u64 = 1_735_689_600_000;
 const CLOCK_MAX_MS: u64 = 4_102_444_800_000;
@@ -68,6 +71,12 @@ pub enum Ended {
     Fatal(String),
 }
 
+/// What every part of the node goes by.
+struct Vital {
+    clock: Clock,
+    vitals: Vitals,
+}
+
 /// What runs on the control plane's own threads.
 struct Control {
     mesh: Arc<Libp2pMesh>,
@@ -94,10 +103,12 @@ pub async fn run(config: NodeConfig, control: Handle) -> Result<Ended, Error> {
     if config.secret.development {
         tracing::warn!("no cluster secret: the well-known development secret is used, on loopback");
     }
-    let mut duties = Duties::open(dir.root(), &config.name, clock)?;
+    let vitals = Vitals::default();
+    let mut duties = Duties::open(dir.root(), &config.name, clock, vitals.clone())?;
     let mut services = Services::default();
     duties.register(&mut services);
-    let starting = start_control(config.clone(), dir, key, clock, services);
+    let starting =
+        start_control(config.clone(), dir, key, Vital { clock, vitals: vitals.clone() }, services);
     let control_parts =
         control.spawn(starting).await.map_err(|error| Error::Start(error.to_string()))??;
     let Control { mesh, membership } = control_parts;
@@ -106,13 +117,20 @@ pub async fn run(config: NodeConfig, control: Handle) -> Result<Ended, Error> {
     banner(&config, &peer, mesh.listening());
     let stop = CancellationToken::new();
     let backend: Arc<dyn Backend> = duties.start(cluster);
-    let api = serve_api(&config, listener, backend, stop.clone())?;
+    let api = serve_api(&config, listener, backend, stop.clone(), &vitals)?;
     let greeting = tokio::spawn(greet(Arc::clone(&membership), stop.clone()));
 
-    let ended = serve_until(&mut signals, &membership, &mesh, &duties).await;
+    let ended = serve_until(&mut signals, &vitals, &mesh, &duties).await;
     if matches!(ended, Ended::Stopped) && !hand_over(&mut signals, &mesh, &duties).await {
         return Ok(Ended::Killed);
     }
+    let stop_max = match &ended {
+        Ended::Fatal(why) => {
+            tracing::error!("this node must stop: {why}");
+            FATAL_STOP_MAX
+        }
+        _ => STOP_MAX,
+    };
     tracing::info!("stopping");
     let leave = async {
         stop.cancel();
@@ -125,10 +143,10 @@ pub async fn run(config: NodeConfig, control: Handle) -> Result<Ended, Error> {
         let _ = control.spawn(parts).await;
     };
     tokio::select! {
-        left = tokio::time::timeout(STOP_MAX, leave) => match left {
+        left = tokio::time::timeout(stop_max, leave) => match left {
             Ok(()) => tracing::info!("stopped"),
             // A disk that hangs, most likely: what is durable is durable.
-            Err(_) => tracing::error!("the node did not stop in order within {STOP_MAX:?}"),
+            Err(_) => tracing::error!("the node did not stop in order within {stop_max:?}"),
         },
         () = signals.next() => return Ok(Ended::Killed),
     }
@@ -138,11 +156,11 @@ pub async fn run(config: NodeConfig, control: Handle) -> Result<Ended, Error> {
 /// Says how busy this node is, until it is told to stop or must.
 async fn serve_until(
     signals: &mut Signals,
-    membership: &Membership,
+    vitals: &Vitals,
     mesh: &Libp2pMesh,
     duties: &Duties,
 ) -> Ended {
-    let fatal = membership.fatal();
+    let fatal = vitals.fatal();
     tokio::pin!(fatal);
     let mut tick = tokio::time::interval(LOAD_PERIOD);
     loop {
@@ -189,9 +207,10 @@ async fn start_control(
     config: NodeConfig,
     dir: DataDir,
     key: Keypair,
-    clock: Clock,
+    vital: Vital,
     mut services: Services,
 ) -> Result<Control, Error> {
+    let Vital { clock, vitals } = vital;
     let file = dir.cluster(&config.cluster_name)?;
     let incarnation = dir.next_incarnation()?;
     let membership_config = membership::Config {
@@ -201,6 +220,7 @@ async fn start_control(
         expect: config.expect,
         timing: config.timing,
         clock,
+        vitals: vitals.clone(),
     };
     let record = record(&config, incarnation, &file);
     let membership = Membership::new(membership_config, dir, file);
@@ -213,6 +233,7 @@ async fn start_control(
         contacts: config.contacts,
         record,
         clock,
+        vitals,
     };
     let mesh = net::start(net, services).await?;
     if let Err(error) = membership.start(Arc::clone(&mesh)).await {
@@ -292,6 +313,7 @@ fn serve_api(
     listener: TcpListener,
     backend: Arc<dyn Backend>,
     stop: CancellationToken,
+    vitals: &Vitals,
 ) -> Result<tokio::task::JoinHandle<()>, Error> {
     let token = config.api_token.as_deref().map(Secret::new).transpose();
     let api = ApiConfig {
@@ -300,11 +322,12 @@ fn serve_api(
         shutdown: stop.clone(),
     };
     let router = onrush_api::router(backend, api);
-    Ok(tokio::spawn(async move {
+    let failing = vitals.clone();
+    Ok(tokio::spawn(vitals.guard("the API", async move {
         if let Err(error) = onrush_api::serve(listener, router, stop).await {
-            tracing::error!(%error, "the API stopped");
+            failing.fail(format!("the API stopped: {error}"));
         }
-    }))
+    })))
 }
 
 /// Who am I, where do others find me, where is the API: the rest follows when it is known.

@@ -28,6 +28,8 @@ pub enum ClusterRequest {
     Status { cluster: ClusterId },
     /// Is this still the id of a member, by the asked node's ledger?
     Standing { cluster: ClusterId, raft_id: RaftId },
+    /// [`ClusterRequest::Join`] of a node that lost the log of this id, and gave it up for good.
+    Rejoin { cluster: ClusterId, name: String, left: RaftId },
 }
 
 impl ClusterRequest {
@@ -38,7 +40,8 @@ impl ClusterRequest {
             | Self::Propose { cluster, .. }
             | Self::ReadIndex { cluster }
             | Self::Status { cluster }
-            | Self::Standing { cluster, .. } => cluster,
+            | Self::Standing { cluster, .. }
+            | Self::Rejoin { cluster, .. } => cluster,
         }
     }
 }
@@ -65,6 +68,8 @@ pub enum ClusterReply {
     Failed(String),
     /// That member was removed.
     Removed,
+    /// The caller is a member under this id, and must give it up before it gets another.
+    Bound(RaftId),
 }
 
 /// # Errors
@@ -154,6 +159,11 @@ mod tests {
         assert_eq!(bytes[codec::HEADER_BYTES..], body.concat());
         let bytes = encode_reply(&ClusterReply::Removed).unwrap();
         assert_eq!(bytes[codec::HEADER_BYTES..], [9, 0, 0, 0]);
+        let (cluster, name) = (ClusterId::from("c1"), "n".to_owned());
+        let bytes = encode_request(&ClusterRequest::Rejoin { cluster, name, left: 7 }).unwrap();
+        assert_eq!(bytes[codec::HEADER_BYTES..][..4], [6, 0, 0, 0]);
+        let bytes = encode_reply(&ClusterReply::Bound(7)).unwrap();
+        assert_eq!(bytes[codec::HEADER_BYTES..], [10, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0]);
     }
 
     #[test]

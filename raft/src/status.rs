@@ -25,6 +25,8 @@ pub struct RaftStatus {
     pub purged_index: Option<u64>,
     /// Leader only: age of the last acknowledgement by a quorum, milliseconds.
     pub quorum_ack_ms: Option<u64>,
+    /// Age of the last word of a leader, on all others; absent before the first.
+    pub heard_ms: Option<u64>,
     /// A membership change is under way.
     pub membership_changing: bool,
     pub peers: Vec<RaftPeer>,

@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod cluster;
+mod consistency;
 mod dsl;
 mod large;
 mod oracle;

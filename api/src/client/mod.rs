@@ -6,6 +6,7 @@
 
 mod calls;
 mod events;
+mod newest;
 mod transport;
 
 use std::fmt;

@@ -1,6 +1,7 @@
 //! One request over one connection, to the first address that answers.
 
-use std::sync::Mutex;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -15,16 +16,19 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::TcpStream;
 
+use super::newest::Newest;
 use super::{ANSWER_TIMEOUT, CONNECT_TIMEOUT, Error};
 use crate::error::{Kind, ProblemBody};
+use crate::freshness::INDEX_HEADER;
 
 /// Answers that are held in memory whole: JSON documents.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 const ADDRESSES_MAX: usize = 64;
-/// Rounds over all addresses while each says that there is no leader (an election takes seconds).
-const LEADERLESS_ROUNDS: u32 = 8;
-/// A write whose outcome is unknown begins again for so long, and so does an upload without a leader.
-const AGAIN_FOR: Duration = Duration::from_secs(8);
+/// Another round over all addresses begins for so long where each says that there is no leader: each
+/// has waited for an election already. The reason is to be there within five seconds.
+const LEADERLESS_FOR: Duration = Duration::from_millis(2_500);
+/// A write whose outcome is unknown begins again for so long.
+const AGAIN_FOR: Duration = Duration::from_secs(4);
 const ROUND_PAUSE: Duration = Duration::from_millis(750);
 
 pub(super) type SendBody = BoxBody<Bytes, std::io::Error>;
@@ -75,6 +79,7 @@ pub struct Client {
     addresses: Mutex<Vec<Address>>,
     token: Option<String>,
     by: String,
+    newest: Newest,
 }
 
 /// What to ask for.
@@ -153,7 +158,13 @@ impl Client {
             return Err(Error::BadAddress { address: String::new(), why: "none was given" });
         }
         let by = by.chars().filter(char::is_ascii_graphic).collect();
-        Ok(Self { addresses: Mutex::new(parsed), token, by })
+        Ok(Self { addresses: Mutex::new(parsed), token, by, newest: Newest::default() })
+    }
+
+    /// The age of the oldest answer that said it was stale, milliseconds; 0: none did.
+    #[must_use]
+    pub fn staleness(&self) -> Arc<AtomicU64> {
+        self.newest.stale_ms()
     }
 
     /// The addresses in the order they are tried.
@@ -218,6 +229,9 @@ impl Client {
             .uri(&ask.path)
             .header(HOST, address.0.as_str())
             .header(crate::auth::BY_HEADER, self.by.as_str());
+        if let Some(seen) = self.newest.index() {
+            request = request.header(INDEX_HEADER, seen);
+        }
         if ask.json.is_some() {
             request = request.header(CONTENT_TYPE, "application/json");
         }
@@ -257,13 +271,11 @@ impl Client {
         open: &impl Fn() -> BoxFuture<'static, Opened>,
         limit: Option<Duration>,
     ) -> Result<Answered, Error> {
-        let (began, mut rounds) = (Instant::now(), 0);
+        let began = Instant::now();
         loop {
-            rounds += 1;
             let settled = self.round(ask, open, limit).await;
             let again = match settled.as_ref().err().and_then(Error::kind) {
-                Some(Kind::NoLeader) if limit.is_none() => began.elapsed() < AGAIN_FOR,
-                Some(Kind::NoLeader) => rounds < LEADERLESS_ROUNDS,
+                Some(Kind::NoLeader) => began.elapsed() < LEADERLESS_FOR,
                 Some(Kind::QuorumLost) => ask.same_again && began.elapsed() < AGAIN_FOR,
                 _ => false,
             };
@@ -290,7 +302,7 @@ impl Client {
                 request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
             }
             match attempt(&address, request, limit).await {
-                Attempt::Answer(response) => match refuse_problem(&address, response).await {
+                Attempt::Answer(response) => match self.settled(&address, response).await {
                     Ok(response) => {
                         self.prefer(&address);
                         return Ok((address, response));
@@ -313,6 +325,16 @@ impl Client {
             }
         }
         Err(leaderless.unwrap_or(Error::Unreachable(tried)))
+    }
+
+    /// An answer that is new enough, and good.
+    async fn settled(
+        &self,
+        address: &Address,
+        response: Response<Incoming>,
+    ) -> Result<Response<Incoming>, Error> {
+        self.newest.judge(address, response.headers())?;
+        refuse_problem(address, response).await
     }
 
     pub(super) async fn json<T: DeserializeOwned>(&self, ask: &Ask) -> Result<T, Error> {

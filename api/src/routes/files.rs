@@ -318,6 +318,7 @@ async fn put(
     By(by): By,
     request: Request,
 ) -> Result<Response, Problem> {
+    state.write_barrier().await?;
     let project = dto::find_project(&state.ledger(), &project)?.name.clone();
     dto::file_path("/path", &path)?;
     let expected = query.digest.map(|text| dto::parse_digest("?digest", &text)).transpose()?;
@@ -361,6 +362,10 @@ async fn commit_name(
         });
         let proposed = state.backend.propose(by, command);
         match tokio::time::timeout(crate::WRITE_TIMEOUT, proposed).await {
+            Ok(Ok(applied)) => {
+                crate::freshness::wrote(applied.index);
+                return Ok(applied);
+            }
             Ok(Err(BackendError::Rejected(Rejection::NeedHolders { .. })))
                 if attempt < PUT_ATTEMPTS_MAX =>
             {

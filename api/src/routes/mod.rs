@@ -16,7 +16,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::backend::Backend;
 use crate::error::{self, Problem};
 use crate::state::{ApiConfig, ApiState};
-use crate::{auth, observe};
+use crate::{auth, freshness, observe};
 
 pub mod cluster;
 mod dto;
@@ -73,7 +73,7 @@ pub fn router(backend: Arc<dyn Backend>, config: ApiConfig) -> Router {
     let (router, _) = table().split_for_parts();
     let inner = router
         .fallback(nothing_here)
-        .layer(from_fn_with_state(state.clone(), observe::consistency))
+        .layer(from_fn_with_state(state.clone(), freshness::layer))
         .layer(from_fn_with_state(state.clone(), auth::guard))
         .layer(CatchPanicLayer::custom(caught))
         .layer(from_fn_with_state(state.clone(), observe::headers))

@@ -37,13 +37,24 @@ async fn version(State(state): State<ApiState>) -> Json<Version> {
     })
 }
 
-/// The process answers
+/// The process answers, and its part in consensus has not ended
 #[utoipa::path(
     get, path = "/healthz", tag = "node", security(()),
-    responses((status = 200, content_type = "text/plain", body = String))
+    responses(
+        (status = 200, content_type = "text/plain", body = String),
+        (status = 503, content_type = "application/problem+json", body = crate::error::ProblemBody),
+    )
 )]
-async fn healthz() -> &'static str {
-    "ok\n"
+async fn healthz(State(state): State<ApiState>) -> Result<&'static str, Problem> {
+    let status = state.backend.raft_status();
+    // A node that belongs to no cluster has no part in it, and no raft id.
+    if status.node != 0 && status.state == "shutdown" {
+        return Err(Problem::new(
+            Kind::Unavailable,
+            "consensus on this node has ended; it will exit",
+        ));
+    }
+    Ok("ok\n")
 }
 
 /// The node belongs to an open cluster and knows its leader

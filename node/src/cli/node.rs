@@ -2,17 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context as _;
+use clap::Subcommand;
 use tokio::runtime::{Builder, Runtime};
 
 use super::exit::{Exit, fail};
 use super::{Global, tell};
+use crate::clock::Clock;
 use crate::config::{
     self, EXPECT_MAX, LogFormat, NodeConfig, RaftProfile, Secret, parse_label, parse_name,
 };
+use crate::membership::data_dir::{self, DataDir};
 use crate::net::contact::ContactPoint;
 use crate::node::{self, Ended};
 use crate::telemetry;
@@ -22,7 +26,27 @@ use crate::telemetry;
 const CONTROL_THREADS: usize = 2;
 
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Args {
+    #[command(subcommand)]
+    action: Option<Action>,
+    #[command(flatten)]
+    start: Option<Start>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Give up the membership of a stopped node whose log is lost, damaged or an older copy: the log is
+    /// put aside, key and files stay, and its next start joins as a new member
+    Replace {
+        /// The node's data directory
+        #[arg(long, env = "ONRUSH_DATA_DIR", value_name = "DIR")]
+        data_dir: PathBuf,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct Start {
     /// Where the node keeps its key, its log and its files; created if absent
     #[arg(long, env = "ONRUSH_DATA_DIR", value_name = "DIR")]
     data_dir: PathBuf,
@@ -87,6 +111,35 @@ pub struct Args {
 }
 
 pub fn run(_: &Global, args: Args) -> anyhow::Result<ExitCode> {
+    match args {
+        Args { action: Some(Action::Replace { data_dir }), .. } => replace(&data_dir),
+        Args { start: Some(start), .. } => serve(start),
+        Args { .. } => Err(fail(Exit::Usage, "a node needs its --data-dir")),
+    }
+}
+
+fn replace(data_dir: &Path) -> anyhow::Result<ExitCode> {
+    let refuse = |error: data_dir::Error| fail(Exit::Config, error.to_string());
+    if !data_dir.is_dir() {
+        let why = format!("data directory {}: there is none", data_dir.display());
+        return Err(fail(Exit::NoInput, why));
+    }
+    let dir = DataDir::open(data_dir, Duration::ZERO).map_err(refuse)?;
+    let left = dir.replace(Clock::default().unix_ms()).map_err(refuse)?;
+    let Some(left) = left else {
+        let why = format!("{}: this node belongs to no cluster", data_dir.display());
+        return Err(fail(Exit::NoInput, why));
+    };
+    tell(format!(
+        "this node gave up its membership of cluster {} ({}); its log is put aside beside the new one. \
+         Start it as before: it joins as a new member, and a seat that it had as a voter goes to a node \
+         that has caught up (this one, most likely)",
+        left.cluster_name, left.cluster
+    ));
+    Ok(Exit::Ok.into())
+}
+
+fn serve(args: Start) -> anyhow::Result<ExitCode> {
     let (format, level) = (args.log_format, args.log_level.clone());
     telemetry::init(format, &level).map_err(|why| fail(Exit::Usage, why))?;
     let config = resolve(args).map_err(|error| fail(Exit::Config, error.to_string()))?;
@@ -131,7 +184,7 @@ fn chain(error: &dyn std::error::Error) -> String {
     line
 }
 
-fn resolve(args: Args) -> Result<NodeConfig, config::Error> {
+fn resolve(args: Start) -> Result<NodeConfig, config::Error> {
     let secret = args.cluster_secret_file.as_deref().map(Secret::from_file).transpose()?;
     let api_token = args.api_token_file.as_deref().map(config::token_from_file).transpose()?;
     let secret = config::check_exposure(args.listen, args.api, secret, api_token.as_deref())?;

@@ -10,7 +10,7 @@ use onrush_api::client::{Client, Error, JobFilter};
 use onrush_api::routes::jobs::dto::Job;
 
 use super::exit::{Exit, Failure, fail};
-use super::{Global, say};
+use super::{Global, say, tell};
 
 /// Longest duration that is taken from the command line.
 const DURATION_MAX: Duration = Duration::from_secs(7 * 24 * 3_600);
@@ -28,7 +28,14 @@ where
         .context("cannot start the runtime")?;
     let client = Client::new(&global.address, global.token.clone(), &who())
         .map_err(|error| failure(&error))?;
-    match runtime.block_on(work(client)) {
+    let staleness = client.staleness();
+    let done = runtime.block_on(work(client));
+    let stale_ms = staleness.load(std::sync::atomic::Ordering::Relaxed);
+    if stale_ms > 0 && !global.quiet {
+        let age = super::output::duration(stale_ms);
+        tell(format!("stale: the node that answered is cut off from the master; heard {age} ago"));
+    }
+    match done {
         Ok(exit) => Ok(exit.into()),
         Err(error) => {
             let Some(found) = error.downcast_ref::<Error>() else { return Err(error) };

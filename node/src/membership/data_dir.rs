@@ -50,6 +50,20 @@ pub struct ClusterFile {
     pub raft_id: Option<RaftId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub founding: Option<Founding>,
+    /// The id that this node gave up when it lost its log: to be said when it rejoins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<RaftId>,
+    /// The log of `raft_id` was made: one that is missing now is lost.
+    #[serde(default)]
+    pub opened: bool,
+}
+
+impl ClusterFile {
+    /// A node that is bound, before it has a log.
+    pub fn bound(cluster: ClusterId, cluster_name: String, raft_id: RaftId) -> Self {
+        let raft_id = Some(raft_id);
+        Self { cluster, cluster_name, raft_id, founding: None, left: None, opened: false }
+    }
 }
 
 impl ClusterFile {
@@ -169,21 +183,37 @@ impl DataDir {
     /// `cluster.json`, if there is one; refused where it names another cluster than the one this
     /// node was started for.
     pub fn cluster(&self, wanted: &str) -> Result<Option<ClusterFile>, Error> {
+        match self.cluster_file()? {
+            Some(file) if file.cluster_name != wanted => Err(Error::OtherCluster {
+                path: self.root.clone(),
+                found: file.cluster_name,
+                wanted: wanted.to_owned(),
+            }),
+            file => Ok(file),
+        }
+    }
+
+    fn cluster_file(&self) -> Result<Option<ClusterFile>, Error> {
         let path = self.root.join("cluster.json");
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(Error::Io { path, why: error.to_string() }),
         };
-        let file: ClusterFile = serde_json::from_str(&text)
-            .map_err(|e| Error::Damaged { path, why: format!("not a cluster file: {e}") })?;
-        if file.cluster_name != wanted {
-            return Err(Error::OtherCluster {
-                path: self.root.clone(),
-                found: file.cluster_name,
-                wanted: wanted.to_owned(),
-            });
-        }
+        let file = serde_json::from_str(&text);
+        file.map(Some).map_err(|e| Error::Damaged { path, why: format!("not a cluster file: {e}") })
+    }
+
+    /// Gives up the membership of a node whose log is lost, damaged or an older copy: the log is put
+    /// aside, key and files stay, and the next start asks to join as a new member. Gives what was
+    /// left; nothing where the node belongs to no cluster. May be repeated.
+    pub fn replace(&self, unix_ms: u64) -> Result<Option<ClusterFile>, Error> {
+        let Some(file) = self.cluster_file()? else { return Ok(None) };
+        // First of all: a node that is bound without its log could vote twice in one term.
+        let left = file.raft_id.or(file.left);
+        let file = ClusterFile { raft_id: None, founding: None, left, opened: false, ..file };
+        self.bind(&file)?;
+        self.archive_raft(Some(&file.cluster), unix_ms)?;
         Ok(Some(file))
     }
 
@@ -301,6 +331,24 @@ mod tests {
     }
 
     #[test]
+    fn a_node_is_replaced_with_its_key_and_its_files() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = DataDir::open(root.path(), Duration::ZERO).unwrap();
+        assert_eq!(dir.replace(5).unwrap(), None);
+        let key = dir.key().unwrap().public();
+        dir.bind(&ClusterFile::bound("00ff00ff00ff".into(), "onrush".to_owned(), 4)).unwrap();
+        fs::create_dir_all(dir.raft_dir()).unwrap();
+        fs::create_dir_all(root.path().join("blobs")).unwrap();
+        for _ in 0..2 {
+            let left = dir.replace(6).unwrap().unwrap();
+            assert_eq!((left.raft_id, left.left), (None, Some(4)));
+            assert_eq!(dir.cluster("onrush").unwrap(), Some(left));
+        }
+        assert!(root.path().join("raft.left-00ff00ff-6").is_dir() && !dir.raft_dir().exists());
+        assert!(root.path().join("blobs").is_dir() && dir.key().unwrap().public() == key);
+    }
+
+    #[test]
     fn a_file_and_an_unwritable_place_are_told_apart() {
         let root = tempfile::tempdir().unwrap();
         let file = root.path().join("file");
@@ -317,12 +365,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let dir = DataDir::open(root.path(), Duration::ZERO).unwrap();
         assert_eq!(dir.cluster("onrush").unwrap(), None);
-        let file = ClusterFile {
-            cluster: ClusterId::from("00ff00ff00ff"),
-            cluster_name: "onrush".to_owned(),
-            raft_id: Some(4),
-            founding: None,
-        };
+        let file = ClusterFile::bound("00ff00ff00ff".into(), "onrush".to_owned(), 4);
         dir.bind(&file).unwrap();
         assert_eq!(dir.cluster("onrush").unwrap(), Some(file));
         let other = dir.cluster("prod").unwrap_err().to_string();

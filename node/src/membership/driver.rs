@@ -11,7 +11,7 @@ use onrush_raft::bootstrap::{
 use onrush_raft::consensus::NodeInfo;
 use onrush_raft::ledger::command::Command;
 use onrush_raft::ledger::member::{ClusterState, FOUNDER, MemberCommand};
-use onrush_raft::types::{ClusterId, PeerName};
+use onrush_raft::types::{ClusterId, PeerName, RaftId};
 use rand::Rng as _;
 use tracing::Level;
 
@@ -144,7 +144,11 @@ impl Driver {
     async fn detach(&mut self, membership: &Arc<Membership>, bound: &Bound) {
         let words = "this node was removed from its cluster; it will ask to rejoin";
         self.log(membership, Level::WARN, words);
-        let file = membership.cluster_file().map(|file| ClusterFile { raft_id: None, ..file });
+        let file = membership.cluster_file().map(|file| ClusterFile {
+            raft_id: None,
+            opened: false,
+            ..file
+        });
         if let Err(error) = membership.release(file).await {
             tracing::error!(%error, cluster = %bound.cluster, "cannot leave the cluster");
         }
@@ -240,11 +244,18 @@ async fn join(
     cluster: ClusterId,
     via: Vec<PeerName>,
 ) -> Result<(), String> {
-    let request =
-        ClusterRequest::Join { cluster: cluster.clone(), name: membership.config.name.clone() };
+    let mut left = membership.cluster_file().and_then(|file| file.left);
     let mut last = format!("nobody of cluster {cluster} could be asked");
     for peer in via {
-        let raft_id = match membership.ask(&peer, &request, JOIN_TIMEOUT).await {
+        let mut answer =
+            membership.ask(&peer, &asking(membership, &cluster, left), JOIN_TIMEOUT).await;
+        if let Ok(ClusterReply::Bound(raft_id)) = answer {
+            // This node is a member, and has nothing left of it: not its log, not even its binding.
+            tracing::warn!(raft_id, "what this node had as a member is gone; it joins anew");
+            left = Some(raft_id);
+            answer = membership.ask(&peer, &asking(membership, &cluster, left), JOIN_TIMEOUT).await;
+        }
+        let raft_id = match answer {
             Ok(ClusterReply::Offer { raft_id }) => raft_id,
             Ok(ClusterReply::Failed(why) | ClusterReply::NoQuorum(why)) => {
                 last = format!("cluster {cluster} does not admit this node: {why}");
@@ -259,27 +270,28 @@ async fn join(
                 continue;
             }
         };
-        let file = ClusterFile {
-            cluster,
-            cluster_name: membership.config.cluster_name.clone(),
-            raft_id: Some(raft_id),
-            founding: None,
-        };
+        let name = membership.config.cluster_name.clone();
+        let file = ClusterFile::bound(cluster, name, raft_id);
         tracing::info!(cluster = %file.cluster, raft_id, "joining");
         return membership.bind(file).await.map_err(|error| error.to_string());
     }
     Err(last)
 }
 
+fn asking(membership: &Membership, cluster: &ClusterId, left: Option<RaftId>) -> ClusterRequest {
+    let (cluster, name) = (cluster.clone(), membership.config.name.clone());
+    match left {
+        Some(left) => ClusterRequest::Rejoin { cluster, name, left },
+        None => ClusterRequest::Join { cluster, name },
+    }
+}
+
 async fn found(membership: &Arc<Membership>, expect: u32, min_open: u32) -> Result<(), String> {
     let cluster = ClusterId(format!("{:032x}", rand::rng().random::<u128>()));
     tracing::info!(%cluster, expect, "founding a cluster");
-    let file = ClusterFile {
-        cluster,
-        cluster_name: membership.config.cluster_name.clone(),
-        raft_id: Some(FOUNDER),
-        founding: Some(Founding { expect, min_open }),
-    };
+    let name = membership.config.cluster_name.clone();
+    let founding = Some(Founding { expect, min_open });
+    let file = ClusterFile { founding, ..ClusterFile::bound(cluster, name, FOUNDER) };
     membership.bind(file).await.map_err(|error| error.to_string())
 }
 

@@ -2,7 +2,6 @@
 //! [`super`] over Raft and the mesh; tests implement it in memory.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use onrush_api::backend::MemberView;
@@ -15,9 +14,6 @@ use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::net::Mesh;
-
-/// How long a forwarded proposal or a read barrier may take before its outcome is unknown.
-pub const PROPOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why the cluster did not do what was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -97,6 +93,17 @@ pub trait Cluster: Send + Sync + 'static {
 
     /// Returns once this node has applied all that was committed when it was called.
     async fn read_barrier(&self) -> Result<(), ClusterError>;
+
+    /// [`Cluster::read_barrier`] for those who would rather be stale than late: fails at once where no
+    /// master is known.
+    async fn catch_up(&self) -> Result<(), ClusterError> {
+        self.read_barrier().await
+    }
+
+    /// Why the cluster takes no writes yet, in words; none once it is open.
+    fn forming(&self) -> Option<String> {
+        None
+    }
 
     /// From the ledger's members.
     fn raft_id_of(&self, peer: &PeerName) -> Option<RaftId>;

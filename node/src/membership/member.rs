@@ -8,7 +8,7 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use async_trait::async_trait;
 use onrush_api::backend::MemberView;
-use onrush_raft::consensus::{self, Consensus, OpenError, ProposeError, Timing};
+use onrush_raft::consensus::{self, Consensus, OpenError, Timing};
 use onrush_raft::ledger::Ledger;
 use onrush_raft::ledger::command::{Command, Proposal};
 use onrush_raft::status::{RaftPeer, RaftStatus};
@@ -18,16 +18,15 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::data_dir::{self, ClusterFile, DataDir};
-use super::handle::{Applied, Cluster, ClusterError, Leadership, PROPOSE_TIMEOUT};
+use super::handle::{Applied, Cluster, ClusterError, Leadership};
 use super::rpc::MeshRpc;
 use super::{members, service};
 use crate::clock::Clock;
 use crate::net::{Libp2pMesh, Mesh, MeshError, PeerView, Service};
+use crate::vitals::Vitals;
 use crate::wire::{ClusterReply, ClusterRequest, decode_reply, encode_request};
 
-/// How long a proposal waits for a leader to be known before it gives up: longer than a fail-over.
-const LEADER_WAIT: Duration = Duration::from_secs(5);
-/// Pause before a leader is looked for again.
+/// Pause before the leader's name is looked for again.
 const LEADER_RETRY: Duration = Duration::from_millis(50);
 /// A question to another node that needs no commit.
 const ASK_TIMEOUT: Duration = Duration::from_secs(3);
@@ -38,8 +37,8 @@ const HAND_OVER: Duration = Duration::from_millis(500);
 pub enum Error {
     #[error(transparent)]
     DataDir(#[from] data_dir::Error),
-    #[error("consensus cannot start: {0}")]
-    Open(#[from] OpenError),
+    #[error("consensus cannot start: {why}; {advice}")]
+    Open { why: OpenError, advice: String },
 }
 
 #[derive(Clone, Debug)]
@@ -51,6 +50,7 @@ pub struct Config {
     pub expect: Option<u32>,
     pub timing: Timing,
     pub clock: Clock,
+    pub vitals: Vitals,
 }
 
 /// A cluster that this node belongs to.
@@ -70,7 +70,6 @@ pub struct Membership {
     mesh: OnceLock<Arc<Libp2pMesh>>,
     leadership: watch::Sender<Leadership>,
     applied: watch::Sender<u64>,
-    fatal: watch::Sender<Option<String>>,
     empty: Arc<Ledger>,
     /// What the node waits for, in words: for the log and the banner.
     pub(super) waiting: ArcSwap<String>,
@@ -89,7 +88,6 @@ impl Membership {
             mesh: OnceLock::new(),
             leadership: watch::Sender::default(),
             applied: watch::Sender::default(),
-            fatal: watch::Sender::default(),
             empty: Arc::new(Ledger::default()),
             waiting: ArcSwap::default(),
             tracker: TaskTracker::new(),
@@ -101,11 +99,12 @@ impl Membership {
     pub async fn start(self: &Arc<Self>, mesh: Arc<Libp2pMesh>) -> Result<(), Error> {
         let _ = self.mesh.set(mesh);
         let file = self.cluster_file();
-        if let Some(ClusterFile { cluster, raft_id: Some(raft_id), .. }) = file {
-            self.open(cluster, raft_id).await?;
+        if let Some(file @ ClusterFile { raft_id: Some(_), .. }) = file {
+            self.open(file).await?;
         }
-        self.tracker.spawn(super::driver::run(Arc::clone(self)));
-        self.tracker.spawn(super::pilot::run(Arc::clone(self)));
+        let vitals = &self.config.vitals;
+        self.tracker.spawn(vitals.guard("membership", super::driver::run(Arc::clone(self))));
+        self.tracker.spawn(vitals.guard("the autopilot", super::pilot::run(Arc::clone(self))));
         Ok(())
     }
 
@@ -123,15 +122,6 @@ impl Membership {
             // From here on the others are told so, instead of asking a Raft that is gone.
             self.bound.store(None);
             bound.consensus.shutdown().await;
-        }
-    }
-
-    /// Resolves with the reason when this node can no longer keep its promises.
-    pub async fn fatal(&self) -> String {
-        let mut fatal = self.fatal.subscribe();
-        match fatal.wait_for(Option::is_some).await {
-            Ok(reason) => reason.clone().unwrap_or_default(),
-            Err(_) => std::future::pending().await,
         }
     }
 
@@ -160,24 +150,43 @@ impl Membership {
         self.dir.archive_raft(None, self.config.clock.unix_ms())?;
         self.dir.bind(&file)?;
         *self.file.lock().unwrap_or_else(PoisonError::into_inner) = Some(file.clone());
+        let opened = self.open(file).await;
+        opened.inspect_err(|error| self.config.vitals.fail(error.to_string()))
+    }
+
+    async fn open(self: &Arc<Self>, file: ClusterFile) -> Result<(), Error> {
         let Some(raft_id) = file.raft_id else { return Ok(()) };
-        let opened = self.open(file.cluster, raft_id).await;
-        opened.inspect_err(|error| self.fail(error.to_string()))
-    }
-
-    fn fail(&self, why: String) {
-        self.fatal.send_replace(Some(why));
-    }
-
-    async fn open(self: &Arc<Self>, cluster: ClusterId, raft_id: RaftId) -> Result<(), Error> {
+        let cluster = file.cluster.clone();
         let rpc = MeshRpc::new(self, cluster.clone(), raft_id);
-        let config =
-            consensus::Config { dir: self.dir.raft_dir(), id: raft_id, timing: self.config.timing };
-        let consensus = Consensus::open(config, Arc::new(rpc)).await?;
+        let config = consensus::Config {
+            dir: self.dir.raft_dir(),
+            id: raft_id,
+            timing: self.config.timing,
+            must_exist: file.opened,
+        };
+        let opened = Consensus::open(config, Arc::new(rpc)).await;
+        let consensus = opened.map_err(|why| Error::Open { why, advice: self.advice() })?;
+        if !file.opened {
+            let file = ClusterFile { opened: true, ..file };
+            self.dir.bind(&file)?;
+            *self.file.lock().unwrap_or_else(PoisonError::into_inner) = Some(file);
+        }
         let bound = Arc::new(Bound { cluster, raft_id, consensus, relay: self.stop.child_token() });
         self.bound.store(Some(Arc::clone(&bound)));
-        self.tracker.spawn(relay(Arc::clone(self), bound));
+        let relaying = relay(Arc::clone(self), bound);
+        self.tracker.spawn(self.config.vitals.guard("the watch over consensus", relaying));
         Ok(())
+    }
+
+    /// What an operator can do about a log that cannot be used.
+    fn advice(&self) -> String {
+        let dir = self.dir.root().display();
+        format!(
+            "if this is an older copy, put the newest one back; else give this one up with 'onrush \
+             node replace --data-dir {dir}' and start the node again: it keeps its key and its files, \
+             joins as a new member and gets what was acknowledged from the others (a majority of the \
+             voters must be there)"
+        )
     }
 
     /// Leaves the cluster: Raft stops, `file` is what remains, and Raft's folder is put aside.
@@ -188,7 +197,7 @@ impl Membership {
             bound.consensus.shutdown().await;
         }
         let settled = self.settle(file.as_ref(), left.as_deref());
-        settled.inspect_err(|error| self.fail(error.to_string()))?;
+        settled.inspect_err(|error| self.config.vitals.fail(error.to_string()))?;
         *self.file.lock().unwrap_or_else(PoisonError::into_inner) = file;
         self.leadership.send_replace(Leadership::default());
         self.applied.send_replace(0);
@@ -213,39 +222,6 @@ impl Membership {
         })
     }
 
-    fn proposal(&self, by: &str, command: Command) -> Proposal {
-        Proposal { at: self.config.clock.unix_ms(), by: by.to_owned(), command }
-    }
-
-    /// One try: here where this node leads, else at the leader. `None`: certainly not carried out,
-    /// another leader may be found.
-    async fn try_propose(
-        &self,
-        bound: &Bound,
-        proposal: &Proposal,
-    ) -> Option<Result<Applied, ClusterError>> {
-        let leadership = self.leadership.borrow().clone();
-        if leadership.leader == Some(bound.raft_id) {
-            return service::outcome(bound.consensus.propose(proposal.clone()).await);
-        }
-        let peer = leadership.peer?;
-        let request = ClusterRequest::Propose {
-            cluster: bound.cluster.clone(),
-            proposal: Box::new(proposal.clone()),
-        };
-        match self.ask(&peer, &request, PROPOSE_TIMEOUT).await {
-            Ok(ClusterReply::Applied { index, result }) => Some(
-                result.map(|outcome| Applied { index, outcome }).map_err(ClusterError::Rejected),
-            ),
-            Ok(ClusterReply::NotLeader(_) | ClusterReply::NotMember)
-            | Err(MeshError::NotConnected(_)) => None,
-            Ok(ClusterReply::NoQuorum(why)) => Some(Err(ClusterError::NoQuorum(why))),
-            Ok(ClusterReply::Failed(why)) => Some(Err(ClusterError::Internal(why))),
-            Ok(other) => Some(Err(unexpected(&other))),
-            Err(error) => Some(Err(ClusterError::NoQuorum(error.to_string()))),
-        }
-    }
-
     /// Asks a member.
     pub(super) async fn ask(
         &self,
@@ -259,27 +235,6 @@ impl Membership {
         let answer = mesh.call(peer, Service::Cluster, body, timeout).await?;
         decode_reply(&answer).map_err(remote)
     }
-
-    async fn leader_peer(&self) -> Result<PeerName, ClusterError> {
-        let mut leadership = self.leadership.subscribe();
-        let known = leadership.wait_for(|now| now.peer.is_some());
-        match tokio::time::timeout(LEADER_WAIT, known).await {
-            Ok(Ok(now)) => Ok(now.peer.clone().unwrap_or_default()),
-            _ => Err(self.no_leader()),
-        }
-    }
-
-    fn no_leader(&self) -> ClusterError {
-        let status = self.raft_status();
-        let since = status.leaderless_ms.map(|ms| format!(" for {:.1} s", ms_to_s(ms)));
-        let since = since.unwrap_or_default();
-        ClusterError::NoLeader(format!("no master is known to this node{since}"))
-    }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "for people")]
-fn ms_to_s(ms: u64) -> f64 {
-    ms as f64 / 1_000.0
 }
 
 pub(super) fn unexpected(reply: &ClusterReply) -> ClusterError {
@@ -332,7 +287,8 @@ async fn relay(membership: Arc<Membership>, bound: Arc<Bound>) {
             changed = leads.changed() => if changed.is_err() { return },
             () = tokio::time::sleep(LEADER_RETRY), if unknown => {}
             reason = &mut fatal => {
-                membership.fatal.send_replace(Some(reason));
+                let advice = membership.advice();
+                membership.config.vitals.fail(format!("{reason}; {advice}"));
                 return;
             }
         }
@@ -379,18 +335,7 @@ impl Cluster for Membership {
     }
 
     async fn propose(&self, by: &str, command: Command) -> Result<Applied, ClusterError> {
-        let proposal = self.proposal(by, command);
-        let deadline = tokio::time::Instant::now() + LEADER_WAIT;
-        loop {
-            let bound = self.require_bound()?;
-            if let Some(result) = self.try_propose(&bound, &proposal).await {
-                return result;
-            }
-            if tokio::time::Instant::now() >= deadline {
-                return Err(self.no_leader());
-            }
-            tokio::time::sleep(LEADER_RETRY).await;
-        }
+        self.propose_somehow(by, command).await
     }
 
     async fn propose_as_master(
@@ -399,30 +344,22 @@ impl Cluster for Membership {
         command: Command,
     ) -> Result<Applied, ClusterError> {
         let bound = self.require_bound()?;
-        let proposal = self.proposal(&format!("master@{}", self.config.name), command);
+        let by = format!("master@{}", self.config.name);
+        let proposal = Proposal { at: self.config.clock.unix_ms(), by, command };
         let result = bound.consensus.propose_as_leader(term, proposal).await;
         service::outcome(result).unwrap_or(Err(ClusterError::Superseded { term }))
     }
 
     async fn read_barrier(&self) -> Result<(), ClusterError> {
-        let bound = self.require_bound()?;
-        let index = if self.leadership.borrow().leader == Some(bound.raft_id) {
-            bound.consensus.linearize().await.map_err(|e| service::cluster_error(&e))?
-        } else {
-            let peer = self.leader_peer().await?;
-            let request = ClusterRequest::ReadIndex { cluster: bound.cluster.clone() };
-            match self.ask(&peer, &request, ASK_TIMEOUT).await {
-                Ok(ClusterReply::Index(index)) => index,
-                Ok(ClusterReply::NoQuorum(why)) => return Err(ClusterError::NoQuorum(why)),
-                Ok(ClusterReply::NotLeader(_) | ClusterReply::NotMember) => {
-                    return Err(self.no_leader());
-                }
-                Ok(other) => return Err(unexpected(&other)),
-                Err(error) => return Err(ClusterError::NoLeader(error.to_string())),
-            }
-        };
-        let waited = bound.consensus.wait_applied(index, PROPOSE_TIMEOUT).await;
-        waited.map_err(|e: ProposeError| service::cluster_error(&e))
+        self.read_all().await
+    }
+
+    async fn catch_up(&self) -> Result<(), ClusterError> {
+        self.read_soon().await
+    }
+
+    fn forming(&self) -> Option<String> {
+        self.forming()
     }
 
     fn raft_id_of(&self, peer: &PeerName) -> Option<RaftId> {

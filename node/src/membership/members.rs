@@ -158,12 +158,8 @@ mod tests {
 
     #[test]
     fn states_have_names() {
-        let file = |raft_id| ClusterFile {
-            cluster: "c".into(),
-            cluster_name: "onrush".to_owned(),
-            raft_id,
-            founding: None,
-        };
+        let bound = ClusterFile::bound("c".into(), "onrush".to_owned(), 1);
+        let file = |raft_id| ClusterFile { raft_id, ..bound.clone() };
         assert_eq!(state(None, None), "blank");
         assert_eq!(state(Some(&file(None)), None), "detached");
         assert_eq!(state(Some(&file(Some(1))), Some(&Ledger::default())), "forming");

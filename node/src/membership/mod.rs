@@ -4,6 +4,7 @@
 //! ```text
 //! driver ── asks bootstrap::decide ──> found · join · open · dissolve · release
 //! pilot  ── asks autopilot::decide ──> add learner · change voters · remove      (leader only)
+//! propose ─ writes and reads, through the master or through whoever reaches it
 //! service ─ answers joiners and other members;  rpc ─ Raft's messages over the mesh
 //! ```
 
@@ -13,6 +14,7 @@ pub mod handle;
 mod member;
 pub(crate) mod members;
 mod pilot;
+mod propose;
 mod rpc;
 mod service;
 

@@ -46,14 +46,10 @@ impl Membership {
         }
         match request {
             ClusterRequest::Join { name, .. } => {
-                let command = MemberCommand::Allocate { peer: peer.clone(), name };
-                match self.propose(&peer.0, Command::Member(command)).await {
-                    Ok(Applied { outcome: Outcome::Allocated(raft_id), .. }) => {
-                        ClusterReply::Offer { raft_id }
-                    }
-                    Ok(_) => ClusterReply::Failed("the ledger gave no raft id".to_owned()),
-                    Err(error) => refusal(error),
-                }
+                self.admit(&peer, MemberCommand::Allocate { peer: peer.clone(), name }).await
+            }
+            ClusterRequest::Rejoin { name, left, .. } => {
+                self.admit(&peer, MemberCommand::Rejoin { peer: peer.clone(), name, left }).await
             }
             ClusterRequest::Bound { raft_id, .. } => {
                 // Only the node itself says so: a joiner may not speak for another.
@@ -81,6 +77,17 @@ impl Membership {
                 let removed = self.ledger().member(raft_id).is_some_and(|member| member.removed);
                 if removed { ClusterReply::Removed } else { ClusterReply::Done }
             }
+        }
+    }
+
+    async fn admit(&self, peer: &PeerName, command: MemberCommand) -> ClusterReply {
+        match self.propose(&peer.0, Command::Member(command)).await {
+            Ok(Applied { outcome: Outcome::Allocated(raft_id), .. }) => {
+                ClusterReply::Offer { raft_id }
+            }
+            Ok(Applied { outcome: Outcome::Bound(raft_id), .. }) => ClusterReply::Bound(raft_id),
+            Ok(_) => ClusterReply::Failed("the ledger gave no raft id".to_owned()),
+            Err(error) => refusal(error),
         }
     }
 

@@ -27,6 +27,7 @@ use super::{
     DuplexStream, Mesh, MeshError, NodeRecord, PeerView, Service, Services, dialer, greet, swarm,
 };
 use crate::clock::Clock;
+use crate::vitals::Vitals;
 
 /// What the mesh needs to start.
 pub struct NetConfig {
@@ -39,6 +40,7 @@ pub struct NetConfig {
     /// This node's first record; `peer` and `seq` are filled in.
     pub record: NodeRecord,
     pub clock: Clock,
+    pub vitals: Vitals,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -92,14 +94,15 @@ pub async fn start(config: NetConfig, services: Services) -> Result<Arc<Libp2pMe
     accept_services(&acceptor, &mut control, &services);
 
     let plan = dialer::Plan::new(local.to_string(), config.contacts);
-    tracker.spawn(dialer::run(
+    let dialing = dialer::run(
         plan,
         Arc::clone(&shared),
         sender.clone(),
         config.clock,
         tracker.clone(),
         stop.clone(),
-    ));
+    );
+    tracker.spawn(config.vitals.guard("the mesh's dialer", dialing));
     let actor = Actor {
         topic: swarm::topic(&config.cluster_name),
         fingerprint: swarm::fingerprint(config.psk),
@@ -113,7 +116,7 @@ pub async fn start(config: NetConfig, services: Services) -> Result<Arc<Libp2pMe
         tracker: tracker.clone(),
         state: State::default(),
     };
-    tracker.spawn(actor.run(stop.clone()));
+    tracker.spawn(config.vitals.guard("the mesh", actor.run(stop.clone())));
     Ok(Arc::new(Libp2pMesh {
         local: PeerName(local.to_string()),
         listening,

@@ -42,6 +42,7 @@ impl Setup {
                 ..NodeRecord::default()
             },
             clock: Clock::default(),
+            vitals: Default::default(),
         };
         start(config, services()).await.unwrap()
     }

@@ -211,7 +211,9 @@ impl Round<'_> {
     /// Rule 1: a voter that is dead for long gives its seat to a standby.
     fn replace_voter(&self, voters: &BTreeSet<RaftId>) -> Option<Change> {
         let dead_ms = self.input.settings.dead_voter_ms;
-        let dead = *voters.iter().find(|id| self.silent_for(**id) >= dead_ms)?;
+        // One that is no member any more has given its id up: nobody will ever answer for it.
+        let left = |id: &RaftId| *id != self.input.me && !self.input.nodes.contains_key(id);
+        let dead = *voters.iter().find(|id| left(id) || self.silent_for(**id) >= dead_ms)?;
         let rest: BTreeSet<RaftId> = voters.iter().copied().filter(|id| *id != dead).collect();
         let standby = *self.standbys(&rest).first()?;
         let wanted = rest.iter().copied().chain([standby]).collect();

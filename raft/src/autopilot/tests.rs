@@ -64,6 +64,18 @@ fn voters(change: Option<Change>) -> Vec<RaftId> {
     }
 }
 
+/// It lost its log and came back under another id, which has caught up: nobody answers for the old
+/// one, so there is nothing to wait for.
+#[test]
+fn a_voter_that_gave_its_id_up_is_replaced_at_once() {
+    let mut input = input(&[1, 2, 3], &[9], &[]);
+    input.nodes.remove(&2);
+    assert_eq!(after(9_000, &input), None, "the new one must be stable first");
+    assert_eq!(voters(after(10_000, &input)), [1, 3, 9]);
+    input.nodes.remove(&3);
+    assert_eq!(after(10_000, &input), None, "no majority of the present voters");
+}
+
 #[test]
 fn targets() {
     let table: Vec<usize> = (0..9).map(target).collect();

@@ -32,6 +32,8 @@ fn all_commands() -> Vec<Command> {
         MemberCommand::Dissolve { into: "d".into() },
         MemberCommand::Remove { raft_id: 7 },
         MemberCommand::OpenNow,
+        MemberCommand::Rejoin { peer: "p".into(), name: "n".to_owned(), left: 7 },
+        MemberCommand::Drain { raft_id: 7, draining: true },
     ];
     let project =
         [ProjectCommand::Create { name: "a".into() }, ProjectCommand::Delete { name: "a".into() }];

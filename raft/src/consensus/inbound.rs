@@ -13,9 +13,11 @@ use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, TransferLeader
 use openraft::storage::Snapshot;
 use tokio::sync::Mutex;
 
+use super::gate::Gate;
 use super::lock;
 use super::wire::{Frame, Request, Response};
-use crate::records::{MetaRec, TypeConfig, VoteRec};
+use crate::log::LogStore;
+use crate::records::{EntryRec, LogIdRec, MetaRec, TypeConfig, VoteRec};
 use crate::snapshot::{Machine, SnapshotFile};
 use crate::types::RaftId;
 
@@ -40,6 +42,8 @@ struct Incoming {
 pub(super) struct Inbound {
     pub(super) me: RaftId,
     pub(super) raft: Raft<TypeConfig, Machine>,
+    log: LogStore,
+    gate: Arc<Gate>,
     tmp: PathBuf,
     incoming: Arc<Mutex<Option<Incoming>>>,
     /// When a leader's entries or heartbeat last arrived.
@@ -47,8 +51,15 @@ pub(super) struct Inbound {
 }
 
 impl Inbound {
-    pub(super) fn new(me: RaftId, raft: Raft<TypeConfig, Machine>, tmp: PathBuf) -> Self {
-        Self { me, raft, tmp, incoming: Arc::default(), heard: Arc::default() }
+    pub(super) fn new(
+        me: RaftId,
+        raft: Raft<TypeConfig, Machine>,
+        log: LogStore,
+        gate: &Arc<Gate>,
+        tmp: PathBuf,
+    ) -> Self {
+        let (gate, heard) = (Arc::clone(gate), Arc::default());
+        Self { me, raft, log, gate, tmp, incoming: Arc::default(), heard }
     }
 
     /// How long ago a leader was last heard; none: never.
@@ -65,15 +76,29 @@ impl Inbound {
         if frame.request.speaker().is_some_and(|speaker| speaker != from) {
             return Err(format!("node {from} speaks in the name of another"));
         }
-        let response = self.answer(frame.request).await?;
+        let response = match frame.request {
+            Request::Witness(standing) => {
+                Response::Testimony(self.gate.testify(from, &standing, self.membership()))
+            }
+            Request::WentBack(testimony) => {
+                self.gate.told(from, &testimony);
+                Response::Noted
+            }
+            _ if !self.gate.is_admitted() => {
+                return Err("this node has just started and takes no part yet".to_owned());
+            }
+            request => self.answer(from, request).await?,
+        };
         response.encode().map_err(|error| error.to_string())
     }
 
-    async fn answer(&self, request: Request) -> Result<Response, String> {
+    async fn answer(&self, from: RaftId, request: Request) -> Result<Response, String> {
         match request {
             Request::Append { vote, prev, entries, commit } => {
+                self.check_append(vote, prev, &entries)?;
+                self.gate.bound_by(from, vote);
                 let entries: Result<Vec<_>, _> =
-                    entries.into_iter().map(crate::records::EntryRec::into_entry).collect();
+                    entries.into_iter().map(EntryRec::into_entry).collect();
                 let rpc = AppendEntriesRequest {
                     vote: vote.into(),
                     prev_log_id: prev.map(Into::into),
@@ -109,7 +134,58 @@ impl Inbound {
             }
             Request::SnapshotChunk { hash, offset, bytes } => self.chunk(hash, offset, bytes).await,
             Request::SnapshotEnd { hash } => self.end(hash).await,
+            Request::Witness(_) | Request::WentBack(_) => Ok(Response::Noted),
         }
+    }
+
+    /// Whatever a peer says, it is no reason to panic: openraft takes for granted that entries are
+    /// consecutive, of no later term than their leader's, and never contradict what is committed.
+    fn check_append(
+        &self,
+        vote: VoteRec,
+        prev: Option<LogIdRec>,
+        entries: &[EntryRec],
+    ) -> Result<(), String> {
+        let first = prev.map_or(0, |prev| prev.index.saturating_add(1));
+        for (expected, entry) in (first..).zip(entries) {
+            if entry.id.index != expected || entry.id.term > vote.term {
+                return Err(format!("{} cannot follow in a log of term {}", entry.id, vote.term));
+            }
+        }
+        let committed = self.log.committed().map_or(0, |id| id.index);
+        let ids = prev.into_iter().chain(entries.iter().map(|entry| entry.id));
+        for theirs in ids.take_while(|id| id.index <= committed) {
+            let mine = self.log.id_at(theirs.index).map_err(|error| error.to_string())?;
+            if mine.is_some_and(|mine| mine != theirs) {
+                let why = format!(
+                    "the log of its leader went back: it has {theirs} where this node has committed \
+                     another entry"
+                );
+                tracing::error!(leader = vote.node, index = theirs.index, "{why}");
+                return Err(why);
+            }
+        }
+        Ok(())
+    }
+
+    /// The same for a snapshot.
+    fn check_snapshot(&self, vote: VoteRec, meta: &MetaRec) -> Result<(), String> {
+        let (last, committed) = (meta.last, self.log.committed());
+        let newer = last.is_some_and(|last| (last.term, last.node) > (vote.term, vote.node));
+        let odd = last > committed && last.map(|id| id.index) <= committed.map(|id| id.index);
+        if newer || odd {
+            return Err(
+                "the snapshot contradicts its leader's term, or what is committed".to_owned()
+            );
+        }
+        Ok(())
+    }
+
+    fn membership(&self) -> u64 {
+        use openraft::async_runtime::WatchReceiver;
+        let metrics = self.raft.metrics();
+        let at = metrics.borrow_watched().membership_config.log_id().map_or(0, |id| id.index);
+        at
     }
 
     async fn begin(
@@ -122,6 +198,7 @@ impl Inbound {
         if size > SNAPSHOT_BYTES_MAX {
             return Err(format!("a snapshot of {size} bytes is too large"));
         }
+        self.check_snapshot(vote, &meta)?;
         let mine = VoteRec::from(&self.vote());
         if (vote.term, vote.node) < (mine.term, mine.node) {
             return Ok(Response::HigherVote(mine));

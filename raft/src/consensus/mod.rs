@@ -4,6 +4,7 @@
 //! that the node implements; this module never opens a socket.
 
 mod admin;
+mod gate;
 mod inbound;
 mod network;
 mod start;
@@ -11,7 +12,10 @@ mod tasks;
 #[cfg(test)]
 mod tests;
 mod view;
+#[cfg(test)]
+mod went_back_tests;
 mod wire;
+mod witness;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -36,6 +40,7 @@ use crate::records::{LeaderId, TypeConfig};
 use crate::snapshot::{Machine, Published};
 use crate::types::{PeerName, RaftId};
 
+use gate::Gate;
 use inbound::Inbound;
 
 /// What Raft's membership keeps of a node: who it is, never where (an address may change hands).
@@ -72,6 +77,8 @@ pub struct Config {
     /// This node, as `cluster.json` says.
     pub id: RaftId,
     pub timing: Timing,
+    /// There was a log of this id: one that is missing is lost, and must not begin anew.
+    pub must_exist: bool,
 }
 
 /// One of three ways to a peer, so that a heartbeat never waits behind bulk bytes.
@@ -151,6 +158,9 @@ pub enum OpenError {
     /// A file of the raft folder cannot be used; says which and why.
     #[error("{path}: {why}")]
     Storage { path: PathBuf, why: String },
+    /// It was found out before that its log went back.
+    #[error("{path}: {why}")]
+    WentBack { path: PathBuf, why: String },
     #[error("{0}")]
     Raft(String),
 }
@@ -178,6 +188,8 @@ struct Inner {
     raft: Raft,
     log: LogStore,
     published: Arc<Published>,
+    rpc: Arc<dyn RaftRpc>,
+    gate: Arc<Gate>,
     inbound: Inbound,
     /// At most as many proposals are under way at a time.
     proposals: Semaphore,
@@ -305,7 +317,8 @@ impl Consensus {
     }
 
     /// Resolves with the reason when this node can no longer keep its promises (a disk error, a
-    /// hung disk): the process should log it and exit. Never resolves on a clean shutdown.
+    /// hung disk, a log that went back, Raft's own end): the process should log it and exit. Never
+    /// resolves on a clean shutdown.
     pub async fn fatal(&self) -> String {
         let mut poisoned = self.inner.log.poisoned();
         let why = poisoned.wait_for(Option::is_some).await.ok().and_then(|why| why.clone());

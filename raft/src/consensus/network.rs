@@ -14,9 +14,10 @@ use openraft::raft::{
     TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 
+use super::gate::{self, Gate};
 use super::wire::{Ballot, Frame, Request, Response, TransferRefused};
 use super::{Lane, NodeInfo, RaftRpc, RpcError};
-use crate::records::{TypeConfig, Vote};
+use crate::records::{EntryRec, LogIdRec, TypeConfig, Vote, VoteRec};
 use crate::snapshot::SnapshotFile;
 use crate::types::RaftId;
 
@@ -33,11 +34,13 @@ const INSTALL_TIMEOUT: Duration = Duration::from_secs(60);
 pub(super) struct Network {
     pub(super) me: RaftId,
     pub(super) rpc: Arc<dyn RaftRpc>,
+    pub(super) gate: Arc<Gate>,
 }
 
 impl Network {
     fn client(&self, target: RaftId, lane: Lane) -> Client {
-        Client { me: self.me, target, lane, rpc: Arc::clone(&self.rpc) }
+        let (rpc, gate) = (Arc::clone(&self.rpc), Arc::clone(&self.gate));
+        Client { me: self.me, target, lane, rpc, gate }
     }
 }
 
@@ -62,13 +65,17 @@ pub(super) struct Client {
     target: RaftId,
     lane: Lane,
     rpc: Arc<dyn RaftRpc>,
+    gate: Arc<Gate>,
 }
 
 impl Client {
+    /// Answers of a node whose log went back never reach openraft: it would count on what is gone, or
+    /// panic.
     async fn call(&self, request: Request, kind: RPCTypes, timeout: Duration) -> Rpc<Response> {
         let frame = Frame { to: self.target, request };
         let body = frame.encode().map_err(|error| unreachable(&error))?;
         match self.rpc.call(self.target, self.lane, body, timeout).await {
+            Ok(_) if !self.gate.is_believed(self.target) => Err(went_back()),
             Ok(bytes) => Response::decode(&bytes).map_err(|error| unreachable(&error)),
             Err(RpcError::Timeout { after, .. }) => Err(RPCError::Timeout(Timeout {
                 action: kind,
@@ -90,6 +97,21 @@ impl Client {
             }),
             other => Err(unexpected(&other)),
         }
+    }
+
+    /// It does not have the entry at `prev`: one that it never had, usually.
+    fn conflict(
+        &self,
+        vote: VoteRec,
+        prev: Option<LogIdRec>,
+    ) -> Rpc<AppendEntriesResponse<TypeConfig>> {
+        let index = prev.map_or(0, |prev| prev.index);
+        let Some(testimony) = self.gate.conflicts(self.target, vote, index) else {
+            return Ok(AppendEntriesResponse::Conflict);
+        };
+        let (rpc, target) = (Arc::clone(&self.rpc), self.target);
+        tokio::spawn(async move { gate::tell(&rpc, target, testimony).await });
+        Err(went_back())
     }
 
     /// The whole transfer: offer, chunks from where the other side stands, installation.
@@ -154,6 +176,10 @@ fn unreachable(why: &dyn std::fmt::Display) -> RPCError<TypeConfig> {
     RPCError::Unreachable(Unreachable::from_string(why))
 }
 
+fn went_back() -> RPCError<TypeConfig> {
+    unreachable(&"its log went back: it must be replaced")
+}
+
 fn unexpected(response: &Response) -> RPCError<TypeConfig> {
     unreachable(&format!("unexpected answer {response:?}"))
 }
@@ -166,18 +192,27 @@ impl RaftNetworkV2<TypeConfig> for Client {
         rpc: AppendEntriesRequest<TypeConfig>,
         option: RPCOption,
     ) -> Rpc<AppendEntriesResponse<TypeConfig>> {
-        let request = Request::Append {
-            vote: (&rpc.vote).into(),
-            prev: rpc.prev_log_id.as_ref().map(Into::into),
-            entries: rpc.entries.iter().map(Into::into).collect(),
-            commit: rpc.leader_commit.as_ref().map(Into::into),
+        let vote = VoteRec::from(&rpc.vote);
+        let prev: Option<LogIdRec> = rpc.prev_log_id.as_ref().map(Into::into);
+        let commit: Option<LogIdRec> = rpc.leader_commit.as_ref().map(Into::into);
+        let entries: Vec<EntryRec> = rpc.entries.iter().map(Into::into).collect();
+        let all = entries.last().map(|entry| entry.id).or(prev);
+        let acknowledged = |last: Option<LogIdRec>| {
+            if let Some(last) = last {
+                self.gate.acknowledged(self.target, vote, last, commit);
+            }
         };
+        let request = Request::Append { vote, prev, entries, commit };
         match self.call(request, RPCTypes::AppendEntries, option.hard_ttl()).await? {
-            Response::Appended => Ok(AppendEntriesResponse::Success),
+            Response::Appended => {
+                acknowledged(all);
+                Ok(AppendEntriesResponse::Success)
+            }
             Response::AppendedPart(last) => {
+                acknowledged(last);
                 Ok(AppendEntriesResponse::PartialSuccess(last.map(Into::into)))
             }
-            Response::AppendConflict => Ok(AppendEntriesResponse::Conflict),
+            Response::AppendConflict => self.conflict(vote, prev),
             Response::HigherVote(vote) => Ok(AppendEntriesResponse::HigherVote(vote.into())),
             other => Err(unexpected(&other)),
         }
@@ -188,7 +223,9 @@ impl RaftNetworkV2<TypeConfig> for Client {
         rpc: VoteRequest<TypeConfig>,
         option: RPCOption,
     ) -> Rpc<VoteResponse<TypeConfig>> {
-        self.ballot(Request::Vote((&rpc).into()), option.hard_ttl()).await
+        let answer = self.ballot(Request::Vote((&rpc).into()), option.hard_ttl()).await?;
+        self.gate.bound_by(self.target, (&answer.vote).into());
+        Ok(answer)
     }
 
     async fn pre_vote(
@@ -211,7 +248,13 @@ impl RaftNetworkV2<TypeConfig> for Client {
             closed = cancel => return Err(StreamingError::Closed(closed)),
         };
         match sent {
-            Ok(vote) => Ok(SnapshotResponse::new(vote)),
+            Ok(answered) => {
+                let last = snapshot.meta.last_log_id.as_ref().map(LogIdRec::from);
+                if let Some(last) = last.filter(|_| answered == vote) {
+                    self.gate.acknowledged(self.target, (&vote).into(), last, Some(last));
+                }
+                Ok(SnapshotResponse::new(answered))
+            }
             // A timeout would be retried at once; a stalled transfer must be backed off.
             Err(error) => Err(StreamingError::Unreachable(Unreachable::from_string(error))),
         }

@@ -7,6 +7,7 @@ use std::time::Instant;
 use openraft::{SnapshotPolicy, StepDownPolicy};
 use tokio::sync::{Semaphore, watch};
 
+use super::gate::{self, Gate};
 use super::inbound::Inbound;
 use super::network::Network;
 use super::{
@@ -24,12 +25,20 @@ impl Consensus {
     /// stays a learner of nobody until [`Consensus::initialize`] or until a leader adds it.
     pub async fn open(config: Config, rpc: Arc<dyn RaftRpc>) -> Result<Self, OpenError> {
         let (dir, id) = (config.dir.clone(), config.id);
+        if let Some(why) = gate::marked(&dir) {
+            return Err(OpenError::WentBack { path: dir, why });
+        }
+        if config.must_exist && !LogStore::is_in(&dir) {
+            let why = "the log is gone; this node must not vote again under its id".to_owned();
+            return Err(OpenError::Storage { path: dir, why });
+        }
         let opened = tokio::task::spawn_blocking(move || open_files(&dir, id)).await;
         let (log, machine, folder) =
             opened.map_err(|error| OpenError::Raft(error.to_string()))??;
         let published = machine.published();
         let snapshot_index = machine.snapshot_index();
-        let network = Network { me: config.id, rpc };
+        let gate = Gate::new(log.clone(), config.dir.clone());
+        let network = Network { me: config.id, rpc: Arc::clone(&rpc), gate: Arc::clone(&gate) };
         let settings = Arc::new(settings(config.timing)?);
         let started = Raft::new(config.id, settings, network, log.clone(), machine).await;
         let raft = match started {
@@ -41,7 +50,9 @@ impl Consensus {
             }
         };
         let inner = Inner {
-            inbound: Inbound::new(config.id, raft.clone(), folder.tmp()),
+            inbound: Inbound::new(config.id, raft.clone(), log.clone(), &gate, folder.tmp()),
+            rpc,
+            gate,
             config,
             raft,
             log,
@@ -90,6 +101,8 @@ fn settings(timing: Timing) -> Result<openraft::Config, OpenError> {
         election_timeout_min: timing.election_min_ms,
         election_timeout_max: timing.election_max_ms,
         enable_pre_vote: Some(true),
+        // Not before the others have said what they know of this node (`gate`).
+        enable_elect: false,
         // At least lease and election timeout: a leader cut off from its quorum gives way.
         quorum_loss_probe_interval: Some(2 * timing.election_max_ms),
         max_payload_entries: 64,

@@ -7,7 +7,7 @@ use openraft::async_runtime::WatchReceiver;
 use openraft::errors::Fatal;
 
 use super::view::{self, Metrics};
-use super::{Consensus, Leadership, Raft, lock};
+use super::{Consensus, Leadership, Raft, gate, lock};
 use crate::log::LogStore;
 
 /// A snapshot is due after as many entries, bytes of entries, or as much time.
@@ -31,7 +31,8 @@ pub(super) fn start(consensus: &Consensus, snapshot_index: Option<u64>) {
     ));
     let snapshots =
         tokio::spawn(trigger_snapshots(inner.raft.clone(), inner.log.clone(), snapshot_index));
-    lock(&inner.tasks).extend([leadership, snapshots]);
+    let admission = tokio::spawn(gate::pass(consensus.clone()));
+    lock(&inner.tasks).extend([leadership, snapshots, admission]);
 }
 
 /// Publishes who leads on every change of the metrics, and every heartbeat: a lease runs out
@@ -43,31 +44,45 @@ async fn follow_leadership(
     period: Duration,
 ) {
     let mut watched = raft.metrics();
+    let mut gone = false;
     loop {
         let metrics = watched.borrow_watched().clone();
         let Some(inner) = inner.upgrade() else { return };
         let lease = Duration::from_millis(inner.config.timing.election_max_ms);
-        let now = judge(&metrics, lease, inner.inbound.leader_silence());
+        let end = end(&metrics, gone);
+        let now = match end {
+            Some(_) => Leadership { term: metrics.current_term, ..Leadership::default() },
+            None => judge(&metrics, lease, inner.inbound.leader_silence()),
+        };
         note_leader(&inner, now.leader.is_some());
         inner.leadership.send_if_modified(|before| {
             let changed = *before != now;
             *before = now;
             changed
         });
+        let closing = inner.proposals.is_closed();
         drop(inner);
-        match &metrics.running_state {
-            Ok(()) => {}
-            Err(Fatal::Stopped) => return,
-            Err(error) => log.poison(error.to_string()),
+        if let Some(why) = end {
+            if !closing {
+                log.poison(why);
+            }
+            return;
         }
         if log.busy_ms() > DISK_HANGS_MS {
             log.poison(format!("the disk did not finish a write within {DISK_HANGS_MS} ms"));
         }
-        // An error means that Raft has ended: the next round sees how.
-        let changed = tokio::time::timeout(period, watched.changed()).await;
-        if matches!(changed, Ok(Err(_))) {
-            return;
-        }
+        // Nobody is left who could say how Raft is: its task is gone.
+        gone = matches!(tokio::time::timeout(period, watched.changed()).await, Ok(Err(_)));
+    }
+}
+
+/// Why Raft has ended, if it has: by its own last word, or without one.
+fn end(metrics: &Metrics, gone: bool) -> Option<String> {
+    match &metrics.running_state {
+        Err(Fatal::Stopped) => Some("consensus has stopped".to_owned()),
+        Err(error) => Some(format!("consensus has ended: {error}")),
+        Ok(()) if gone => Some("consensus has ended: its task panicked".to_owned()),
+        Ok(()) => None,
     }
 }
 

@@ -15,12 +15,12 @@ use crate::ledger::command::Command;
 use crate::ledger::member::MemberCommand;
 use crate::ledger::project::ProjectCommand;
 
-const LIMIT: Duration = Duration::from_secs(60);
+pub(super) const LIMIT: Duration = Duration::from_secs(60);
 
 /// The network: who is up, and which directed links are cut.
 #[derive(Default)]
-struct SimNet {
-    up: Mutex<BTreeMap<RaftId, Consensus>>,
+pub(super) struct SimNet {
+    pub(super) up: Mutex<BTreeMap<RaftId, Consensus>>,
     cut: Mutex<BTreeSet<(RaftId, RaftId)>>,
     /// Snapshot messages are damaged on the way while set.
     corrupt: std::sync::atomic::AtomicBool,
@@ -64,8 +64,8 @@ impl RaftRpc for Link {
     }
 }
 
-struct Cluster {
-    net: Arc<SimNet>,
+pub(super) struct Cluster {
+    pub(super) net: Arc<SimNet>,
     dirs: BTreeMap<RaftId, TempDir>,
 }
 
@@ -73,7 +73,7 @@ fn info(id: RaftId) -> NodeInfo {
     NodeInfo { peer: format!("peer-{id}").into(), name: format!("node-{id}") }
 }
 
-async fn eventually<T, F: Future<Output = Option<T>>>(
+pub(super) async fn eventually<T, F: Future<Output = Option<T>>>(
     what: &str,
     mut check: impl FnMut() -> F,
 ) -> T {
@@ -93,41 +93,50 @@ impl Cluster {
         Self { net: Arc::default(), dirs }
     }
 
-    fn config(&self, id: RaftId) -> Config {
-        Config { dir: self.dirs[&id].path().join("raft"), id, timing: Timing::TEST }
+    pub(super) fn config(&self, id: RaftId) -> Config {
+        Config {
+            dir: self.dirs[&id].path().join("raft"),
+            id,
+            timing: Timing::TEST,
+            must_exist: false,
+        }
     }
 
-    async fn start(&self, id: RaftId) -> Consensus {
+    pub(super) async fn open(&self, id: RaftId) -> Result<Consensus, OpenError> {
         let link = Arc::new(Link { from: id, net: Arc::clone(&self.net) });
-        let node = Consensus::open(self.config(id), link).await.unwrap();
+        Consensus::open(self.config(id), link).await
+    }
+
+    pub(super) async fn start(&self, id: RaftId) -> Consensus {
+        let node = self.open(id).await.unwrap();
         lock(&self.net.up).insert(id, node.clone());
         node
     }
 
     /// Without a word to the others; what is on disk stays.
-    async fn stop(&self, id: RaftId) {
+    pub(super) async fn stop(&self, id: RaftId) {
         let node = lock(&self.net.up).remove(&id);
         if let Some(node) = node {
             node.shutdown().await;
         }
     }
 
-    fn nodes(&self) -> Vec<Consensus> {
+    pub(super) fn nodes(&self) -> Vec<Consensus> {
         lock(&self.net.up).values().cloned().collect()
     }
 
-    fn partition(&self, one: &[RaftId], other: &[RaftId]) {
+    pub(super) fn partition(&self, one: &[RaftId], other: &[RaftId]) {
         let mut cut = lock(&self.net.cut);
         for &a in one {
             cut.extend(other.iter().flat_map(|&b| [(a, b), (b, a)]));
         }
     }
 
-    fn heal(&self) {
+    pub(super) fn heal(&self) {
         lock(&self.net.cut).clear();
     }
 
-    async fn leader(&self) -> Consensus {
+    pub(super) async fn leader(&self) -> Consensus {
         eventually("a leader", || async {
             self.nodes().into_iter().find(|node| node.leadership().borrow().is_me)
         })
@@ -135,7 +144,7 @@ impl Cluster {
     }
 
     /// Founds with the first node, adds the others, makes all of them voters, opens.
-    async fn form(n: u64) -> Self {
+    pub(super) async fn form(n: u64) -> Self {
         let cluster = Self::new(1..=n);
         for id in 1..=n {
             cluster.start(id).await;
@@ -185,12 +194,12 @@ impl Cluster {
         .await
     }
 
-    async fn create(&self, name: &str) -> u64 {
+    pub(super) async fn create(&self, name: &str) -> u64 {
         self.write(Command::Project(ProjectCommand::Create { name: name.into() })).await
     }
 
     /// All nodes that are up reach the same index and the same digest.
-    async fn agree(&self) -> Arc<Ledger> {
+    pub(super) async fn agree(&self) -> Arc<Ledger> {
         eventually("agreement", || async {
             let nodes = self.nodes();
             let ledgers: Vec<_> = nodes.iter().map(Consensus::ledger).collect();
@@ -201,11 +210,11 @@ impl Cluster {
         .await
     }
 
-    fn has(ledger: &Ledger, name: &str) -> bool {
+    pub(super) fn has(ledger: &Ledger, name: &str) -> bool {
         ledger.project(&name.into()).is_some()
     }
 
-    async fn end(self) {
+    pub(super) async fn end(self) {
         for id in self.dirs.keys() {
             self.stop(*id).await;
         }

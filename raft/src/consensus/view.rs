@@ -57,7 +57,8 @@ impl Consensus {
             cluster_name: cluster.name.clone(),
             cluster_state: state_text(&cluster.state).to_owned(),
             node: metrics.id,
-            state: server_state_text(&metrics).to_owned(),
+            state: server_state_text(&metrics, self.inner.log.poisoned().borrow().is_some())
+                .to_owned(),
             term: metrics.current_term,
             leader: self.inner.leadership.borrow().leader,
             leaderless_ms: since.map(|since| ms(since.elapsed())),
@@ -67,6 +68,7 @@ impl Consensus {
             snapshot_index: index(metrics.snapshot),
             purged_index: index(metrics.purged),
             quorum_ack_ms: quorum_ack_age(&metrics).map(ms),
+            heard_ms: self.inner.inbound.leader_silence().map(ms),
             membership_changing: !membership(&metrics).committed,
             peers: peers(&metrics),
         }
@@ -115,8 +117,8 @@ fn state_text(state: &ClusterState) -> &'static str {
     }
 }
 
-fn server_state_text(metrics: &Metrics) -> &'static str {
-    if metrics.running_state.is_err() {
+fn server_state_text(metrics: &Metrics, ended: bool) -> &'static str {
+    if ended || metrics.running_state.is_err() {
         return "shutdown";
     }
     match metrics.state {

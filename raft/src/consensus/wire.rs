@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::witness::{Standing, Testimony};
 use crate::codec::{self, kind};
 use crate::records::{EntryRec, LogIdRec, MetaRec, VoteRec};
 use crate::types::RaftId;
@@ -44,6 +45,10 @@ pub(super) enum Request {
     SnapshotEnd {
         hash: [u8; 32],
     },
+    /// A node that starts says what it has, and asks what is known of it.
+    Witness(Standing),
+    /// A leader tells a node whose log went back what it had acknowledged.
+    WentBack(Testimony),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,6 +76,8 @@ pub(super) enum Response {
     SnapshotInstalled {
         vote: VoteRec,
     },
+    Testimony(Testimony),
+    Noted,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,7 +94,10 @@ impl Request {
             | Self::Transfer { vote, .. }
             | Self::SnapshotBegin { vote, .. } => Some(vote.node),
             Self::Vote(ballot) | Self::PreVote(ballot) => Some(ballot.vote.node),
-            Self::SnapshotChunk { .. } | Self::SnapshotEnd { .. } => None,
+            Self::SnapshotChunk { .. }
+            | Self::SnapshotEnd { .. }
+            | Self::Witness(_)
+            | Self::WentBack(_) => None,
         }
     }
 }

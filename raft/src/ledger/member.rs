@@ -68,7 +68,8 @@ pub enum MemberCommand {
         founder: PeerName,
         founder_name: String,
     },
-    /// The node's raft id is the index of this entry; an active peer gets the id it has.
+    /// The node's raft id is the index of this entry; an active peer gets the id it has, unless it
+    /// is bound: what it kept under that id is gone, and an id is never used again (B3).
     Allocate {
         peer: PeerName,
         name: String,
@@ -88,6 +89,12 @@ pub enum MemberCommand {
     },
     /// `Open` by the operator's word: waives the number of voters, not that of bound members.
     OpenNow,
+    /// `Allocate` of a peer that gave up the id `left`, for good: it has no log of that id any more.
+    Rejoin {
+        peer: PeerName,
+        name: String,
+        left: RaftId,
+    },
     /// See [`Member::draining`].
     Drain {
         raft_id: RaftId,
@@ -115,6 +122,7 @@ impl Ledger {
             MemberCommand::OpenNow => self.open(1),
             MemberCommand::Dissolve { into } => self.dissolve(into),
             MemberCommand::Remove { raft_id } => self.remove(*raft_id),
+            MemberCommand::Rejoin { peer, name, left } => self.rejoin(at, peer, name, *left),
             MemberCommand::Drain { raft_id, draining } => self.drain(*raft_id, *draining),
         }
     }
@@ -156,6 +164,9 @@ impl Ledger {
 
     fn allocate(&mut self, at: At<'_>, peer: &PeerName, name: &str) -> Result<Outcome, Rejection> {
         check_node(peer, name)?;
+        if let Some(member) = self.member_of_peer(peer).filter(|member| member.bound) {
+            return Ok(Outcome::Bound(member.raft_id));
+        }
         if let Some(member) = self.member_of_peer(peer) {
             let (id, renamed) = (member.raft_id, member.name != name);
             if renamed && let Some(row) = Arc::make_mut(&mut self.members).get_mut(&id) {
@@ -170,6 +181,24 @@ impl Ledger {
         }
         self.insert_member(at.index, peer, name, at.at, false);
         Ok(Outcome::Allocated(at.index))
+    }
+
+    /// The old id may vote still: that seat is empty for good, and is given to a standby.
+    fn rejoin(
+        &mut self,
+        at: At<'_>,
+        peer: &PeerName,
+        name: &str,
+        left: RaftId,
+    ) -> Result<Outcome, Rejection> {
+        check_node(peer, name)?;
+        let active = self.member_of_peer(peer).map(|member| member.raft_id);
+        if active == Some(left)
+            && let Some(row) = Arc::make_mut(&mut self.members).get_mut(&left)
+        {
+            Arc::make_mut(row).removed = true;
+        }
+        self.allocate(at, peer, name)
     }
 
     fn insert_member(

@@ -22,6 +22,8 @@ pub enum Outcome {
     Epoch(u64),
     /// `Ticks`: one per section, in order.
     Ticks(Vec<TickOutcome>),
+    /// `Allocate` of a peer that is bound under this raft id: it gets another one only by `Rejoin`.
+    Bound(RaftId),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

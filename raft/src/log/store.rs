@@ -20,7 +20,7 @@ use super::writer::{self, Action, Op};
 use super::{QUEUE_MAX, READ_BYTES_MAX, disk};
 use crate::codec::{self, kind};
 use crate::file_error::FileError;
-use crate::records::{Entry, EntryRec, LogId, LogIdRec, TypeConfig, Vote};
+use crate::records::{Entry, EntryRec, LogId, LogIdRec, TypeConfig, Vote, VoteRec};
 use crate::types::RaftId;
 
 /// Clones share one log.
@@ -116,6 +116,10 @@ impl Shared {
 }
 
 impl LogStore {
+    pub(crate) fn is_in(dir: &Path) -> bool {
+        dir.join(disk::LOG_FILE).is_file()
+    }
+
     /// Opens the log of `node` in `dir`, which exists. Blocking.
     pub(crate) fn open(dir: &Path, node: RaftId) -> Result<Self, FileError> {
         let path = dir.join(disk::LOG_FILE);
@@ -183,6 +187,25 @@ impl LogStore {
 
     pub(crate) fn purged(&self) -> Option<LogIdRec> {
         self.shared.memory().purged
+    }
+
+    pub(crate) fn vote(&self) -> Option<VoteRec> {
+        self.shared.memory().vote.as_ref().map(VoteRec::from)
+    }
+
+    pub(crate) fn last(&self) -> Option<LogIdRec> {
+        self.shared.memory().last
+    }
+
+    /// The last entry that this node knows to be committed.
+    pub(crate) fn committed(&self) -> Option<LogIdRec> {
+        self.shared.memory().committed
+    }
+
+    /// The id of the entry at `index`; none where there is none (any more).
+    pub(crate) fn id_at(&self, index: u64) -> io::Result<Option<LogIdRec>> {
+        let found = self.read((index, index.saturating_add(1)), usize::MAX)?;
+        Ok(found.first().map(|entry| (&entry.log_id).into()))
     }
 
     /// Writes what was enqueued, ends the writer and closes the file. Blocking.

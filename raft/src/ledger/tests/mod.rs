@@ -402,6 +402,25 @@ fn a_cluster_opens_or_dissolves_never_both() {
     assert_eq!(conflict(open), "this cluster was dissolved into c0");
 }
 
+/// A node that lost what it kept under its id must not get that id again: it could vote twice.
+#[test]
+fn a_bound_node_gets_another_id_only_for_the_one_it_gave_up() {
+    let mut log = Log { ledger: Ledger::open_single(), index: 10, at: 0 };
+    let (peer, name) = (|| "p2".into(), || "n2".to_owned());
+    let join = Command::Member(MemberCommand::Allocate { peer: peer(), name: name() });
+    let rejoin = |left| Command::Member(MemberCommand::Rejoin { peer: peer(), name: name(), left });
+    let Ok(Outcome::Allocated(first)) = log.run(join.clone()) else { panic!("not allocated") };
+    log.run(Command::Member(MemberCommand::Bound { raft_id: first })).unwrap();
+    assert_eq!(log.run(join), Ok(Outcome::Bound(first)));
+    let Ok(Outcome::Allocated(second)) = log.run(rejoin(first)) else { panic!("not allocated") };
+    assert!(second > first && log.ledger.member(first).unwrap().removed);
+    // Said twice, as an answer may be lost.
+    assert_eq!(log.run(rejoin(first)), Ok(Outcome::Allocated(second)));
+    log.run(Command::Member(MemberCommand::Bound { raft_id: second })).unwrap();
+    assert_eq!(log.run(rejoin(first)), Ok(Outcome::Bound(second)), "a question that came late");
+    assert!(!log.ledger.member(second).unwrap().removed);
+}
+
 #[test]
 fn the_audit_trail_is_bounded_and_says_so() {
     let mut log = Log::running("j");

@@ -94,7 +94,8 @@ impl Single {
         workers: Arc<Workers>,
         count: usize,
     ) -> anyhow::Result<Arc<Self>> {
-        let config = Config { dir: dir.join("raft"), id: FOUNDER, timing: Timing::DEFAULT };
+        let (dir, timing) = (dir.join("raft"), Timing::DEFAULT);
+        let config = Config { dir, id: FOUNDER, timing, must_exist: false };
         let consensus = Consensus::open(config, Arc::new(Nobody)).await?;
         consensus.initialize(NodeInfo { peer: peer(0), name: view(0).name }).await?;
         let mut leads = consensus.leadership();
