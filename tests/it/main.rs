@@ -3,8 +3,10 @@
 #![expect(clippy::print_stdout, reason = "`--nocapture` shows what was measured")]
 
 mod bad_input;
+mod clocks;
 mod cluster;
 mod dsl;
+mod frames;
 mod large;
 mod oracle;
 mod processes;

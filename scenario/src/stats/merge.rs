@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::fit::Folded;
 use super::frame::{
     self, ConnectionDelta, ErrorDelta, FeederDelta, Frame, GeneratorHealth, GroupDelta,
     RequestDelta, ScenarioDelta, Totals, check_rows, merge_groups, merge_requests,
@@ -13,7 +14,7 @@ use super::frame::{
 use super::sample::{error_rows, merge_errors};
 
 /// Bumped when the layout changes; first in the decoded payload.
-pub const TICK_VERSION: u16 = 3;
+pub const TICK_VERSION: u16 = 4;
 /// The largest tick that is unpacked.
 pub const TICK_BYTES_MAX: usize = 64 << 20;
 
@@ -53,6 +54,7 @@ pub struct ShardDelta {
     pub feeders: Vec<FeederDelta>,
     pub generator: GeneratorHealth,
     pub totals: Option<Totals>,
+    pub folded: Folded,
 }
 
 /// Why bytes are not a tick.
@@ -153,6 +155,7 @@ impl SecondDelta {
             feeders: frame.feeders,
             generator: frame.generator,
             totals: frame.totals,
+            folded: frame.folded,
             ..ShardDelta::default()
         };
         for request in &frame.requests {
@@ -235,6 +238,7 @@ impl ShardDelta {
             .map(|(feeder, position)| FeederDelta { feeder, position })
             .collect();
         self.generator = worst(&self.generator, &other.generator);
+        self.folded.add(&other.folded);
         self.frames += other.frames;
         self.last_seq = self.last_seq.max(other.last_seq);
         self.requests_ok += other.requests_ok;
@@ -348,16 +352,17 @@ mod tests {
         assert_eq!(Tick::decode(&tick.encode()).unwrap(), tick);
         assert_eq!(Tick::decode(&unhex(PACKED)).unwrap(), tick, "packed: {packed}");
     }
-    const GOLDEN: &str = "030229020101610201a89c01c0ccf1be01a89c01a89c0101a09c010101dd0bc9c18901d\
-        d0bdd0b01dd0b0101c8010100000101620101dd0bc9c18901dd0bdd0b01dd0b0100000000000001c8010100000\
-        001000165010001dd0b05474554202f01016101620163000000000001000101070201010000010173010007080\
-        0000000000000000000000000000000000000002a02010161010190bf0580e2b0961e90bf0590bf050180bf050\
-        100000000000001c80101000001016200000000000000000000000000000000000100016500000000000001010\
-        101030100000000010173010003040000000000000000000000000000000000000000";
-    const PACKED: &str = "28b52ffd20fa95040072881a239029e9bf0b1f72da3ff2ad742be12b0ee2895dc5e7f86\
-        0abf717fd373ed406696427190beacea3ffb6b9b36f4ff039c196600b2c1a9427c1f6eb930060ba93cc37317b7\
-        d4180301c928af7e6deb26f3ff22aaea28a2b2012157fc778f7766f4765f2d8bd737d0e12050f00a041ce66a61\
-        20d82ca318869a3620400cb730d729a4630d68b1a2dd400eebac4c88402";
+    const GOLDEN: &str = "040229020101610201a89c01c0ccf1be01a89c01a89c0101a09c010101dd\
+        0bc9c18901dd0bdd0b01dd0b0101c8010100000101620101dd0bc9c18901dd0bdd0b01dd0b01000000000000\
+        01c8010100000001000165010001dd0b05474554202f01016101620163000000000001000101070201010000\
+        01017301000708000000000000000000000000000000000000000000002a02010161010190bf0580e2b0961e\
+        90bf0590bf050180bf050100000000000001c801010000010162000000000000000000000000000000000001\
+        0001650000000000000101010103010000000001017301000304000000000000000000000000000000000000\
+        00000000";
+    const PACKED: &str = "28b52ffd004855040042491b23a045ad010f4eea932b375a7ae74eb8069b\
+        d5a541325dcd2bb672a33b00dbc9bd654a01cca22fbf2f07bd5cb45c24704000a0e5a2775e15d440e38cd757\
+        cdbbaa8a9f9d370c1207c4626f5fecea4fabeaf3fad3b3377becdd9850d8fbdbe39b74938e0454243769e5bc\
+        2228260a00a0b01bb21dcdf0870cb44a581805837680b40c04488c4c28";
 
     proptest! {
         #[test]
