@@ -4,7 +4,7 @@
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 cd "$root"
-need cc=gcc node=nodejs npm=npm
+need cc=gcc node=nodejs npm=npm faketime=faketime
 need_rust
 use_target_dir
 

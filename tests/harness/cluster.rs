@@ -24,6 +24,8 @@ pub struct Node {
     pub p2p_port: u16,
     pub api_port: u16,
     pub data_dir: PathBuf,
+    /// What its process finds in its environment, beside what the tests themselves have.
+    pub environment: Vec<(String, String)>,
     process: Option<Process>,
 }
 
@@ -52,6 +54,7 @@ impl Node {
             p2p_port: ports[0],
             api_port: ports[1],
             data_dir,
+            environment: Vec::new(),
             process: None,
         }
     }
@@ -99,6 +102,19 @@ impl Cluster {
     /// When a process cannot be started.
     #[must_use]
     pub fn started(size: usize) -> Self {
+        let mut cluster = Self::planned(size);
+        for index in 0..size {
+            cluster.start_node(index);
+        }
+        cluster
+    }
+
+    /// `size` nodes with their places; none of them runs.
+    ///
+    /// # Panics
+    /// When the folder cannot be made.
+    #[must_use]
+    pub fn planned(size: usize) -> Self {
         let cleanup = tempfile::tempdir().expect("a temporary folder");
         let dir = cleanup.path().to_owned();
         let secret = dir.join("secret");
@@ -111,14 +127,11 @@ impl Cluster {
                 p2p_port: ports[0],
                 api_port: ports[1],
                 data_dir: dir.join(format!("n{}", index + 1)),
+                environment: Vec::new(),
                 process: None,
             })
             .collect();
-        let mut cluster = Self { nodes, dir, secret, _cleanup: Some(cleanup) };
-        for index in 0..size {
-            cluster.start_node(index);
-        }
-        cluster
+        Self { nodes, dir, secret, _cleanup: Some(cleanup) }
     }
 
     /// The command line of a node, as a user would type it.
@@ -136,6 +149,7 @@ impl Cluster {
         let mut command = Command::new(repository().join("scripts/node.sh"));
         command
             .env("ONRUSH_BIN", binary("onrush"))
+            .envs(node.environment.iter().map(|(name, value)| (name, value)))
             .args(["--name", &node.name])
             .args(["--contact-points", &contacts.join(",")])
             .args(["--expect", &self.nodes.len().to_string()])

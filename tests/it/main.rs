@@ -3,9 +3,11 @@
 #![expect(clippy::print_stdout, reason = "`--nocapture` shows what was measured")]
 
 mod bad_input;
+mod clocks;
 mod cluster;
 mod consistency;
 mod dsl;
+mod frames;
 mod large;
 mod oracle;
 mod processes;

@@ -44,8 +44,8 @@ impl Held {
     /// None where the bytes are no frame, or another one.
     #[must_use]
     pub fn read(seq: u64, body: Bytes, arrived_ms: u64) -> Option<Self> {
-        let frame = Frame::decode(&body).ok().filter(|frame| frame.seq == seq)?;
-        let (second, last) = (frame.second, frame.totals.is_some());
+        let head = Frame::head(&body).ok().filter(|head| head.seq == seq)?;
+        let (second, last) = (head.second, head.last);
         Some(Self { seq, second, last, body, arrived_ms })
     }
 }
@@ -85,14 +85,27 @@ pub struct Taken {
     pub body: Bytes,
 }
 
+impl Taken {
+    /// Its content, which nobody has looked at before. One that cannot be read is missed when the
+    /// shard's totals are compared with what was merged, and the verdict says so.
+    fn frame(&self) -> Option<Frame> {
+        let frame = Frame::decode(&self.body);
+        frame
+            .inspect_err(|error| {
+                let (shard, epoch) = (self.shard, self.epoch);
+                tracing::error!(shard, epoch, %error, "a frame that cannot be read is left out");
+            })
+            .ok()
+    }
+}
+
 impl Batch {
     /// The section to be proposed. How large the frames are together is known only once they are
     /// merged: while it is more than a tick may have, the newer half is left for the next section.
     /// A frame by itself always fits.
     pub fn section(&mut self) -> TickSection {
         loop {
-            // Decoded when they arrived, so they decode now.
-            let frames = self.frames.iter().filter_map(|taken| Frame::decode(&taken.body).ok());
+            let frames = self.frames.iter().filter_map(Taken::frame);
             let tick = merge(frames);
             let payload = tick.encode();
             let fits = payload.len() <= TICK_BYTES_MAX && tick.check().is_ok();

@@ -1,6 +1,7 @@
 //! The master's end of one control stream: dials a worker, sends heartbeats and orders, hands what
 //! it says to the reign. Decides nothing; it dials again for as long as the reign wants it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -14,7 +15,7 @@ use super::coordinator::Heard;
 use super::reconcile::LEASE_MS;
 use crate::clock::Clock;
 use crate::control_wire::{self, CONTROL_VERSION, FromWorker, ToWorker};
-use crate::net::{DuplexStream, Mesh, Service};
+use crate::net::{DuplexStream, Mesh, PeerView, Service};
 
 /// Between two heartbeats.
 const HEARTBEAT: Duration = Duration::from_millis(500);
@@ -22,7 +23,7 @@ const HEARTBEAT: Duration = Duration::from_millis(500);
 const SILENCE_MAX: Duration = Duration::from_secs(3);
 /// A write that takes longer is a dead connection: its heartbeats may not arrive any more.
 const WRITE_MAX: Duration = Duration::from_secs(2);
-/// Between two dials.
+/// Between two tries of a session; the first follows at once when the worker is connected again.
 const REDIAL: Duration = Duration::from_millis(300);
 /// Orders that wait to be written; what does not fit is ordered again by the next round.
 const ORDERS_MAX: usize = 1_024;
@@ -77,6 +78,8 @@ impl Session {
     }
 }
 
+type Peers = BTreeMap<PeerName, PeerView>;
+
 struct Link {
     command: Command,
     mesh: Arc<dyn Mesh>,
@@ -99,7 +102,16 @@ impl Link {
             }
             // Orders for a session that is gone: they come again once there is one.
             while queue.try_recv().is_ok() {}
-            tokio::time::sleep(REDIAL).await;
+            let linked = |peers: &Peers| peers.get(&self.peer).is_some_and(|peer| peer.connected);
+            let mut peers = self.mesh.peers();
+            if linked(&peers.borrow_and_update()) {
+                tokio::time::sleep(REDIAL).await;
+            } else {
+                tokio::select! {
+                    Ok(_) = peers.wait_for(|it| linked(it)) => {}
+                    () = tokio::time::sleep(REDIAL) => {}
+                }
+            }
         }
     }
 

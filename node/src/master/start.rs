@@ -128,6 +128,7 @@ mod tests {
             assert_eq!(scene.age_ms(), Some(1_500));
         }
         // Another start of the same job, by another master, is not this one.
+        scene.now = NOW;
         scene.job.start_at = Some(NOW - 9_000);
         assert_eq!(scene.age_ms(), Some(9_000));
     }

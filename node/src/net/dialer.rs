@@ -13,21 +13,27 @@ use super::PeerView;
 use super::actor::Command;
 use super::contact::ContactPoint;
 use super::limits::{
-    DIAL_FIRST_MS, DIAL_MAX_MS, DIAL_ROUND, DIAL_YIELD_MS, DIALS_PER_ROUND, FORGET_AFTER_MS,
+    DIAL_EAGER_MS, DIAL_FIRST_MS, DIAL_MAX_MS, DIAL_ROUND, DIAL_YIELD_MS, DIALS_PER_ROUND,
+    FORGET_AFTER_MS,
 };
 use super::shared::Shared;
 use crate::clock::Clock;
 
-/// Exponential pauses with jitter.
+/// Exponential pauses with jitter, once it has been eager.
 #[derive(Clone, Copy, Debug)]
 struct Backoff {
     next_ms: u64,
     pause_ms: u64,
+    eager_until_ms: u64,
 }
 
 impl Backoff {
     fn starting(at_ms: u64) -> Self {
-        Self { next_ms: at_ms, pause_ms: DIAL_FIRST_MS }
+        Self { next_ms: at_ms, pause_ms: DIAL_FIRST_MS, eager_until_ms: at_ms }
+    }
+
+    fn eager(at_ms: u64) -> Self {
+        Self { eager_until_ms: at_ms + DIAL_EAGER_MS, ..Self::starting(at_ms) }
     }
 
     /// Whether it is time; if so, the next try is moved out.
@@ -36,7 +42,9 @@ impl Backoff {
             return false;
         }
         self.next_ms = now_ms + rng.random_range(self.pause_ms / 2..=self.pause_ms);
-        self.pause_ms = (self.pause_ms * 2).min(DIAL_MAX_MS);
+        if now_ms >= self.eager_until_ms {
+            self.pause_ms = (self.pause_ms * 2).min(DIAL_MAX_MS);
+        }
         true
     }
 }
@@ -80,7 +88,7 @@ impl Plan {
             }
             let yields = if self.local < view.peer.0 { 0 } else { DIAL_YIELD_MS };
             let known = self.away.get(&view.peer.0).copied();
-            let mut backoff = known.unwrap_or_else(|| Backoff::starting(now_ms + yields));
+            let mut backoff = known.unwrap_or_else(|| Backoff::eager(now_ms + yields));
             if backoff.take(now_ms, rng) {
                 due.extend(record.addresses.iter().filter_map(|text| text.parse().ok()));
             }
@@ -182,6 +190,20 @@ mod tests {
         let last_pauses: Vec<u64> = at.windows(2).map(|pair| pair[1] - pair[0]).skip(8).collect();
         assert!(last_pauses.iter().all(|pause| (5_000..=DIAL_MAX_MS + 10).contains(pause)));
         assert!(last_pauses.len() > 50);
+    }
+
+    /// Once the pauses had grown to seconds by the time at which a cut of some seconds was healed,
+    /// and the leases of the node's shards ran out in between.
+    #[test]
+    fn a_node_that_has_just_gone_is_tried_all_the_time() {
+        let views = [view("m", false)];
+        let at = tries(&mut Plan::new("a".to_owned(), Vec::new()), 40_000, &views);
+        let pause = |pair: &[u64]| pair[1] - pair[0];
+        let eager: Vec<u64> = at.windows(2).filter(|w| w[1] <= DIAL_EAGER_MS).map(pause).collect();
+        assert!(eager.iter().all(|pause| *pause <= DIAL_FIRST_MS + 10), "{eager:?}");
+        assert!(eager.len() >= 38, "{eager:?}");
+        let later: Vec<u64> = at.windows(2).filter(|w| w[0] > 30_000).map(pause).collect();
+        assert!(later.iter().all(|pause| *pause >= DIAL_MAX_MS / 4), "{later:?}");
     }
 
     #[test]

@@ -22,6 +22,13 @@ pub(super) const HELLO_BYTES_MAX: usize = 64 * 1024;
 pub(super) const HELLO_TRIES: u32 = 3;
 /// The TCP connection alone: what takes longer is away.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Another try of the same connection begins so soon, and one waits so long for its answer: what the
+/// network lost is not waited for. Both ways of the slowest link are shorter than the latter.
+pub(super) const KNOCK_AGAIN: Duration = Duration::from_millis(200);
+pub(super) const KNOCK_MAX: Duration = Duration::from_secs(2);
+/// A connection that waits longer for the other machine's acknowledgement is dead. TCP sends five
+/// times within it; what is left of a lease is enough to connect anew.
+pub(super) const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(3);
 /// Transport, noise and yamux together.
 pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) const PING_INTERVAL: Duration = Duration::from_secs(2);
@@ -48,8 +55,10 @@ pub(super) const FORGET_AFTER_MS: u64 = 24 * 3_600 * 1_000;
 /// First and longest pause between two tries of one contact point or peer.
 pub(super) const DIAL_FIRST_MS: u64 = 250;
 pub(super) const DIAL_MAX_MS: u64 = 10_000;
+/// A node that has just gone is tried at the shortest pause for this long: its shards' leases run.
+pub(super) const DIAL_EAGER_MS: u64 = 10_000;
 /// The node with the larger peer id leaves the dialling to the other for this long.
-pub(super) const DIAL_YIELD_MS: u64 = 3_000;
+pub(super) const DIAL_YIELD_MS: u64 = 1_000;
 /// Dials started in one round of the dialler.
 pub(super) const DIALS_PER_ROUND: usize = 32;
 /// The dialler's rounds.

@@ -16,12 +16,13 @@ use libp2p::gossipsub::{
 use libp2p::identity::Keypair;
 use libp2p::pnet::{PnetConfig, PreSharedKey};
 use libp2p::swarm::{NetworkBehaviour, Swarm};
-use libp2p::{PeerId, TransportError, identify, noise, ping, tcp, yamux};
+use libp2p::{PeerId, TransportError, identify, noise, ping, yamux};
 
 use super::limits::{
     CONNECT_TIMEOUT, ESTABLISHED, ESTABLISHED_PER_PEER, HANDSHAKE_TIMEOUT, IDLE_TIMEOUT,
     PENDING_INCOMING, PING_INTERVAL, PING_TIMEOUT, STREAMS_PER_CONNECTION,
 };
+use super::persistent;
 use super::record::RECORD_BYTES_MAX;
 
 type Gossip = gossipsub::Behaviour<gossipsub::IdentityTransform, WhitelistSubscriptionFilter>;
@@ -83,7 +84,10 @@ fn transport(
     let mut muxer = yamux::Config::default();
     muxer.set_max_num_streams(STREAMS_PER_CONNECTION);
     let psk = PreSharedKey::new(psk);
-    let tcp = tcp::tokio::Transport::new(tcp::Config::new().nodelay(true));
+    let tcp = persistent::Transport::new().map(|socket, _| {
+        persistent::watch(&socket);
+        socket
+    });
     Ok(TransportTimeout::new(tcp, CONNECT_TIMEOUT)
         .map_err(|error| match error {
             TransportTimeoutError::Timeout => std::io::ErrorKind::TimedOut.into(),

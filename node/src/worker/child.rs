@@ -8,14 +8,13 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use bytes::Bytes;
+use onrush_scenario::shard::pipe::{KIND_FRAME, KIND_JSON, limit_of};
 use onrush_scenario::shard::{FromShard, OutputStream, ToShard};
 use onrush_scenario::stats::frame::Frame;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{ChildStdin, Command};
 use tokio::sync::mpsc;
-
-use super::outbox::FRAME_BYTES_MAX;
 
 /// Messages to a child that are not written yet; one that reads none is stuck and gets killed.
 const TO_CHILD_MAX: usize = 64;
@@ -24,8 +23,6 @@ pub const LINE_BYTES_MAX: usize = 8 << 10;
 /// After its output has ended, a process that does not exit is killed.
 const EXIT_WAIT: Duration = Duration::from_secs(2);
 const HUNG: &str = "its process closed its output and did not end; it was killed";
-const KIND_JSON: u8 = 0;
-const KIND_FRAME: u8 = 1;
 
 /// What a child does, in order; `Exited` is the last.
 #[derive(Debug)]
@@ -155,7 +152,7 @@ where
     loop {
         let kind = stdout.read_u8().await.ok()?;
         let len = stdout.read_u32_le().await.ok()? as usize;
-        if len > FRAME_BYTES_MAX {
+        if len > limit_of(kind) {
             return Some(format!("the shard's process sent a message of {len} bytes"));
         }
         let mut body = vec![0; len];
@@ -166,13 +163,13 @@ where
                 Ok(message) => ChildEvent::Said(message),
                 Err(error) => return Some(format!("unreadable message of the shard: {error}")),
             },
-            KIND_FRAME => match Frame::decode(&body) {
-                Ok(frame) => ChildEvent::Frame {
-                    seq: frame.seq,
-                    second: frame.second,
-                    last: frame.totals.is_some(),
-                    shard: frame.shard,
-                    epoch: frame.epoch,
+            KIND_FRAME => match Frame::head(&body) {
+                Ok(head) => ChildEvent::Frame {
+                    seq: head.seq,
+                    second: head.second,
+                    last: head.last,
+                    shard: head.shard,
+                    epoch: head.epoch,
                     body: body.into(),
                 },
                 Err(error) => return Some(format!("unreadable frame of the shard: {error}")),

@@ -18,9 +18,10 @@ use super::sender::Spool;
 
 /// Unacknowledged bytes of one shard; a shard that exceeds it is stopped.
 pub const SPOOL_BYTES_MAX: u64 = 256 << 20;
-/// The largest frame: alone in a tick, it still fits the ledger. Larger lengths in a spool file are
-/// damage.
-pub const FRAME_BYTES_MAX: usize = limits::TICK_BYTES_MAX - (64 << 10);
+/// Larger lengths in a spool file are damage.
+pub use onrush_scenario::stats::frame::FRAME_BYTES_MAX;
+/// A frame alone in a tick fits the ledger.
+const _: () = assert!(FRAME_BYTES_MAX + (64 << 10) <= limits::TICK_BYTES_MAX);
 const HEADER: u64 = 16;
 /// The file starts again from nothing when it is empty and longer than this.
 const TRIM_BYTES: u64 = 1 << 20;

@@ -7,8 +7,8 @@ use std::io::{self, Read, Write};
 use super::{FromShard, ToShard};
 use crate::stats::frame::{self, FRAME_BYTES_MAX, Frame};
 
-/// A message of the node to its child.
-pub const MESSAGE_BYTES_MAX: usize = 16 << 20;
+/// A message of the node to its child, or one of the child's that is no frame.
+pub const MESSAGE_BYTES_MAX: usize = 4 << 20;
 
 pub const KIND_JSON: u8 = 0;
 pub const KIND_FRAME: u8 = 1;
@@ -67,7 +67,7 @@ pub fn read_from_shard(from: &mut impl Read) -> Result<Option<Sent>, Error> {
     }
     let mut length = [0; 4];
     from.read_exact(&mut length)?;
-    let body = read_body(from, u32::from_le_bytes(length), FRAME_BYTES_MAX)?;
+    let body = read_body(from, u32::from_le_bytes(length), limit_of(kind[0]))?;
     Ok(Some(match kind[0] {
         KIND_JSON => Sent::Message(serde_json::from_slice(&body)?),
         KIND_FRAME => Sent::Frame(Box::new(Frame::decode(&body)?)),
@@ -82,16 +82,22 @@ pub fn write_from_shard(to: &mut impl Write, message: &FromShard) -> Result<(), 
 }
 
 /// # Errors
-/// A broken pipe, or a frame beyond the limit.
+/// A broken pipe, or a frame that nothing brings within the limit.
 pub fn write_frame(to: &mut impl Write, frame: &Frame) -> Result<(), Error> {
-    write_kind(to, KIND_FRAME, &frame.encode())
+    write_kind(to, KIND_FRAME, &frame.encode_within())
 }
 
 fn write_kind(to: &mut impl Write, kind: u8, body: &[u8]) -> Result<(), Error> {
     to.write_all(&[kind])?;
-    to.write_all(&length_of(body, FRAME_BYTES_MAX)?.to_le_bytes())?;
+    to.write_all(&length_of(body, limit_of(kind))?.to_le_bytes())?;
     to.write_all(body)?;
     Ok(to.flush()?)
+}
+
+/// The most bytes of a message of the child: one limit for who writes it and for all who read it.
+#[must_use]
+pub fn limit_of(kind: u8) -> usize {
+    if kind == KIND_FRAME { FRAME_BYTES_MAX } else { MESSAGE_BYTES_MAX }
 }
 
 fn length_of(body: &[u8], limit: usize) -> Result<u32, Error> {

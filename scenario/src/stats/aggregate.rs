@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::fit::Folded;
 use super::frame::{
     ConnectionDelta, Frame, GeneratorHealth, GroupDelta, RequestDelta, Times, Totals,
 };
@@ -96,6 +97,16 @@ pub struct Aggregate {
     pub(super) flagged: BTreeSet<u32>,
     pub(super) reasons: BTreeMap<&'static str, BTreeSet<u32>>,
     pub(super) measured: Option<(u32, u32)>,
+    /// What frames could not tell apart: in how many seconds of shards, the most rows of one of them,
+    /// and examples.
+    pub(super) folded: FoldedTotal,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct FoldedTotal {
+    pub(super) seconds: u64,
+    pub(super) rows_max: u64,
+    pub(super) examples: u64,
 }
 
 impl Aggregate {
@@ -209,6 +220,11 @@ impl Aggregate {
         }
         let (sum, seen) = (&mut total.sum, &mut total.seen);
         sum.generator = worst(&sum.generator, &delta.generator);
+        if delta.folded != Folded::default() {
+            self.folded.seconds += 1;
+            self.folded.rows_max = self.folded.rows_max.max(delta.folded.rows);
+            self.folded.examples += delta.folded.examples;
+        }
         sum.bytes_sent += delta.bytes_sent;
         sum.bytes_received += delta.bytes_received;
         sum.totals = delta.totals.or(sum.totals);

@@ -6,16 +6,18 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::fit::Folded;
 use super::record::Partial;
 use super::sample::{Sample, error_rows, merge_errors};
 use super::times;
 use crate::time::Micros;
 
 /// Bumped when the layout changes; nodes of another version refuse the shard at `Ready`.
-pub const FRAME_VERSION: u16 = 4;
+pub const FRAME_VERSION: u16 = 5;
 
-/// The largest encoded frame that is read: far above what the caps on names and errors allow.
-pub const FRAME_BYTES_MAX: usize = 16 << 20;
+/// The largest encoded frame: alone in a tick, it fits the ledger, with room for what a tick adds.
+/// The one limit of who writes frames ([`Frame::encode_within`]) and of all who read them.
+pub const FRAME_BYTES_MAX: usize = 704 << 10;
 /// Request paths (or groups) of one frame: what the recorders of all threads may have interned.
 const PATHS_MAX: usize = 100_000;
 /// Groups around a request, and the request.
@@ -31,6 +33,8 @@ pub struct Frame {
     pub seq: u64,
     /// Zero-based second of the run, by the common start.
     pub second: u32,
+    /// Only in the last frame of the shard: what all frames of this epoch must add up to.
+    pub totals: Option<Totals>,
     pub requests: Vec<RequestDelta>,
     pub groups: Vec<GroupDelta>,
     pub scenarios: Vec<ScenarioDelta>,
@@ -38,8 +42,19 @@ pub struct Frame {
     pub feeders: Vec<FeederDelta>,
     pub connections: ConnectionDelta,
     pub generator: GeneratorHealth,
-    /// Only in the last frame of the shard: what all frames of this epoch must add up to.
-    pub totals: Option<Totals>,
+    /// What its writer could not tell apart within [`FRAME_BYTES_MAX`].
+    pub folded: Folded,
+}
+
+/// What orders frames and says whose they are: the first of their bytes, read without the rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameHead {
+    pub shard: u32,
+    pub epoch: u64,
+    pub seq: u64,
+    pub second: u32,
+    /// It carries the shard's totals: nothing follows it.
+    pub last: bool,
 }
 
 /// Responses that ended in this second, by request path.
@@ -244,6 +259,7 @@ pub fn merge_partials(header: FrameHeader, partials: Vec<Partial>) -> Frame {
         connections,
         generator,
         totals: None,
+        folded: Folded::default(),
     }
 }
 
@@ -359,6 +375,23 @@ impl Frame {
         postcard::to_stdvec(self).expect("a frame holds nothing that cannot be encoded")
     }
 
+    /// Of the frame in `bytes`, whose content is not looked at: that is for who merges it.
+    ///
+    /// # Errors
+    /// Another version, too many bytes, or too few.
+    pub fn head(bytes: &[u8]) -> Result<FrameHead, Error> {
+        if bytes.len() > FRAME_BYTES_MAX {
+            return Err(Error::TooLarge(bytes.len()));
+        }
+        let (version, rest) = postcard::take_from_bytes::<u16>(bytes)?;
+        if version != FRAME_VERSION {
+            return Err(Error::Version { found: version });
+        }
+        type Head = (u32, u64, u64, u32, Option<Totals>);
+        let ((shard, epoch, seq, second, totals), _) = postcard::take_from_bytes::<Head>(rest)?;
+        Ok(FrameHead { shard, epoch, seq, second, last: totals.is_some() })
+    }
+
     /// The frame in `bytes`, checked: version, size, number of rows, histograms in canonical form.
     pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
         if bytes.len() > FRAME_BYTES_MAX {
@@ -442,9 +475,21 @@ mod tests {
         assert_eq!(hex, GOLDEN);
         assert_eq!(Frame::decode(&sample().encode()).unwrap(), sample());
     }
-    const GOLDEN: &str = "0403020729010201670172020283a80181bef8bf01dc0ba79c0102dc0b01c49001\
-        0100000000000001c801020aac0200010173000000000105000000000000000000000000000000000000000000\
-        00000000";
+    const GOLDEN: &str = "040302072900010201670172020283a80181bef8bf01dc0ba79c0102dc0b\
+        01c490010100000000000001c801020aac020001017300000000010500000000000000000000000000000000\
+        0000000000000000";
+
+    #[test]
+    fn the_head_is_read_without_the_rest() {
+        let head = FrameHead { shard: 3, epoch: 2, seq: 7, second: 41, last: false };
+        assert_eq!(Frame::head(&sample().encode()).unwrap(), head);
+        let last = Frame { totals: Some(Totals { frames: 7, ..Totals::default() }), ..sample() };
+        let bytes = last.encode();
+        assert_eq!(Frame::head(&bytes).unwrap(), FrameHead { last: true, ..head });
+        assert_eq!(Frame::head(&bytes[..12]).unwrap(), FrameHead { last: true, ..head });
+        assert!(matches!(Frame::head(&bytes[..4]), Err(Error::Malformed(_))));
+        assert!(matches!(Frame::head(&[99]), Err(Error::Version { found: 99 })));
+    }
 
     #[test]
     fn what_is_no_frame_is_refused() {
@@ -465,7 +510,7 @@ mod tests {
         deep.requests[0].path = vec![String::new(); 65];
         assert!(matches!(Frame::decode(&deep.encode()), Err(Error::TooMany { what: "path", .. })));
         // A list that claims 2^60 entries: refused for want of bytes, nothing is reserved for it.
-        let bomb = [&[4, 0, 0, 0, 0][..], &[0xff; 8], &[0x0f]].concat();
+        let bomb = [&[5, 0, 0, 0, 0, 0][..], &[0xff; 8], &[0x0f]].concat();
         assert!(matches!(Frame::decode(&bomb), Err(Error::Malformed(_))));
     }
 }

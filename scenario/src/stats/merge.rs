@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::fit::Folded;
 use super::frame::{
     self, ConnectionDelta, ErrorDelta, FeederDelta, Frame, GeneratorHealth, GroupDelta,
     RequestDelta, ScenarioDelta, Totals, check_rows, merge_groups, merge_requests,
@@ -13,7 +14,7 @@ use super::frame::{
 use super::sample::{error_rows, merge_errors};
 
 /// Bumped when the layout changes; first in the decoded payload.
-pub const TICK_VERSION: u16 = 4;
+pub const TICK_VERSION: u16 = 5;
 /// The largest tick that is unpacked.
 pub const TICK_BYTES_MAX: usize = 64 << 20;
 
@@ -53,6 +54,7 @@ pub struct ShardDelta {
     pub feeders: Vec<FeederDelta>,
     pub generator: GeneratorHealth,
     pub totals: Option<Totals>,
+    pub folded: Folded,
 }
 
 /// Why bytes are not a tick.
@@ -153,6 +155,7 @@ impl SecondDelta {
             feeders: frame.feeders,
             generator: frame.generator,
             totals: frame.totals,
+            folded: frame.folded,
             ..ShardDelta::default()
         };
         for request in &frame.requests {
@@ -233,6 +236,7 @@ impl ShardDelta {
         }
         self.feeders = feeders.into_values().collect();
         self.generator = worst(&self.generator, &other.generator);
+        self.folded.add(&other.folded);
         self.frames += other.frames;
         self.last_seq = self.last_seq.max(other.last_seq);
         self.requests_ok += other.requests_ok;
@@ -346,16 +350,17 @@ mod tests {
         assert_eq!(Tick::decode(&tick.encode()).unwrap(), tick);
         assert_eq!(Tick::decode(&unhex(PACKED)).unwrap(), tick, "packed: {packed}");
     }
-    const GOLDEN: &str = "040229020101610201a89c01c0ccf1be01a89c01a89c0101a09c010101dd0bc9c1890\
-        1dd0bdd0b01dd0b0101c8010100000101620101dd0bc9c18901dd0bdd0b01dd0b0100000000000001c80101000\
-        00001000165010001dd0b05474554202f010161016201630000000000010001010702010100000101730100070\
-        8000000000000000000000000000000000000000000002a02010161010190bf0580e2b0961e90bf0590bf05018\
-        0bf050100000000000001c80101000001016200000000000000000000000000000000000100016500000000000\
-        0010101010301000000000101730100030400000000000000000000000000000000000000000000";
-    const PACKED: &str = "28b52ffd20fe95040082881a239029e9bf0b1f72da3ff2ad9456e12b0ee2895dc5e7f\
-        860abf717fd373ed4c66e6d27196596fefcf2df3af7f5ede9a0d3b1742cb06850a074ecd52301d0f4079b6fe2b\
-        5fa82006138647a77e7deae6f3ff2e99d5e7a2b2092f4fec6f816dda21d95c9e3168dea71804c0f000041ce335\
-        3b5066be518c4b461310280e5b909728446f0d08b1a2dd400eebac4c88402";
+    const GOLDEN: &str = "040229020101610201a89c01c0ccf1be01a89c01a89c0101a09c010101dd\
+        0bc9c18901dd0bdd0b01dd0b0101c8010100000101620101dd0bc9c18901dd0bdd0b01dd0b01000000000000\
+        01c8010100000001000165010001dd0b05474554202f01016101620163000000000001000101070201010000\
+        01017301000708000000000000000000000000000000000000000000002a02010161010190bf0580e2b0961e\
+        90bf0590bf050180bf050100000000000001c801010000010162000000000000000000000000000000000001\
+        0001650000000000000101010103010000000001017301000304000000000000000000000000000000000000\
+        00000000";
+    const PACKED: &str = "28b52ffd004855040042491b23a045ad010f4eea932b375a7ae74eb8069b\
+        d5a541325dcd2bb672a33b00dbc9bd654a01cca22fbf2f07bd5cb45c24704000a0e5a2775e15d440e38cd757\
+        cdbbaa8a9f9d370c1207c4626f5fecea4fabeaf3fad3b3377becdd9850d8fbdbe39b74938e0454243769e5bc\
+        2228260a00a0b01bb21dcdf0870cb44a581805837680b40c04488c4c28";
 
     proptest! {
         #[test]

@@ -2,6 +2,7 @@
 
 pub mod aggregate;
 pub mod assertion;
+pub mod fit;
 pub mod frame;
 pub mod live;
 pub mod merge;

@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::aggregate::{Aggregate, ERRORS_MAX, PATHS_MAX, RequestTotal};
+use super::aggregate::{Aggregate, ERRORS_MAX, FoldedTotal, PATHS_MAX, RequestTotal};
 use super::assertion::{AssertionSpec, MeasuredRow};
-use super::frame::{GeneratorHealth, Times};
+use super::frame::{FRAME_BYTES_MAX, GeneratorHealth, Times};
 use super::sample::earlier;
 use super::series::round;
 use super::summary::{
@@ -259,7 +259,16 @@ impl Aggregate {
     fn notices(&self) -> Vec<String> {
         let mut notices = Vec::new();
         let other = |path: &Vec<String>| path.last().is_some_and(|n| n == super::record::OTHER);
-        if self.requests.keys().any(other) {
+        if self.folded.seconds > 0 {
+            let FoldedTotal { seconds, rows_max, examples } = self.folded;
+            notices.push(format!(
+                "in {seconds} seconds a node measured more than a frame of {} KiB holds: up to \
+                 {rows_max} of the rarest requests, groups and kinds of errors are counted under \
+                 (other), {examples} examples are left out; all totals are exact",
+                FRAME_BYTES_MAX >> 10
+            ));
+        }
+        if self.requests.keys().any(other) && self.requests.len() >= PATHS_MAX {
             notices.push(format!(
                 "{PATHS_MAX} request names were kept, the rest is counted under (other): \
                  give requests a fixed name"

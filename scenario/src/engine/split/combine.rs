@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use crate::stats::fit::Folded;
 use crate::stats::frame::{
     FeederDelta, Frame, FrameHeader, GeneratorHealth, Totals, merge_partials,
 };
@@ -67,8 +68,9 @@ impl Combiner {
 
 fn joined(frames: Vec<Frame>, second: u32, seq: u64) -> Frame {
     let mut feeders: BTreeMap<u32, FeederDelta> = BTreeMap::new();
-    let mut generator = GeneratorHealth::default();
+    let (mut generator, mut folded) = (GeneratorHealth::default(), Folded::default());
     for frame in &frames {
+        folded.add(&frame.folded);
         for feeder in &frame.feeders {
             feeders.entry(feeder.feeder).or_insert(*feeder).widen(feeder);
         }
@@ -85,7 +87,7 @@ fn joined(frames: Vec<Frame>, second: u32, seq: u64) -> Frame {
     });
     let header = FrameHeader { shard, epoch, seq, second };
     let mut joined = merge_partials(header, rows.collect());
-    joined.generator = generator;
+    (joined.generator, joined.folded) = (generator, folded);
     joined.feeders = feeders.into_values().collect();
     joined
 }

@@ -79,6 +79,7 @@ fn view(number: usize) -> MemberView {
         labels: BTreeMap::new(),
         cores: 1,
         running_shards: 0,
+        clock_ahead_ms: None,
         last_seen_ms: 0,
         rtt_us: None,
         clock_ahead_ms: None,
