@@ -67,9 +67,10 @@ impl Duties {
         self.repository.attach(Arc::clone(&cluster));
         let repository = || Arc::clone(&self.repository);
         let upkeep = tokio::spawn(repository().upkeep(self.stop.clone()));
+        let scrubbing = tokio::spawn(repository().scrub(self.stop.clone()));
         let reigning = master::run(Arc::clone(&cluster), repository(), self.stop.clone());
         let backend = NodeBackend::new(cluster, repository(), self.worker.clone());
-        self.tasks.extend([upkeep, tokio::spawn(reigning)]);
+        self.tasks.extend([upkeep, scrubbing, tokio::spawn(reigning)]);
         Arc::new(backend)
     }
 

@@ -65,6 +65,8 @@ pub enum ClusterReply {
     Failed(String),
     /// That member was removed.
     Removed,
+    /// Certainly not carried out: the master's disk is full.
+    NoRoom(String),
 }
 
 /// # Errors
@@ -154,6 +156,9 @@ mod tests {
         assert_eq!(bytes[codec::HEADER_BYTES..], body.concat());
         let bytes = encode_reply(&ClusterReply::Removed).unwrap();
         assert_eq!(bytes[codec::HEADER_BYTES..], [9, 0, 0, 0]);
+        let bytes = encode_reply(&ClusterReply::NoRoom("x".to_owned())).unwrap();
+        let body = [&[10, 0, 0, 0][..], &[1, 0, 0, 0, 0, 0, 0, 0], b"x"];
+        assert_eq!(bytes[codec::HEADER_BYTES..], body.concat());
     }
 
     #[test]

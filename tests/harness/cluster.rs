@@ -99,6 +99,19 @@ impl Cluster {
     /// When a process cannot be started.
     #[must_use]
     pub fn started(size: usize) -> Self {
+        let mut cluster = Self::prepared(size);
+        for index in 0..size {
+            cluster.start_node(index);
+        }
+        cluster
+    }
+
+    /// `size` nodes with their places, none of which runs yet.
+    ///
+    /// # Panics
+    /// When the machine has no free ports.
+    #[must_use]
+    pub fn prepared(size: usize) -> Self {
         let cleanup = tempfile::tempdir().expect("a temporary folder");
         let dir = cleanup.path().to_owned();
         let secret = dir.join("secret");
@@ -114,11 +127,7 @@ impl Cluster {
                 process: None,
             })
             .collect();
-        let mut cluster = Self { nodes, dir, secret, _cleanup: Some(cleanup) };
-        for index in 0..size {
-            cluster.start_node(index);
-        }
-        cluster
+        Self { nodes, dir, secret, _cleanup: Some(cleanup) }
     }
 
     /// The command line of a node, as a user would type it.
@@ -240,6 +249,13 @@ impl Cluster {
         let found =
             (0..self.nodes.len()).find(|&index| index != leader && self.nodes[index].is_running());
         found.expect("a running node besides the leader")
+    }
+
+    /// All that a node has logged, in all its lives.
+    #[must_use]
+    pub fn log_of(&self, index: usize) -> String {
+        let path = self.dir.join(format!("{}.log", self.nodes[index].name));
+        std::fs::read_to_string(path).unwrap_or_default()
     }
 
     /// The last lines of every node's log.

@@ -4,12 +4,14 @@
 
 mod bad_input;
 mod cluster;
+mod disk;
 mod dsl;
 mod large;
 mod oracle;
 mod processes;
 mod promises;
 mod quickstart;
+mod rot;
 mod run_local;
 mod tidy;
 mod tools;

@@ -1,6 +1,8 @@
 //! A job's ticks, added up: sealed ones from their blobs, hot ones from the ledger, each once. Kept
 //! between two looks, it adds only what is new; thrown away, it is built again, on any node.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use onrush_raft::ledger::job::{Assignment, AssignmentState, Job, JobStatus};
 use onrush_raft::types::PeerName;
@@ -72,7 +74,7 @@ impl Tally {
     ///
     /// # Errors
     /// A segment cannot be read from any node, or is damaged.
-    pub async fn catch_up(&mut self, job: &Job, repository: &Repository) -> Result<(), Error> {
+    pub async fn catch_up(&mut self, job: &Job, repository: &Arc<Repository>) -> Result<(), Error> {
         for sealed in &job.sealed {
             if sealed.to <= self.through {
                 continue;

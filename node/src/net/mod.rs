@@ -124,6 +124,9 @@ pub struct NodeRecord {
     /// It has every blob that its ledger refers to, as of its last look.
     #[serde(default)]
     pub blobs_complete: bool,
+    /// Its disk is full, and its log lives on the reserve.
+    #[serde(default)]
+    pub log_full: bool,
     /// A node that forms a cluster counts the blank peers it sees (rule R3).
     pub sees_blank: u32,
 }

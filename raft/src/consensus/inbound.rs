@@ -15,8 +15,10 @@ use tokio::sync::Mutex;
 
 use super::lock;
 use super::wire::{Frame, Request, Response};
+use crate::log::LogStore;
 use crate::records::{MetaRec, TypeConfig, VoteRec};
 use crate::snapshot::{Machine, SnapshotFile};
+use crate::space::{self, Claim, Room, Space};
 use crate::types::RaftId;
 
 /// Synced as often, so that the log's own sync never waits behind a large unwritten file.
@@ -40,6 +42,7 @@ struct Incoming {
 pub(super) struct Inbound {
     pub(super) me: RaftId,
     pub(super) raft: Raft<TypeConfig, Machine>,
+    log: LogStore,
     tmp: PathBuf,
     incoming: Arc<Mutex<Option<Incoming>>>,
     /// When a leader's entries or heartbeat last arrived.
@@ -47,8 +50,13 @@ pub(super) struct Inbound {
 }
 
 impl Inbound {
-    pub(super) fn new(me: RaftId, raft: Raft<TypeConfig, Machine>, tmp: PathBuf) -> Self {
-        Self { me, raft, tmp, incoming: Arc::default(), heard: Arc::default() }
+    pub(super) fn new(
+        me: RaftId,
+        raft: Raft<TypeConfig, Machine>,
+        log: LogStore,
+        tmp: PathBuf,
+    ) -> Self {
+        Self { me, raft, log, tmp, incoming: Arc::default(), heard: Arc::default() }
     }
 
     /// How long ago a leader was last heard; none: never.
@@ -72,6 +80,11 @@ impl Inbound {
     async fn answer(&self, request: Request) -> Result<Response, String> {
         match request {
             Request::Append { vote, prev, entries, commit } => {
+                // Heartbeats, and no election: it lags behind until there is room again, where a
+                // write that fails would end the node.
+                if !entries.is_empty() && self.log.room() == Room::Out {
+                    return Err("the disk of this node's log is full".to_owned());
+                }
                 let entries: Result<Vec<_>, _> =
                     entries.into_iter().map(crate::records::EntryRec::into_entry).collect();
                 let rpc = AppendEntriesRequest {
@@ -126,6 +139,13 @@ impl Inbound {
         if (vote.term, vote.node) < (mine.term, mine.node) {
             return Ok(Response::HigherVote(mine));
         }
+        let tmp = self.tmp.clone();
+        // It is written, and then copied.
+        blocking(move || {
+            let admitted = space::admit(Space::of(&tmp)?, size.saturating_mul(2), 0, Claim::Owed);
+            admitted.map_err(std::io::Error::other)
+        })
+        .await?;
         let mut incoming = self.incoming.lock().await;
         if let Some(open) = incoming.as_mut()
             && open.hash == hash
