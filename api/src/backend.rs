@@ -37,8 +37,9 @@ pub enum BackendError {
     /// Who holds it cannot be reached now.
     #[error("{0}")]
     Unavailable(String),
-    #[error("the disk is full: {0}")]
-    DiskFull(String),
+    /// The disk of a node that has to keep it is full, or would be: which one, and how much is free.
+    #[error("{0}")]
+    NoRoom(String),
     #[error("{0}")]
     Internal(String),
 }
@@ -163,6 +164,7 @@ pub trait Backend: Send + Sync + 'static {
     async fn put_blob(
         &self,
         body: ByteStream,
+        announced: Option<u64>,
         expected: Option<ContentId>,
     ) -> Result<StoredBlob, BackendError>;
 

@@ -42,7 +42,7 @@ pub enum Kind {
     NoLeader,
     QuorumLost,
     Unavailable,
-    DiskFull,
+    InsufficientStorage,
     Internal,
 }
 
@@ -69,7 +69,7 @@ impl Kind {
         Self::NoLeader,
         Self::QuorumLost,
         Self::Unavailable,
-        Self::DiskFull,
+        Self::InsufficientStorage,
         Self::Internal,
     ];
 
@@ -103,7 +103,9 @@ impl Kind {
             Self::NoLeader => ("no-leader", 503, "The cluster has no leader"),
             Self::QuorumLost => ("quorum-lost", 503, "A majority of the voters was not reached"),
             Self::Unavailable => ("unavailable", 503, "Not available now"),
-            Self::DiskFull => ("disk-full", 507, "The disk is full"),
+            Self::InsufficientStorage => {
+                ("insufficient-storage", 507, "A node that has to keep it has no room")
+            }
             Self::Internal => ("internal", 500, "Internal error"),
         }
     }
@@ -144,7 +146,7 @@ impl Kind {
             416 => Self::RangeNotSatisfiable,
             421 => Self::WrongHost,
             503 => Self::Unavailable,
-            507 => Self::DiskFull,
+            507 => Self::InsufficientStorage,
             code if code < 500 => Self::InvalidRequest,
             _ => Self::Internal,
         }
@@ -297,7 +299,7 @@ impl From<BackendError> for Problem {
             BackendError::NotFound(_) => Self::new(Kind::NotFound, detail),
             BackendError::DigestMismatch { .. } => Self::new(Kind::DigestMismatch, detail),
             BackendError::Unavailable(_) => Self::new(Kind::Unavailable, detail),
-            BackendError::DiskFull(_) => Self::new(Kind::DiskFull, detail),
+            BackendError::NoRoom(_) => Self::new(Kind::InsufficientStorage, detail),
             BackendError::Internal(why) => internal(&why),
         }
     }

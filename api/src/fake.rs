@@ -187,10 +187,11 @@ impl Backend for Fake {
     async fn put_blob(
         &self,
         body: ByteStream,
+        _announced: Option<u64>,
         expected: Option<ContentId>,
     ) -> Result<StoredBlob, BackendError> {
         if self.fault() == Fault::DiskFull {
-            return Err(BackendError::DiskFull("no space left".to_owned()));
+            return Err(BackendError::NoRoom("node n2: no space left".to_owned()));
         }
         let parts: Vec<Bytes> =
             body.try_collect().await.map_err(|error| BackendError::Internal(error.to_string()))?;

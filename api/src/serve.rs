@@ -4,6 +4,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -34,6 +35,10 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 /// How long, and for how many bytes, a refused connection is read on.
 const REFUSED_LINGER: Duration = Duration::from_secs(1);
 const REFUSED_BYTES_MAX: u64 = 16 << 10;
+/// How long the rest of a request is read on whose answer is there, in which steps.
+const UNREAD_LINGER: Duration = Duration::from_secs(5);
+const UNREAD_STEP_BYTES: usize = 16 << 10;
+const UNREAD_STEPS: usize = 64;
 
 const TLS_HANDSHAKE: u8 = 0x16;
 const HTTP2_PREFACE: &[u8; 4] = b"PRI ";
@@ -103,13 +108,18 @@ async fn connection(socket: TcpStream, router: Router, shutdown: CancellationTok
     }
     // Events are small and must not wait for Nagle's algorithm.
     let _ = socket.set_nodelay(true);
+    let unread = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&unread);
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
-        router.clone().oneshot(request.map(Body::new))
+        let unread = Arc::clone(&seen);
+        router
+            .clone()
+            .oneshot(request.map(|body| Body::new(Watched { body, ended: false, unread })))
     });
     let serving = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADERS_TIMEOUT)
-        .serve_connection(TokioIo::new(StallGuard::new(socket)), service);
+        .serve_connection(TokioIo::new(StallGuard::new(socket, unread)), service);
     tokio::pin!(serving);
     let ended = tokio::select! {
         ended = serving.as_mut() => ended,
@@ -135,15 +145,79 @@ async fn refuse(mut socket: TcpStream) {
     let _ = tokio::time::timeout(REFUSED_LINGER, told).await;
 }
 
+/// A request's body that notes when nobody read it to its end.
+struct Watched {
+    body: Incoming,
+    ended: bool,
+    unread: Arc<AtomicBool>,
+}
+
+impl hyper::body::Body for Watched {
+    type Data = bytes::Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<hyper::body::Frame<bytes::Bytes>, hyper::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        self.ended |= matches!(polled, Poll::Ready(None | Some(Err(_))));
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> hyper::body::SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        if !self.ended && !self.body.is_end_stream() {
+            self.unread.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
 /// A socket whose writes fail once the peer has taken nothing for [`WRITE_STALL_MAX`].
+/// After an answer that came before its request was read (an upload that is refused), it is read on
+/// for a moment before it is closed: see [`refuse`].
 struct StallGuard {
     socket: TcpStream,
     stalled: Option<Pin<Box<Sleep>>>,
+    unread: Arc<AtomicBool>,
+    lingering: Option<Pin<Box<Sleep>>>,
 }
 
 impl StallGuard {
-    fn new(socket: TcpStream) -> Self {
-        Self { socket, stalled: None }
+    fn new(socket: TcpStream, unread: Arc<AtomicBool>) -> Self {
+        Self { socket, stalled: None, unread, lingering: None }
+    }
+
+    /// Until the peer has seen the answer and closes, or its time is over.
+    fn linger(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let limit = self.lingering.get_or_insert_with(|| {
+            Box::pin(tokio::time::sleep_until(Instant::now() + UNREAD_LINGER))
+        });
+        if limit.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        let mut sink = [0; UNREAD_STEP_BYTES];
+        for _ in 0..UNREAD_STEPS {
+            let mut buf = ReadBuf::new(&mut sink);
+            match Pin::new(&mut self.socket).poll_read(cx, &mut buf) {
+                Poll::Pending => return Poll::Pending,
+                // The peer may be gone already; there is nobody else to tell.
+                Poll::Ready(Err(_)) => return Poll::Ready(Ok(())),
+                Poll::Ready(Ok(())) if buf.filled().is_empty() => return Poll::Ready(Ok(())),
+                Poll::Ready(Ok(())) => {}
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     fn judge(
@@ -203,6 +277,12 @@ impl AsyncWrite for StallGuard {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_shutdown(cx)
+        if self.lingering.is_none() {
+            let shut = std::task::ready!(Pin::new(&mut self.socket).poll_shutdown(cx));
+            if shut.is_err() || !self.unread.load(Ordering::Relaxed) {
+                return Poll::Ready(shut);
+            }
+        }
+        self.linger(cx)
     }
 }

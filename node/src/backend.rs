@@ -46,6 +46,7 @@ impl From<ClusterError> for BackendError {
             ClusterError::NoLeader(why) => Self::NoLeader(why),
             ClusterError::NoQuorum(why) => Self::NoQuorum(why),
             ClusterError::Superseded { .. } => Self::NoLeader(error.to_string()),
+            ClusterError::NoRoom(why) => Self::NoRoom(why),
             ClusterError::Internal(why) => Self::Internal(why),
         }
     }
@@ -136,9 +137,10 @@ impl Backend for NodeBackend {
     async fn put_blob(
         &self,
         body: ByteStream,
+        announced: Option<u64>,
         expected: Option<ContentId>,
     ) -> Result<StoredBlob, BackendError> {
-        Ok(self.repository.put(body, expected).await?)
+        Ok(self.repository.put(body, announced, expected).await?)
     }
 
     async fn open_blob(

@@ -12,6 +12,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
+use crate::repository::store;
+
 /// Bumped when a message changes its layout; said in `Hello`, refused when it differs.
 pub const CONTROL_VERSION: u16 = 2;
 /// The largest message: a frame with thousands of request names stays far below.
@@ -213,10 +215,16 @@ pub enum BlobAsk {
         offset: u64,
         len: u32,
     },
-    /// Pull it from one of `from`, keep it, answer when it is durable.
+    /// Pull it from one of `from`, keep it, answer when it is durable. `owed`: it was promised
+    /// already, and may take room that nothing new gets.
     Replicate {
         content: ContentId,
         from: Vec<PeerName>,
+        owed: bool,
+    },
+    /// Would so many bytes of something new find room?
+    Room {
+        size: u64,
     },
 }
 
@@ -227,6 +235,10 @@ pub enum BlobAnswer {
     Chunk(Bytes),
     Durable,
     NotFound,
+    /// There is room.
+    Room,
+    /// There is none, or too little: why.
+    Full(String),
 }
 
 /// Chunk by chunk, what a blob must be.
@@ -237,6 +249,16 @@ pub struct Manifest {
     pub chunk: u32,
     /// BLAKE3 of each chunk.
     pub hashes: Vec<[u8; 32]>,
+}
+
+impl Manifest {
+    /// Whether it can be one: chunks as this node cuts them, and as many as the size has.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.chunk == store::CHUNK_BYTES
+            && self.size <= store::BLOB_BYTES_MAX
+            && self.hashes.len() as u64 == self.size.div_ceil(u64::from(self.chunk))
+    }
 }
 
 /// First message of a `Logs` stream, from who asks.
@@ -340,6 +362,13 @@ mod tests {
             encode(&BlobAsk::Chunk { content: ContentId("ab".into()), offset: 1, len: 2 }).unwrap(),
             &[2, 2, b'a', b'b', 1, 2],
         );
+        let content = ContentId("ab".into());
+        check(
+            encode(&BlobAsk::Replicate { content, from: Vec::new(), owed: true }).unwrap(),
+            &[3, 2, b'a', b'b', 0, 1],
+        );
+        check(encode(&BlobAsk::Room { size: 300 }).unwrap(), &[4, 172, 2]);
+        check(encode(&BlobAnswer::Full("x".into())).unwrap(), &[6, 1, b'x']);
     }
 
     #[test]

@@ -71,10 +71,12 @@ impl Duties {
         let repository = || Arc::clone(&self.repository);
         let upkeep = repository().upkeep(self.stop.clone());
         let upkeep = self.vitals.guard("the repository's upkeep", upkeep);
+        let scrubbing = repository().scrub(self.stop.clone());
+        let scrubbing = self.vitals.guard("the scrubber", scrubbing);
         let reigning = master::run(Arc::clone(&cluster), repository(), self.stop.clone());
         let reigning = self.vitals.guard("the master", reigning);
         let backend = NodeBackend::new(cluster, repository(), self.worker.clone());
-        self.tasks.extend([tokio::spawn(upkeep), tokio::spawn(reigning)]);
+        self.tasks.extend([tokio::spawn(upkeep), tokio::spawn(scrubbing), tokio::spawn(reigning)]);
         Arc::new(backend)
     }
 

@@ -167,7 +167,10 @@ async fn serve_until(
         tokio::select! {
             () = signals.next() => return Ended::Stopped,
             reason = &mut fatal => return Ended::Fatal(reason),
-            _ = tick.tick() => mesh.announce(|record| duties.describe(record)),
+            _ = tick.tick() => mesh.announce(|record| {
+                duties.describe(record);
+                record.log_full = membership.log_is_full();
+            }),
         }
     }
 }

@@ -70,6 +70,8 @@ pub enum ClusterReply {
     Removed,
     /// The caller is a member under this id, and must give it up before it gets another.
     Bound(RaftId),
+    /// Certainly not carried out: the master's disk is full.
+    NoRoom(String),
 }
 
 /// # Errors
@@ -164,6 +166,9 @@ mod tests {
         assert_eq!(bytes[codec::HEADER_BYTES..][..4], [6, 0, 0, 0]);
         let bytes = encode_reply(&ClusterReply::Bound(7)).unwrap();
         assert_eq!(bytes[codec::HEADER_BYTES..], [10, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0]);
+        let bytes = encode_reply(&ClusterReply::NoRoom("x".to_owned())).unwrap();
+        let body = [&[11, 0, 0, 0][..], &[1, 0, 0, 0, 0, 0, 0, 0], b"x"];
+        assert_eq!(bytes[codec::HEADER_BYTES..], body.concat());
     }
 
     #[test]

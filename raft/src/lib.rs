@@ -16,5 +16,6 @@ pub mod ledger;
 mod log;
 mod records;
 mod snapshot;
+pub mod space;
 pub mod status;
 pub mod types;

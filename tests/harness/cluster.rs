@@ -256,6 +256,13 @@ impl Cluster {
         found.expect("a running node besides the leader")
     }
 
+    /// All that a node has logged, in all its lives.
+    #[must_use]
+    pub fn log_of(&self, index: usize) -> String {
+        let path = self.dir.join(format!("{}.log", self.nodes[index].name));
+        std::fs::read_to_string(path).unwrap_or_default()
+    }
+
     /// The last lines of every node's log.
     #[must_use]
     pub fn logs(&self) -> String {

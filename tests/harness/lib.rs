@@ -5,6 +5,7 @@
 pub mod acceptance;
 pub mod bench;
 pub mod cluster;
+pub mod disk;
 pub mod oracle;
 pub mod process;
 pub mod rest;

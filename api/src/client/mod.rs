@@ -98,7 +98,12 @@ impl Error {
                 Some(Kind::InvalidRequest) => 64,
                 Some(Kind::NotFound) => 66,
                 Some(Kind::Unauthenticated) => 77,
-                Some(Kind::NoLeader | Kind::QuorumLost | Kind::Unavailable) => 69,
+                Some(
+                    Kind::NoLeader
+                    | Kind::QuorumLost
+                    | Kind::Unavailable
+                    | Kind::InsufficientStorage,
+                ) => 69,
                 Some(Kind::Internal) => 70,
                 _ => 1,
             },

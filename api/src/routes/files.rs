@@ -324,8 +324,9 @@ async fn put(
     let expected = query.digest.map(|text| dto::parse_digest("?digest", &text)).transpose()?;
     let headers = request.headers().clone();
     check_preconditions(&state.ledger(), &headers, &project, &path)?;
+    let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     let body = request.into_body().into_data_stream().map_err(std::io::Error::other).boxed();
-    let stored = state.backend.put_blob(body, expected).await?;
+    let stored = state.backend.put_blob(body, announced, expected).await?;
     check_preconditions(&state.ledger(), &headers, &project, &path)?;
     let before = state.ledger().file(&project, &path, None).map(|file| file.version);
     let applied = commit_name(&state, &by, &project, &path, stored).await?;
@@ -370,7 +371,8 @@ async fn commit_name(
                 if attempt < PUT_ATTEMPTS_MAX =>
             {
                 let (_, again) = state.backend.open_blob(&stored.content, None).await?;
-                stored = state.backend.put_blob(again, Some(stored.content.clone())).await?;
+                let (size, expected) = (Some(stored.size), Some(stored.content.clone()));
+                stored = state.backend.put_blob(again, size, expected).await?;
             }
             Ok(answer) => return Ok(answer?),
             Err(_) => break,

@@ -104,7 +104,7 @@ async fn voters_that_change_meanwhile_are_served_again() {
     fake.set(Fault::FewHolders(3));
     put(&router, &format!("{BASE}/b"), "x").await.problem("quorum-lost");
     fake.set(Fault::DiskFull);
-    put(&router, &format!("{BASE}/c"), "x").await.problem("disk-full");
+    put(&router, &format!("{BASE}/c"), "x").await.problem("insufficient-storage");
 }
 
 #[tokio::test]

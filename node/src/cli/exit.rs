@@ -22,7 +22,7 @@ pub enum Exit {
     BadScript = 65,
     /// A file is not there, locally or in the repository.
     NoInput = 66,
-    /// Cluster unreachable, no leader, quorum lost.
+    /// Cluster unreachable, no leader, quorum lost, a node has no room.
     Unavailable = 69,
     /// A bug of ours.
     Internal = 70,
@@ -68,7 +68,7 @@ Exit codes:
   64   wrong usage of the command line
   65   the script does not compile, or its setUp is invalid
   66   file not found
-  69   cluster unreachable, no leader, or quorum lost
+  69   cluster unreachable, no leader, quorum lost, or no room
   70   internal error: a bug
   75   timed out waiting; the job goes on
   77   not authenticated or not allowed

@@ -264,7 +264,9 @@ pub async fn send(
             }
             continue;
         }
-        let file = client.put_file(project, &upload.path, &upload.local, Some(&digest)).await?;
+        let stored = client.put_file(project, &upload.path, &upload.local, Some(&digest)).await;
+        // The error says what is wrong, not of which of the files.
+        let file = stored.inspect_err(|_| tell(format!("  refused   {}", upload.path)))?;
         if !global.quiet {
             tell(format!("  uploaded  {} ({}, v{})", file.path, bytes(file.size), file.version));
         }

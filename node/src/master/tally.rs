@@ -2,6 +2,7 @@
 //! between two looks, it adds only what is new; thrown away, it is built again, on any node.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use onrush_raft::ledger::job::{AssignmentState, Job, JobEvent, JobStatus};
@@ -76,7 +77,7 @@ impl Tally {
     ///
     /// # Errors
     /// A segment cannot be read from any node, or is damaged.
-    pub async fn catch_up(&mut self, job: &Job, repository: &Repository) -> Result<(), Error> {
+    pub async fn catch_up(&mut self, job: &Job, repository: &Arc<Repository>) -> Result<(), Error> {
         for sealed in &job.sealed {
             if sealed.to <= self.through {
                 continue;

@@ -3,17 +3,20 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read as _, Seek as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::net::Keypair;
 use onrush_raft::bootstrap::Binding;
+use onrush_raft::space::{Reserve, with_reserve};
 use onrush_raft::types::{ClusterId, RaftId};
 use serde::{Deserialize, Serialize};
 
 /// Between two looks at a lock that another process holds.
 const LOCK_RETRY: Duration = Duration::from_millis(20);
+/// Of the boot counter in its file: those of any `u64`.
+const INCARNATION_DIGITS: usize = 20;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -134,8 +137,7 @@ impl DataDir {
             std::thread::sleep(LOCK_RETRY);
             waited += LOCK_RETRY;
         }
-        file.set_len(0).map_err(not_writable)?;
-        writeln!(file, "{}", std::process::id()).map_err(not_writable)?;
+        overwrite(&file, format!("{}\n", std::process::id()).as_bytes()).map_err(not_writable)?;
         Ok(file)
     }
 
@@ -176,7 +178,19 @@ impl DataDir {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => 0,
             Err(error) => return Err(Error::Io { path, why: error.to_string() }),
         };
-        write_durably(&path, format!("{}\n", last + 1).as_bytes())?;
+        let fail = |e: std::io::Error| Error::Io { path: path.clone(), why: e.to_string() };
+        let reserve = Reserve::open(&self.raft_dir());
+        // In place, and all of one length: on a full disk, too, a node must start.
+        let text = format!("{:>INCARNATION_DIGITS$}\n", last + 1);
+        if last == 0 {
+            write_durably(&path, text.as_bytes())?;
+        } else {
+            with_reserve(&reserve, 0, || {
+                let file = OpenOptions::new().write(true).open(&path)?;
+                overwrite(&file, text.as_bytes()).and_then(|()| file.sync_all())
+            })
+            .map_err(fail)?;
+        }
         Ok(last + 1)
     }
 
@@ -257,6 +271,13 @@ fn holder(file: &mut File) -> String {
     if pid.is_empty() { "unknown" } else { pid }.to_owned()
 }
 
+/// In the room that the file has; cut only then. What is shorter than a sector is written whole or
+/// not at all.
+fn overwrite(file: &File, bytes: &[u8]) -> std::io::Result<()> {
+    file.write_all_at(bytes, 0)?;
+    file.set_len(bytes.len() as u64)
+}
+
 /// Written beside, synced, renamed, and the folder synced: whole or not at all.
 fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let fail = |e: std::io::Error| Error::Io { path: path.to_owned(), why: e.to_string() };
@@ -295,6 +316,27 @@ mod tests {
         assert_eq!(dir.next_incarnation().unwrap(), 2);
         let mode = fs::metadata(root.path().join("identity/node.key")).unwrap().permissions();
         assert_eq!(mode.mode() & 0o777, 0o600);
+    }
+
+    /// A full disk has no room for a new file: once the counter was written beside itself, and no
+    /// node started where there was none.
+    #[test]
+    fn a_start_takes_no_room() {
+        let root = tempfile::tempdir().unwrap();
+        let counter = root.path().join("identity/incarnation");
+        let mut seen = Vec::new();
+        for start in 1..=3 {
+            let dir = DataDir::open(root.path(), Duration::ZERO).unwrap();
+            assert_eq!(dir.next_incarnation().unwrap(), start);
+            drop(dir);
+            let files = [counter.clone(), root.path().join("LOCK")];
+            seen.push(files.map(|file| {
+                let meta = fs::metadata(file).unwrap();
+                (std::os::unix::fs::MetadataExt::ino(&meta), meta.len())
+            }));
+        }
+        assert_eq!((seen[0], seen[1]), (seen[1], seen[2]));
+        assert_eq!(fs::read_dir(root.path().join("identity")).unwrap().count(), 1);
     }
 
     #[test]

@@ -29,6 +29,9 @@ pub enum ClusterError {
     /// This node is no longer master of the term in which it spoke.
     #[error("not the master of term {term} any more")]
     Superseded { term: u64 },
+    /// The master's disk is full: certainly not carried out.
+    #[error("{0}")]
+    NoRoom(String),
     #[error("{0}")]
     Internal(String),
 }

@@ -11,7 +11,7 @@ use onrush_api::backend::MemberView;
 use onrush_raft::consensus::{self, Consensus, OpenError, Timing};
 use onrush_raft::ledger::Ledger;
 use onrush_raft::ledger::command::{Command, Proposal};
-use onrush_raft::status::{RaftPeer, RaftStatus};
+use onrush_raft::status::RaftStatus;
 use onrush_raft::types::{ClusterId, PeerName, RaftId};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -20,7 +20,7 @@ use tokio_util::task::TaskTracker;
 use super::data_dir::{self, ClusterFile, DataDir};
 use super::handle::{Applied, Cluster, ClusterError, Leadership};
 use super::rpc::MeshRpc;
-use super::{members, service};
+use super::{members, pilot, service};
 use crate::clock::Clock;
 use crate::net::{Libp2pMesh, Mesh, MeshError, PeerView, Service};
 use crate::vitals::Vitals;
@@ -128,6 +128,11 @@ impl Membership {
     /// What it waits for, in words; empty for a member of an open cluster.
     pub fn waiting(&self) -> Arc<String> {
         self.waiting.load_full()
+    }
+
+    /// Whether this node's log lives on its reserve.
+    pub fn log_is_full(&self) -> bool {
+        self.bound.load().as_ref().is_some_and(|bound| bound.consensus.is_log_full())
     }
 
     pub(super) fn cluster_file(&self) -> Option<ClusterFile> {
@@ -243,16 +248,7 @@ pub(super) fn unexpected(reply: &ClusterReply) -> ClusterError {
 
 /// The voter that has most of the log, of those heard from lately, where this node leads others.
 fn successor(bound: &Bound, timing: Timing) -> Option<RaftId> {
-    let status = bound.consensus.status();
-    if status.leader != Some(bound.raft_id) {
-        return None;
-    }
-    let heard = |peer: &&RaftPeer| {
-        let other = peer.voter && peer.id != bound.raft_id;
-        other && peer.last_contact_ms.is_some_and(|ms| ms < timing.election_min_ms)
-    };
-    let able = status.peers.iter().filter(heard);
-    able.max_by_key(|peer| peer.match_index).map(|peer| peer.id)
+    pilot::heir(&bound.consensus.status(), bound.raft_id, timing, |_| true)
 }
 
 /// Passes consensus' changes on to the handle's watchers, until the node is released.

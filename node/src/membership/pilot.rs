@@ -2,12 +2,12 @@
 //! (four times as often while the cluster forms) and makes at most one change.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use onrush_raft::autopilot::{Autopilot, Change, Input, NodeView, Settings};
-use onrush_raft::consensus::{AdminError, NodeInfo};
+use onrush_raft::consensus::{AdminError, NodeInfo, Timing};
 use onrush_raft::ledger::Ledger;
-use onrush_raft::status::RaftStatus;
+use onrush_raft::status::{RaftPeer, RaftStatus};
 use onrush_raft::types::RaftId;
 
 use super::member::{Bound, Membership};
@@ -15,6 +15,8 @@ use crate::net::PeerView;
 
 const ROUND: Duration = Duration::from_secs(1);
 const ROUND_FORMING: Duration = Duration::from_millis(250);
+/// Between two tries of a master with a full disk to be rid of its office.
+const HAND_OVER_PAUSE: Duration = Duration::from_secs(10);
 /// The label that spreads voters.
 const ZONE: &str = "zone";
 
@@ -22,6 +24,7 @@ const ZONE: &str = "zone";
 pub(super) async fn run(membership: Arc<Membership>) {
     let mut pilot: Option<Autopilot> = None;
     let mut pause = ROUND_FORMING;
+    let mut handed_over: Option<Instant> = None;
     loop {
         tokio::select! {
             () = membership.stop.cancelled() => return,
@@ -34,6 +37,12 @@ pub(super) async fn run(membership: Arc<Membership>) {
             pause = ROUND_FORMING;
             continue;
         };
+        if bound.consensus.is_log_full()
+            && handed_over.is_none_or(|at| at.elapsed() >= HAND_OVER_PAUSE)
+        {
+            handed_over = Some(Instant::now());
+            hand_over(&membership, &bound).await;
+        }
         let input = input(&membership, &bound);
         pause = if input.forming { ROUND_FORMING } else { ROUND };
         if let Some(change) = pilot.get_or_insert_default().decide(&input) {
@@ -43,6 +52,42 @@ pub(super) async fn run(membership: Arc<Membership>) {
             }
         }
     }
+}
+
+/// A master whose disk is full makes room for one that can write.
+async fn hand_over(membership: &Membership, bound: &Bound) {
+    let views = membership.views();
+    let has_room = |id: RaftId| {
+        let view = views
+            .iter()
+            .find(|view| view.record.as_ref().is_some_and(|record| record.raft_id == Some(id)));
+        view.and_then(|view| view.record.as_ref()).is_some_and(|record| !record.log_full)
+    };
+    let timing = membership.config.timing;
+    let Some(to) = heir(&bound.consensus.status(), bound.raft_id, timing, has_room) else { return };
+    tracing::warn!(to, "the disk of this master is full: another one takes over");
+    if let Err(error) = bound.consensus.transfer_leader(to).await {
+        tracing::warn!(to, %error, "the leadership was not handed over");
+    }
+}
+
+/// Who should lead instead of this node: the voter that has most of the log, of those heard from
+/// lately that are `able`. Pure.
+pub(super) fn heir(
+    status: &RaftStatus,
+    me: RaftId,
+    timing: Timing,
+    able: impl Fn(RaftId) -> bool,
+) -> Option<RaftId> {
+    if status.leader != Some(me) {
+        return None;
+    }
+    let heard = |peer: &&RaftPeer| {
+        let other = peer.voter && peer.id != me && able(peer.id);
+        other && peer.last_contact_ms.is_some_and(|ms| ms < timing.election_min_ms)
+    };
+    let heirs = status.peers.iter().filter(heard);
+    heirs.max_by_key(|peer| peer.match_index).map(|peer| peer.id)
 }
 
 fn input(membership: &Membership, bound: &Bound) -> Input {
@@ -113,5 +158,35 @@ async fn carry_out(bound: &Bound, input: &Input, change: Change) {
     };
     if let Err(error) = result {
         tracing::warn!(%error, ?change, "a membership change was not carried out");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_heir_has_most_of_the_log_is_heard_and_has_room() {
+        let peer = |id, voter, match_index, heard| RaftPeer {
+            id,
+            voter,
+            match_index: Some(match_index),
+            last_contact_ms: heard,
+            ..RaftPeer::default()
+        };
+        let peers = vec![
+            peer(1, true, 9, Some(0)),
+            peer(2, true, 8, Some(10)),
+            peer(3, true, 7, Some(10)),
+            peer(4, true, 9, Some(60_000)),
+            peer(5, false, 9, Some(10)),
+        ];
+        let status = RaftStatus { leader: Some(1), peers, ..RaftStatus::default() };
+        let heir_of =
+            |me, full: &[RaftId]| heir(&status, me, Timing::DEFAULT, |id| !full.contains(&id));
+        assert_eq!(heir_of(1, &[]), Some(2));
+        assert_eq!(heir_of(1, &[2]), Some(3));
+        assert_eq!(heir_of(1, &[2, 3]), None);
+        assert_eq!(heir_of(2, &[]), None);
     }
 }

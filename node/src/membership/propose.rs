@@ -96,6 +96,7 @@ impl Membership {
             Ok(ClusterReply::NotLeader(_) | ClusterReply::NotMember)
             | Err(MeshError::NotConnected(_)) => None,
             Ok(ClusterReply::NoQuorum(why)) => Some(Err(ClusterError::NoQuorum(why))),
+            Ok(ClusterReply::NoRoom(why)) => Some(Err(ClusterError::NoRoom(why))),
             Ok(ClusterReply::Failed(why)) => Some(Err(ClusterError::Internal(why))),
             Ok(other) => Some(Err(unexpected(&other))),
             Err(error) => Some(Err(ClusterError::NoQuorum(error.to_string()))),

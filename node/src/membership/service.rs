@@ -96,10 +96,14 @@ impl Membership {
             ProposeError::NotLeader(leader) => ClusterReply::NotLeader(
                 leader.and_then(|id| super::members::peer_of(self, bound, id)),
             ),
-            ProposeError::NoQuorum => ClusterReply::NoQuorum(error.to_string()),
-            ProposeError::TooLarge { .. } | ProposeError::Shutdown => {
-                ClusterReply::Failed(error.to_string())
+            // What a consensus that stops had taken may or may not be carried out.
+            ProposeError::NoQuorum | ProposeError::Shutdown => {
+                ClusterReply::NoQuorum(error.to_string())
             }
+            ProposeError::NoRoom => {
+                ClusterReply::NoRoom(format!("node {}: {error}", self.config.name))
+            }
+            ProposeError::TooLarge { .. } => ClusterReply::Failed(error.to_string()),
         }
     }
 }
@@ -111,6 +115,7 @@ fn refusal(error: ClusterError) -> ClusterReply {
         }
         ClusterError::NoQuorum(why) => ClusterReply::NoQuorum(why),
         ClusterError::Rejected(rejection) => ClusterReply::Failed(rejection.to_string()),
+        ClusterError::NoRoom(why) => ClusterReply::NoRoom(why),
         ClusterError::Internal(why) => ClusterReply::Failed(why),
     }
 }
@@ -130,9 +135,10 @@ pub(super) fn outcome(
 pub(super) fn cluster_error(error: &ProposeError) -> ClusterError {
     match error {
         ProposeError::NotLeader(_) => ClusterError::NoLeader(error.to_string()),
-        ProposeError::NoQuorum => ClusterError::NoQuorum(error.to_string()),
-        ProposeError::TooLarge { .. } | ProposeError::Shutdown => {
-            ClusterError::Internal(error.to_string())
+        ProposeError::NoQuorum | ProposeError::Shutdown => {
+            ClusterError::NoQuorum(error.to_string())
         }
+        ProposeError::NoRoom => ClusterError::NoRoom(error.to_string()),
+        ProposeError::TooLarge { .. } => ClusterError::Internal(error.to_string()),
     }
 }

@@ -135,6 +135,9 @@ pub struct NodeRecord {
     /// It is about to stop, and hands its shards over.
     #[serde(default)]
     pub leaving: bool,
+    /// Its disk is full, and its log lives on the reserve.
+    #[serde(default)]
+    pub log_full: bool,
     /// A node that forms a cluster counts the blank peers it sees (rule R3).
     pub sees_blank: u32,
 }

@@ -1,42 +1,45 @@
 //! The file repository of this node: takes uploads, has them on a majority of the voters before it
 //! says so, pulls what is missing from whoever has it, and answers others. It knows content, never
-//! names: those are in the ledger. It refuses to serve a byte that it has not verified once.
+//! names: those are in the ledger. It refuses to give out a byte that is not what was stored, and to
+//! fill a disk.
 
+mod draft;
 pub mod gc;
 mod pull;
+mod put;
+mod read;
+pub mod room;
+mod scrub;
 pub mod store;
+#[cfg(test)]
+mod tests;
 mod upkeep;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::StreamExt;
-use futures::stream::FuturesUnordered;
-use onrush_api::backend::{BackendError, ByteStream, StoredBlob};
-use onrush_raft::types::{ContentId, PeerName, RaftId};
+use onrush_api::backend::BackendError;
+use onrush_raft::space::Claim;
+use onrush_raft::types::{ContentId, PeerName};
 
-use crate::control_wire::{self, BlobAnswer, BlobAsk};
+use crate::control_wire::{self, BlobAnswer, BlobAsk, Manifest};
 use crate::membership::handle::ClusterHandle;
 use crate::net::{CallHandler, MeshError, Service};
-use store::{CHUNK_BYTES, Draft, Store};
+use room::Room;
+use store::Store;
 
 /// How long an upload tries to reach a majority of the voters, beyond what its size takes.
 pub const REPLICATE_TIMEOUT: Duration = Duration::from_secs(30);
 /// The slowest link an upload waits for.
 pub const REPLICATE_BYTES_PER_SEC_MIN: u64 = 1 << 20;
-/// Pause before a voter that did not take a blob is asked again.
-const REPLICATE_RETRY: Duration = Duration::from_millis(500);
 /// A small question about blobs.
 const ASK_TIMEOUT: Duration = Duration::from_secs(10);
 /// Ids of one `Missing` question.
 pub const IDS_PER_ASK_MAX: usize = 10_000;
-/// Chunks read ahead for a reader.
-const READ_AHEAD: usize = 2;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -46,6 +49,15 @@ pub enum Error {
     Unreachable { content: ContentId, why: String },
     #[error("{have} of {need} voters have the content on disk")]
     NoMajority { have: usize, need: usize },
+    /// A node that has to keep it cannot: which one, and how much is free.
+    #[error("node {node} has no room: {why}")]
+    NoRoom { node: String, why: String },
+    /// It was found damaged, and nobody who can be reached has it whole.
+    #[error(
+        "{content} is damaged on this node's disk and whole on no other node that can be reached \
+         ({why}); upload it again"
+    )]
+    Lost { content: ContentId, why: String },
     #[error("this node belongs to no cluster yet")]
     NoCluster,
     #[error("the upload broke off: {0}")]
@@ -60,14 +72,16 @@ impl From<Error> for BackendError {
             Error::Store(store::Error::DigestMismatch { expected, actual }) => {
                 Self::DigestMismatch { expected, actual }
             }
-            Error::Store(store::Error::DiskFull(path)) => {
-                Self::DiskFull(path.display().to_string())
-            }
+            Error::NoRoom { .. } => Self::NoRoom(error.to_string()),
+            Error::Store(store::Error::DiskFull(why)) => Self::NoRoom(why),
+            Error::Store(store::Error::Full(full)) => Self::NoRoom(full.to_string()),
             Error::Store(store::Error::NotFound(content)) => Self::NotFound(content.0),
             Error::Store(store::Error::NotAnId(id)) => Self::NotFound(id),
             Error::NoMajority { .. } => Self::NoQuorum(error.to_string()),
             Error::NoCluster => Self::NoLeader(error.to_string()),
-            Error::Unreachable { .. } | Error::Upload(_) => Self::Unavailable(error.to_string()),
+            Error::Unreachable { .. } | Error::Lost { .. } | Error::Upload(_) => {
+                Self::Unavailable(error.to_string())
+            }
             Error::Store(_) | Error::Internal(_) => Self::Internal(error.to_string()),
         }
     }
@@ -76,11 +90,16 @@ impl From<Error> for BackendError {
 /// One node's part of the repository.
 pub struct Repository {
     store: Store,
+    room: Room,
     cluster: OnceLock<ClusterHandle>,
+    /// Contents that an upload through this node has stored and whose names are not committed yet.
+    uploading: Mutex<BTreeMap<ContentId, usize>>,
     /// One pull per blob at a time; whoever comes second finds it done.
     pulls: Mutex<BTreeMap<ContentId, Arc<tokio::sync::Mutex<()>>>>,
     /// Whether everything that the ledger refers to was here at the last look.
     complete: AtomicBool,
+    /// Whether the disk was too full for anything new at the last look.
+    full: AtomicBool,
 }
 
 impl Repository {
@@ -89,12 +108,16 @@ impl Repository {
     /// # Errors
     /// The folder cannot be made.
     pub fn open(root: PathBuf) -> Result<Arc<Self>, Error> {
+        let room = Room::of(&root);
         let store = Store::open(root)?;
         Ok(Arc::new(Self {
             store,
+            room,
+            uploading: Mutex::default(),
             cluster: OnceLock::new(),
             pulls: Mutex::default(),
             complete: AtomicBool::new(false),
+            full: AtomicBool::new(false),
         }))
     }
 
@@ -118,6 +141,11 @@ impl Repository {
         &self.store
     }
 
+    #[cfg(test)]
+    fn room(&self) -> &Room {
+        &self.room
+    }
+
     /// What is asked on `Service::Blob`.
     pub fn call_handler(self: &Arc<Self>) -> CallHandler {
         let repository = Arc::clone(self);
@@ -130,15 +158,24 @@ impl Repository {
     async fn answer(self: Arc<Self>, peer: PeerName, body: &[u8]) -> Result<Bytes, String> {
         let ask = control_wire::decode::<BlobAsk>(body).map_err(|error| error.to_string())?;
         let answer = match ask {
-            BlobAsk::Replicate { content, mut from } => {
+            BlobAsk::Replicate { content, mut from, owed } => {
                 if from.is_empty() {
                     from.push(peer);
                 }
-                self.ensure(&content, &from).await.map_err(|error| error.to_string())?;
-                let store = self.store.clone();
-                let touched = blocking(move || store.touch(&content)).await;
-                touched.map_err(|error| error.to_string())?;
-                BlobAnswer::Durable
+                let claim = if owed { Claim::Owed } else { Claim::New };
+                match self.keep_for_upload(&content, &from, claim).await {
+                    Ok(()) => BlobAnswer::Durable,
+                    Err(Error::NoRoom { why, .. }) => BlobAnswer::Full(why),
+                    Err(error) => return Err(error.to_string()),
+                }
+            }
+            BlobAsk::Room { size } => match self.claim(size, Claim::New).await {
+                Ok(_) => BlobAnswer::Room,
+                Err(Error::NoRoom { why, .. }) => BlobAnswer::Full(why),
+                Err(error) => return Err(error.to_string()),
+            },
+            BlobAsk::Chunk { content, offset, len } => {
+                self.answer_chunk(content, offset, len).await?
             }
             BlobAsk::Missing { contents } if contents.len() > IDS_PER_ASK_MAX => {
                 return Err(format!("at most {IDS_PER_ASK_MAX} ids in one question"));
@@ -166,152 +203,65 @@ impl Repository {
         control_wire::decode(&answer).map_err(wire)
     }
 
-    /// Streams to disk while hashing, then has a majority of the voters pull it. In constant memory.
+    /// The blob on this disk: at once where it is, or pulled, `hints` first. Whether what is here is
+    /// what was stored is for whoever reads it to see.
     ///
     /// # Errors
-    /// Not what was expected, no majority in time, or the disk's.
-    pub async fn put(
-        self: &Arc<Self>,
-        body: ByteStream,
-        expected: Option<ContentId>,
-    ) -> Result<StoredBlob, Error> {
-        let (content, size) = self.receive(body, expected).await?;
-        let holders = self.replicate(&content, size).await?;
-        Ok(StoredBlob { content, size, holders })
-    }
-
-    /// [`Repository::put`] of bytes in memory: reports and sealed ticks.
-    ///
-    /// # Errors
-    /// As there.
-    pub async fn put_bytes(self: &Arc<Self>, bytes: Bytes) -> Result<StoredBlob, Error> {
-        self.put(futures::stream::once(async move { Ok(bytes) }).boxed(), None).await
-    }
-
-    async fn receive(
-        &self,
-        mut body: ByteStream,
-        expected: Option<ContentId>,
-    ) -> Result<(ContentId, u64), Error> {
-        let store = self.store.clone();
-        let mut draft = blocking(move || store.draft()).await?;
-        let mut gathered: Vec<u8> = Vec::with_capacity(CHUNK_BYTES as usize);
-        while let Some(bytes) = body.next().await {
-            gathered.extend_from_slice(&bytes.map_err(Error::Upload)?);
-            if gathered.len() >= CHUNK_BYTES as usize {
-                (draft, gathered) = write(draft, gathered).await?;
-            }
-        }
-        (draft, _) = write(draft, gathered).await?;
-        blocking(move || draft.finish(expected.as_ref())).await
-    }
-
-    /// Until a majority of the voters, this node counted if it is one, has it; the others go on
-    /// in the background by their own upkeep.
-    async fn replicate(&self, content: &ContentId, size: u64) -> Result<Vec<RaftId>, Error> {
-        let cluster = self.cluster()?.clone();
-        let seconds = size / REPLICATE_BYTES_PER_SEC_MIN;
-        let limit = REPLICATE_TIMEOUT + Duration::from_secs(seconds);
-        let voters = cluster.voters();
-        let need = voters.len() / 2 + 1;
-        let own = cluster.raft_id();
-        let mut holders: BTreeSet<RaftId> =
-            own.into_iter().filter(|id| voters.contains(id)).collect();
-        let ask = BlobAsk::Replicate { content: content.clone(), from: vec![cluster.peer()] };
-        let ask = &ask;
-        let mut others: FuturesUnordered<_> = voters
-            .iter()
-            .filter(|id| Some(**id) != own)
-            .map(|id| {
-                let peer = cluster.peer_of(*id);
-                async move {
-                    loop {
-                        if let Some(peer) = &peer
-                            && let Ok(BlobAnswer::Durable) = self.ask(peer, ask, limit).await
-                        {
-                            return *id;
-                        }
-                        tokio::time::sleep(REPLICATE_RETRY).await;
-                    }
-                }
-            })
-            .collect();
-        let gathered = tokio::time::timeout(limit, async {
-            while holders.len() < need {
-                match others.next().await {
-                    Some(id) => holders.insert(id),
-                    None => break,
-                };
-            }
-        });
-        // Without a majority in time, the count below says so.
-        let _ = gathered.await;
-        if holders.len() < need || need == 0 {
-            return Err(Error::NoMajority { have: holders.len(), need });
-        }
-        Ok(holders.into_iter().collect())
-    }
-
-    /// The blob on this disk: at once where it is, or pulled, `hints` first.
-    ///
-    /// # Errors
-    /// Nobody who can be reached has it, or the disk's.
+    /// Nobody who can be reached has it, there is no room, or the disk's.
     pub async fn ensure(&self, content: &ContentId, hints: &[PeerName]) -> Result<(), Error> {
+        self.ensure_as(content, hints, Claim::Owed).await
+    }
+
+    async fn ensure_as(
+        &self,
+        content: &ContentId,
+        hints: &[PeerName],
+        claim: Claim,
+    ) -> Result<(), Error> {
         self.store.path(content)?;
         if self.store.has(content) {
             return Ok(());
         }
-        let turn = {
-            let mut pulls = self.pulls.lock().unwrap_or_else(PoisonError::into_inner);
-            pulls.retain(|_, turn| Arc::strong_count(turn) > 1);
-            Arc::clone(pulls.entry(content.clone()).or_default())
-        };
+        let turn = self.turn(content);
         let _turn = turn.lock().await;
         if self.store.has(content) {
             return Ok(());
         }
-        self.pull(content, hints).await
+        self.pull(content, hints, claim).await.map_err(|error| self.lost(error))
     }
 
-    /// The blob's size and the bytes of `range`, pulled first where it is not here.
-    ///
-    /// # Errors
-    /// As [`Repository::ensure`].
-    pub async fn open_blob(
-        &self,
-        content: &ContentId,
-        range: Option<Range<u64>>,
-    ) -> Result<(u64, ByteStream), Error> {
-        self.ensure(content, &[]).await?;
-        let size = self.store.size(content).unwrap_or(0);
-        let range = range.unwrap_or(0..size);
-        let (start, end) = (range.start.min(size), range.end.min(size));
-        let offsets = (start..end).step_by(CHUNK_BYTES as usize);
-        let (store, content) = (self.store.clone(), content.clone());
-        let chunks = futures::stream::iter(offsets).map(move |offset| {
-            let (store, content) = (store.clone(), content.clone());
-            let len = usize::try_from(end - offset).unwrap_or(usize::MAX).min(CHUNK_BYTES as usize);
-            async move {
-                let bytes = blocking(move || store.read(&content, offset, len)).await;
-                bytes.map(Bytes::from).map_err(std::io::Error::other)
-            }
-        });
-        Ok((size, chunks.buffered(READ_AHEAD).boxed()))
+    /// Pulling and repairing a blob is done once at a time.
+    fn turn(&self, content: &ContentId) -> Arc<tokio::sync::Mutex<()>> {
+        let mut pulls = self.pulls.lock().unwrap_or_else(PoisonError::into_inner);
+        pulls.retain(|_, turn| Arc::strong_count(turn) > 1);
+        Arc::clone(pulls.entry(content.clone()).or_default())
     }
 
-    /// A whole blob in memory.
-    ///
-    /// # Errors
-    /// As [`Repository::ensure`], or it is larger than `max`.
-    pub async fn read(&self, content: &ContentId, max: u64) -> Result<Vec<u8>, Error> {
-        self.ensure(content, &[]).await?;
-        let size = self.store.size(content).unwrap_or(0);
-        if size > max {
-            return Err(Error::Internal(format!("{content} has {size} bytes, more than {max}")));
-        }
-        let (store, content) = (self.store.clone(), content.clone());
-        let len = usize::try_from(size).unwrap_or(usize::MAX);
-        blocking(move || store.read(&content, 0, len)).await
+    /// This node, for people.
+    fn name(&self) -> String {
+        self.cluster().map_or_else(|_| "this".to_owned(), |cluster| cluster.name())
+    }
+
+    fn name_of(&self, peer: &PeerName) -> String {
+        let known = self.cluster().ok().map(|cluster| cluster.ledger());
+        let member = known.as_ref().and_then(|ledger| ledger.member_of_peer(peer));
+        member.map_or_else(|| peer.0.clone(), |member| member.name.clone())
+    }
+
+    /// Room on this node's disk, held until it is written.
+    async fn claim(&self, size: u64, claim: Claim) -> Result<room::Allotment, Error> {
+        let room = self.room.clone();
+        blocking(move || room.claim(size, claim)).await.map_err(|error| self.full(error))
+    }
+
+    /// Where there was no room: on this node.
+    fn full(&self, error: Error) -> Error {
+        let why = match error {
+            Error::Store(store::Error::DiskFull(why)) => why,
+            Error::Store(store::Error::Full(full)) => full.to_string(),
+            other => return other,
+        };
+        Error::NoRoom { node: self.name(), why }
     }
 }
 
@@ -321,27 +271,18 @@ fn answer_local(store: &Store, ask: BlobAsk) -> Result<BlobAnswer, store::Error>
             let missing = contents.into_iter().filter(|content| !store.has(content)).collect();
             return Ok(BlobAnswer::Missing(missing));
         }
-        BlobAsk::Manifest { content } => store.manifest(&content).map(BlobAnswer::Manifest),
-        BlobAsk::Chunk { content, offset, len } => {
-            let len = len.min(CHUNK_BYTES) as usize;
-            store.read(&content, offset, len).map(|bytes| BlobAnswer::Chunk(bytes.into()))
+        BlobAsk::Manifest { content } => {
+            let found = store.manifest(&content);
+            found.map(|manifest| BlobAnswer::Manifest(Manifest::clone(&manifest)))
         }
-        BlobAsk::Replicate { .. } => Ok(BlobAnswer::NotFound),
+        BlobAsk::Chunk { .. } | BlobAsk::Replicate { .. } | BlobAsk::Room { .. } => {
+            Ok(BlobAnswer::NotFound)
+        }
     };
     match found {
         Err(store::Error::NotFound(_)) => Ok(BlobAnswer::NotFound),
         other => other,
     }
-}
-
-async fn write(mut draft: Draft, bytes: Vec<u8>) -> Result<(Draft, Vec<u8>), Error> {
-    blocking(move || {
-        draft.write(&bytes)?;
-        let mut bytes = bytes;
-        bytes.clear();
-        Ok((draft, bytes))
-    })
-    .await
 }
 
 /// Disk work, off the runtime's threads.

@@ -3,9 +3,11 @@
 
 use futures::StreamExt;
 use futures::stream;
+use onrush_raft::space::Claim;
 use onrush_raft::types::{ContentId, PeerName};
 
-use super::store::{self, CHUNK_BYTES, Draft};
+use super::draft::Draft;
+use super::store::CHUNK_BYTES;
 use super::{ASK_TIMEOUT, Error, Repository, blocking};
 use crate::control_wire::{BlobAnswer, BlobAsk, Manifest};
 
@@ -15,30 +17,70 @@ const IN_FLIGHT: usize = 4;
 const TRIES_PER_CHUNK: usize = 4;
 
 impl Repository {
-    pub(super) async fn pull(&self, content: &ContentId, hints: &[PeerName]) -> Result<(), Error> {
-        let (holders, manifest) = self.find(content, hints).await?;
+    /// A pull that finds no room leaves nothing; one that breaks off otherwise is resumed.
+    pub(super) async fn pull(
+        &self,
+        content: &ContentId,
+        hints: &[PeerName],
+        claim: Claim,
+    ) -> Result<(), Error> {
+        let mut last = None;
+        for (manifest, holders) in self.find(content, hints).await? {
+            match self.pull_as(content, &manifest, &holders, claim).await {
+                Ok(()) => return Ok(()),
+                Err(error) => last = Some(error),
+            }
+        }
+        let error = last.unwrap_or_else(|| Error::Unreachable {
+            content: content.clone(),
+            why: "nobody has it".to_owned(),
+        });
+        let error = self.full(error);
+        if matches!(error, Error::NoRoom { .. }) {
+            let (store, id) = (self.store.clone(), content.clone());
+            blocking(move || {
+                store.remove_part(&id);
+                Ok(())
+            })
+            .await?;
+        }
+        Err(error)
+    }
+
+    async fn pull_as(
+        &self,
+        content: &ContentId,
+        manifest: &Manifest,
+        holders: &[PeerName],
+        claim: Claim,
+    ) -> Result<(), Error> {
         let (store, id, expected) = (self.store.clone(), content.clone(), manifest.clone());
+        let there = blocking(move || Ok(store.part_size(&id))).await?;
+        let mut room = self.claim(manifest.size.saturating_sub(there), claim).await?;
+        let (store, id) = (self.store.clone(), content.clone());
         let mut draft = blocking(move || Draft::resume(&store, &id, &expected)).await?;
         let first = usize::try_from(draft.written() / u64::from(CHUNK_BYTES)).unwrap_or(usize::MAX);
-        let (holders, manifest) = (&holders, &manifest);
         let mut chunks = stream::iter(first..manifest.hashes.len())
             .map(|index| self.chunk(content, manifest, holders, index))
             .buffered(IN_FLIGHT);
         while let Some(chunk) = chunks.next().await {
             let chunk = chunk?;
+            let size = chunk.len() as u64;
             draft = blocking(move || draft.write(&chunk).map(|()| draft)).await?;
+            room.spend(size);
         }
         let id = content.clone();
         blocking(move || draft.finish(Some(&id))).await?;
         Ok(())
     }
 
-    /// Everyone who has it, and what its chunks must be.
+    /// What its chunks must be, and everyone who says so; where nodes differ, most holders first: a
+    /// manifest, too, may be damaged.
     async fn find(
         &self,
         content: &ContentId,
         hints: &[PeerName],
-    ) -> Result<(Vec<PeerName>, Manifest), Error> {
+    ) -> Result<Vec<(Manifest, Vec<PeerName>)>, Error> {
         let candidates = self.candidates(hints)?;
         let ask = BlobAsk::Manifest { content: content.clone() };
         let ask = &ask;
@@ -50,23 +92,28 @@ impl Repository {
             .buffered(8)
             .collect()
             .await;
-        let mut found: Option<(Vec<PeerName>, Manifest)> = None;
+        let mut found: Vec<(Manifest, Vec<PeerName>)> = Vec::new();
         let mut why = "nobody else is known".to_owned();
         for (peer, answer) in answers {
             match answer {
-                Ok(BlobAnswer::Manifest(manifest)) if !is_sound(&manifest) => {
+                Ok(BlobAnswer::Manifest(manifest)) if !manifest.is_sound() => {
                     why = format!("{peer} sent a manifest that cannot be");
                 }
-                Ok(BlobAnswer::Manifest(manifest)) => match &mut found {
-                    None => found = Some((vec![peer], manifest)),
-                    Some((holders, first)) if *first == manifest => holders.push(peer),
-                    Some(_) => {}
-                },
-                Ok(_) => why = format!("{peer} does not have it"),
+                Ok(BlobAnswer::Manifest(manifest)) => {
+                    match found.iter_mut().find(|(known, _)| *known == manifest) {
+                        Some((_, holders)) => holders.push(peer),
+                        None => found.push((manifest, vec![peer])),
+                    }
+                }
+                Ok(_) => why = format!("{} does not have it whole", self.name_of(&peer)),
                 Err(error) => why = error.to_string(),
             }
         }
-        found.ok_or_else(|| Error::Unreachable { content: content.clone(), why })
+        if found.is_empty() {
+            return Err(Error::Unreachable { content: content.clone(), why });
+        }
+        found.sort_by_key(|(_, holders)| std::cmp::Reverse(holders.len()));
+        Ok(found)
     }
 
     /// Hints first, then the voters, then everyone else who is connected.
@@ -104,16 +151,10 @@ impl Repository {
                     tracing::warn!(%content, %holder, index, "chunk with a wrong hash");
                     why = format!("{holder} sent a chunk with a wrong hash");
                 }
-                Ok(_) => why = format!("{holder} does not have it any more"),
+                Ok(_) => why = format!("{} does not have it whole", self.name_of(holder)),
                 Err(error) => why = error.to_string(),
             }
         }
         Err(Error::Unreachable { content: content.clone(), why })
     }
-}
-
-fn is_sound(manifest: &Manifest) -> bool {
-    manifest.chunk == CHUNK_BYTES
-        && manifest.size <= store::BLOB_BYTES_MAX
-        && manifest.hashes.len() as u64 == manifest.size.div_ceil(u64::from(CHUNK_BYTES))
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use onrush_raft::types::ContentId;
 use tokio_util::sync::CancellationToken;
 
 use super::{Repository, blocking, gc};
@@ -25,10 +26,28 @@ impl Repository {
         while stop.run_until_cancelled(tokio::time::sleep(SYNC_PERIOD)).await.is_some() {
             round = round.wrapping_add(1);
             self.sync().await;
-            if round.is_multiple_of(SYNCS_PER_COLLECTION) {
-                self.collect(&mut unreferenced).await;
+            let full = self.is_full().await;
+            if full || round.is_multiple_of(SYNCS_PER_COLLECTION) {
+                self.collect(&mut unreferenced, full).await;
             }
         }
+    }
+
+    /// Says once when the disk is too full for anything new, and when it no longer is.
+    async fn is_full(&self) -> bool {
+        let room = self.room.clone();
+        let Ok(pressure) = blocking(move || Ok(room.pressure())).await else { return false };
+        let full = pressure.is_some();
+        match (pressure, self.full.swap(full, Ordering::Relaxed)) {
+            (Some(why), false) => tracing::warn!(
+                %why,
+                "the disk is too full for anything new: uploads are refused, and what nothing \
+                 refers to goes without its grace period"
+            ),
+            (None, true) => tracing::info!("there is room on the disk again"),
+            _ => {}
+        }
+        full
     }
 
     /// Pulls what is missing, and notes whether anything still is.
@@ -53,7 +72,7 @@ impl Repository {
         self.complete.store(pulled == missing.len(), Ordering::Relaxed);
     }
 
-    async fn collect(&self, unreferenced: &mut gc::Unreferenced) {
+    async fn collect(&self, unreferenced: &mut gc::Unreferenced, full: bool) {
         let Ok(cluster) = self.cluster() else { return };
         // Before it belongs to a cluster, a node does not know what is referred to.
         if cluster.cluster_id().is_none() || !cluster.ledger().is_open() {
@@ -62,16 +81,21 @@ impl Repository {
         let (now, referenced) = (cluster.clock().now_ms(), cluster.ledger().referenced());
         let store = self.store.clone();
         let Ok(present) = blocking(move || store.list()).await else { return };
-        let in_use: BTreeSet<_> = {
+        let mut in_use: BTreeSet<_> = {
             let pulls = self.pulls.lock().unwrap_or_else(PoisonError::into_inner);
             pulls.keys().cloned().collect()
         };
-        let expired = unreferenced.expired(&present, &referenced, &in_use, now);
+        let uploading = self.uploading.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        in_use.extend(uploading.into_keys());
+        let store = self.store.clone();
+        let grace = move |id: &ContentId| gc::grace_ms(store.size(id).unwrap_or(0), full);
+        let expired = unreferenced.expired(&present, &referenced, &in_use, now, &grace);
         let store = self.store.clone();
         let removed = blocking(move || {
-            let grace = Duration::from_millis(gc::GRACE_MS);
-            expired.iter().try_for_each(|id| store.remove_unused(id, grace))?;
-            store.prune_parts(grace)
+            for id in expired {
+                store.remove_unused(&id, Duration::from_millis(grace(&id)))?;
+            }
+            store.prune_parts(Duration::from_millis(gc::grace_ms(0, full)))
         });
         let removed = removed.await;
         if let Err(error) = removed {

@@ -9,10 +9,11 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use onrush_raft::ledger::limits;
+use onrush_raft::space;
 
 use super::sender::Spool;
 
@@ -28,8 +29,9 @@ const TRIM_BYTES: u64 = 1 << 20;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("the spool: {0}")]
-    Io(#[from] std::io::Error),
+    /// In words: which file, and what is wrong; a disk that is full is called so.
+    #[error("the spool {0}")]
+    Io(String),
     #[error("frame {seq} does not follow frame {newest}")]
     OutOfOrder { seq: u64, newest: u64 },
     #[error("{SPOOL_BYTES_MAX} bytes of frames wait for the master: the spool is full")]
@@ -49,6 +51,7 @@ struct Slot {
 
 #[derive(Debug)]
 pub struct Outbox {
+    path: PathBuf,
     file: File,
     end: u64,
     slots: VecDeque<Slot>,
@@ -62,16 +65,18 @@ impl Outbox {
     /// # Errors
     /// The file cannot be read or written.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let file =
-            File::options().read(true).write(true).create(true).truncate(false).open(path)?;
-        let mut outbox = Self { file, end: 0, slots: VecDeque::new(), newest: 0 };
-        let size = outbox.file.metadata()?.len();
+        let io = |error| Error::Io(space::explain(path, &error));
+        let file = File::options().read(true).write(true).create(true).truncate(false).open(path);
+        let file = file.map_err(io)?;
+        let mut outbox =
+            Self { path: path.to_owned(), file, end: 0, slots: VecDeque::new(), newest: 0 };
+        let size = outbox.file.metadata().map_err(io)?.len();
         while let Some(slot) = outbox.scan(size)? {
             outbox.end = slot.offset + u64::from(slot.len);
             outbox.newest = slot.seq;
             outbox.slots.push_back(slot);
         }
-        outbox.file.set_len(outbox.end)?;
+        outbox.file.set_len(outbox.end).map_err(io)?;
         Ok(outbox)
     }
 
@@ -81,7 +86,7 @@ impl Outbox {
             return Ok(None);
         }
         let mut header = [0; HEADER as usize];
-        self.file.read_exact_at(&mut header, self.end)?;
+        self.file.read_exact_at(&mut header, self.end).map_err(|error| self.io(&error))?;
         let len = u32::from_le_bytes([header[0], header[1], header[2], header[3]]);
         let mut seq = [0; 8];
         seq.copy_from_slice(&header[4..12]);
@@ -96,14 +101,19 @@ impl Outbox {
 
     fn load(&self, slot: Slot) -> Result<Bytes, Error> {
         let mut check = [0; 4];
-        self.file.read_exact_at(&mut check, slot.offset - 4)?;
+        let read = self.file.read_exact_at(&mut check, slot.offset - 4);
+        read.map_err(|error| self.io(&error))?;
         let mut body = vec![0; slot.len as usize];
-        self.file.read_exact_at(&mut body, slot.offset)?;
+        self.file.read_exact_at(&mut body, slot.offset).map_err(|error| self.io(&error))?;
         if check == checksum(slot.seq, &body) {
             Ok(body.into())
         } else {
             Err(Error::Damaged(slot.seq))
         }
+    }
+
+    fn io(&self, error: &std::io::Error) -> Error {
+        Error::Io(space::explain(&self.path, error))
     }
 
     /// # Errors
@@ -124,7 +134,7 @@ impl Outbox {
         record.extend_from_slice(&seq.to_le_bytes());
         record.extend_from_slice(&checksum(seq, body));
         record.extend_from_slice(body);
-        self.file.write_all_at(&record, self.end)?;
+        self.file.write_all_at(&record, self.end).map_err(|error| self.io(&error))?;
         self.slots.push_back(Slot { seq, offset: self.end + HEADER, len });
         self.end += record.len() as u64;
         self.newest = seq;
@@ -140,7 +150,7 @@ impl Outbox {
             self.slots.pop_front();
         }
         if self.slots.is_empty() && self.end > TRIM_BYTES {
-            self.file.set_len(0)?;
+            self.file.set_len(0).map_err(|error| self.io(&error))?;
             self.end = 0;
         }
         Ok(())

@@ -135,7 +135,10 @@ fn reopen(run: &RunFolder, spool: &Path) -> Result<(Outbox, ShardReport), outbox
     if is_over(&run.folder) {
         return Ok((outbox, report));
     }
-    keep_report(&run.folder, &report)?;
+    // On a full disk, too, the frames that are there are delivered.
+    if let Err(error) = keep_report(&run.folder, &report) {
+        tracing::warn!(run = %run.key, %error, "report not kept");
+    }
     Ok((outbox, report))
 }
 

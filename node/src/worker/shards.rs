@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use onrush_api::backend::LogStream;
+use onrush_raft::space;
 use onrush_raft::types::ContentId;
 use onrush_scenario::shard::{
     FromShard, OutputStream, Problem, ProblemKind, ShardSpec, TakeOver, ToShard,
@@ -53,9 +54,11 @@ impl Actor {
     ) -> Result<(BTreeMap<String, ContentId>, Run), String> {
         let folder = runs::folder(&self.config.runs, &order.key)?;
         let root = folder.join(runs::FILES);
-        std::fs::create_dir_all(&root).map_err(|error| format!("{}: {error}", root.display()))?;
+        std::fs::create_dir_all(&root).map_err(|error| space::explain(&root, &error))?;
         let outbox = Outbox::open(&folder.join(runs::SPOOL)).map_err(|error| error.to_string())?;
-        let logs = RunLogs::open(&folder).map_err(|error| format!("its logs: {error}"))?;
+        let logs = RunLogs::open(&folder);
+        let logs =
+            logs.map_err(|error| format!("its logs: {}", space::explain(&folder, &error)))?;
         let spec = ShardSpec {
             job: order.key.job.0,
             shard: order.key.shard,
@@ -308,7 +311,7 @@ impl Actor {
 
 async fn bring_up(
     config: &Config,
-    repository: &Repository,
+    repository: &Arc<Repository>,
     files: &BTreeMap<String, ContentId>,
     folder: &std::path::Path,
     events: &mpsc::Sender<Event>,

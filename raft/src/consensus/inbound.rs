@@ -19,6 +19,7 @@ use super::wire::{Frame, Request, Response};
 use crate::log::LogStore;
 use crate::records::{EntryRec, LogIdRec, MetaRec, TypeConfig, VoteRec};
 use crate::snapshot::{Machine, SnapshotFile};
+use crate::space::{self, Claim, Room, Space};
 use crate::types::RaftId;
 
 /// Synced as often, so that the log's own sync never waits behind a large unwritten file.
@@ -97,6 +98,11 @@ impl Inbound {
             Request::Append { vote, prev, entries, commit } => {
                 self.check_append(vote, prev, &entries)?;
                 self.gate.bound_by(from, vote);
+                // Heartbeats, and no election: it lags behind until there is room again, where a
+                // write that fails would end the node.
+                if !entries.is_empty() && self.log.room() == Room::Out {
+                    return Err("the disk of this node's log is full".to_owned());
+                }
                 let entries: Result<Vec<_>, _> =
                     entries.into_iter().map(EntryRec::into_entry).collect();
                 let rpc = AppendEntriesRequest {
@@ -203,6 +209,13 @@ impl Inbound {
         if (vote.term, vote.node) < (mine.term, mine.node) {
             return Ok(Response::HigherVote(mine));
         }
+        let tmp = self.tmp.clone();
+        // It is written, and then copied.
+        blocking(move || {
+            let admitted = space::admit(Space::of(&tmp)?, size.saturating_mul(2), 0, Claim::Owed);
+            admitted.map_err(std::io::Error::other)
+        })
+        .await?;
         let mut incoming = self.incoming.lock().await;
         if let Some(open) = incoming.as_mut()
             && open.hash == hash

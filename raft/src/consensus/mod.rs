@@ -33,11 +33,12 @@ use tokio::task::JoinHandle;
 
 use crate::codec::{self, kind};
 use crate::ledger::Ledger;
-use crate::ledger::command::Proposal;
+use crate::ledger::command::{Proposal, Weight};
 use crate::ledger::outcome::{Outcome, Rejection};
 use crate::log::LogStore;
 use crate::records::{LeaderId, TypeConfig};
 use crate::snapshot::{Machine, Published};
+use crate::space::Room;
 use crate::types::{PeerName, RaftId};
 
 use gate::Gate;
@@ -139,6 +140,12 @@ pub enum ProposeError {
     TooLarge { size: usize, max: usize },
     #[error("consensus on this node has stopped")]
     Shutdown,
+    /// Certainly not carried out.
+    #[error(
+        "the disk of the master's log is full; what deletes is still taken, and the rest once \
+         there is room"
+    )]
+    NoRoom,
 }
 
 /// A change of the membership, or another order to Raft, that was not carried out.
@@ -233,6 +240,9 @@ impl Consensus {
         if size > PROPOSAL_BYTES_MAX {
             return Err(ProposeError::TooLarge { size, max: PROPOSAL_BYTES_MAX });
         }
+        if !has_room_for(self.inner.log.room(), proposal.command.weight()) {
+            return Err(ProposeError::NoRoom);
+        }
         let written = tokio::time::timeout(PROPOSE_TIMEOUT, self.write_bounded(term, proposal));
         written.await.unwrap_or(Err(ProposeError::NoQuorum))
     }
@@ -300,6 +310,11 @@ impl Consensus {
         self.inner.inbound.handle(from, &body).await
     }
 
+    /// The disk is full and the log lives on its reserve: another voter should lead.
+    pub fn is_log_full(&self) -> bool {
+        self.inner.log.room() != Room::Ample
+    }
+
     /// Stops all tasks and closes the files; the folder may be opened again after it returns.
     pub async fn shutdown(&self) {
         self.inner.proposals.close();
@@ -326,6 +341,16 @@ impl Consensus {
             Some(why) => why,
             None => std::future::pending().await,
         }
+    }
+}
+
+/// On a full disk, what a user adds is refused first, what the cluster itself does next, and what
+/// makes room never.
+fn has_room_for(room: Room, weight: Weight) -> bool {
+    match weight {
+        Weight::Frees => true,
+        Weight::Keeps => room != Room::Out,
+        Weight::Adds => room == Room::Ample,
     }
 }
 

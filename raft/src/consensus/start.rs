@@ -72,8 +72,10 @@ fn open_files(dir: &Path, id: u64) -> Result<(LogStore, Machine, Folder), OpenEr
     std::fs::create_dir_all(dir)
         .map_err(|error| OpenError::Storage { path: dir.to_owned(), why: error.to_string() })?;
     let folder = Folder::open(&dir.join("snap"))?;
-    let (machine, damaged) = Machine::open(folder.clone())?;
     let log = LogStore::open(dir, id)?;
+    let reserve = Arc::clone(log.reserve());
+    let opened = Machine::open(folder.clone(), reserve).inspect_err(|_| log.close());
+    let (machine, damaged) = opened?;
     // A damaged snapshot is made up for by an older one and the log, if that goes back far enough.
     let (purged, have) = (log.purged().map(|id| id.index), machine.snapshot_index());
     if purged > have {

@@ -15,6 +15,7 @@ const SNAPSHOT_ENTRIES: u64 = 5_000;
 const SNAPSHOT_BYTES: u64 = 64 * 1_024 * 1_024;
 const SNAPSHOT_AGE: Duration = Duration::from_secs(600);
 const SNAPSHOT_CHECK: Duration = Duration::from_secs(1);
+const RESERVE_CHECK: Duration = Duration::from_secs(1);
 /// A leader that has been silent for as many election timeouts is no longer shown as one: openraft
 /// itself remembers the last one it followed until it follows another.
 const SILENT_TIMEOUTS: u32 = 3;
@@ -32,7 +33,20 @@ pub(super) fn start(consensus: &Consensus, snapshot_index: Option<u64>) {
     let snapshots =
         tokio::spawn(trigger_snapshots(inner.raft.clone(), inner.log.clone(), snapshot_index));
     let admission = tokio::spawn(gate::pass(consensus.clone()));
-    lock(&inner.tasks).extend([leadership, snapshots, admission]);
+    let reserve = tokio::spawn(keep_reserve(inner.log.clone()));
+    lock(&inner.tasks).extend([leadership, snapshots, admission, reserve]);
+}
+
+/// Makes the log's reserve whole again once there is room.
+async fn keep_reserve(log: LogStore) {
+    loop {
+        tokio::time::sleep(RESERVE_CHECK).await;
+        let log = log.clone();
+        // It ends by an error only where the runtime ends.
+        if tokio::task::spawn_blocking(move || log.keep_reserve()).await.is_err() {
+            return;
+        }
+    }
 }
 
 /// Publishes who leads on every change of the metrics, and every heartbeat: a lease runs out

@@ -23,3 +23,29 @@ pub enum Command {
     File(FileCommand),
     Job(JobCommand),
 }
+
+/// What a command asks of the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weight {
+    /// It deletes or ends something: taken on the fullest disk.
+    Frees,
+    /// The cluster's own course: members, shards, ticks, ends of jobs.
+    Keeps,
+    /// A user brings something new.
+    Adds,
+}
+
+impl Command {
+    #[must_use]
+    pub fn weight(&self) -> Weight {
+        match self {
+            Self::Project(ProjectCommand::Delete { .. })
+            | Self::File(FileCommand::Delete { .. })
+            | Self::Job(JobCommand::Abort { .. }) => Weight::Frees,
+            Self::Project(ProjectCommand::Create { .. })
+            | Self::File(FileCommand::Put { .. })
+            | Self::Job(JobCommand::Submit { .. }) => Weight::Adds,
+            Self::Member(_) | Self::Job(_) => Weight::Keeps,
+        }
+    }
+}

@@ -11,9 +11,11 @@ use bytes::Bytes;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
 use super::CACHE_BYTES;
+use super::backend::Backend;
 use crate::codec::{self, kind};
 use crate::file_error::FileError;
 use crate::records::{EntryRec, LogIdRec, VoteRec};
+use crate::space::Reserve;
 use crate::types::RaftId;
 
 pub(crate) const LOG_FILE: &str = "log.redb";
@@ -66,11 +68,11 @@ pub(super) fn panic_text(panic: &(dyn Any + Send)) -> String {
 
 /// The file itself. Its folder is synced too, and the folder's own entry: a new file that a power
 /// loss takes away would be a log that forgot its vote.
-pub(super) fn open_file(path: &Path) -> Result<Database, FileError> {
+pub(super) fn open_file(path: &Path, reserve: &Arc<Reserve>) -> Result<Database, FileError> {
     if !path.is_file() {
-        make(path)?;
+        make(path, reserve)?;
     }
-    let database = wait_for(path)?;
+    let database = wait_for(path, reserve)?;
     let folders = path.ancestors().skip(1).take(2);
     for folder in folders.filter(|folder| !folder.as_os_str().is_empty()) {
         let synced = File::open(folder).and_then(|folder| folder.sync_all());
@@ -80,7 +82,7 @@ pub(super) fn open_file(path: &Path) -> Result<Database, FileError> {
 }
 
 /// A new file is made beside and renamed: one cut short by a power loss would never open again.
-fn make(path: &Path) -> Result<(), FileError> {
+fn make(path: &Path, reserve: &Arc<Reserve>) -> Result<(), FileError> {
     let beside = path.with_extension("new");
     let fail =
         |why: &dyn std::fmt::Display| FileError::new(&beside, format!("cannot be made: {why}"));
@@ -88,17 +90,21 @@ fn make(path: &Path) -> Result<(), FileError> {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(fail(&error)),
         _ => {}
     }
-    drop(Database::create(&beside).map_err(|error| fail(&error))?);
+    drop(create(&beside, reserve).map_err(|error| fail(&error))?);
     let synced = File::open(&beside).and_then(|file| file.sync_all());
     synced.and_then(|()| std::fs::rename(&beside, path)).map_err(|error| fail(&error))
 }
 
-fn wait_for(path: &Path) -> Result<Database, FileError> {
+fn create(path: &Path, reserve: &Arc<Reserve>) -> Result<Database, redb::DatabaseError> {
+    let mut builder = Database::builder();
+    builder.set_cache_size(CACHE_BYTES);
+    builder.create_with_backend(Backend::open(path, Arc::clone(reserve))?)
+}
+
+fn wait_for(path: &Path, reserve: &Arc<Reserve>) -> Result<Database, FileError> {
     let started = Instant::now();
     loop {
-        let mut builder = Database::builder();
-        builder.set_cache_size(CACHE_BYTES);
-        match builder.create(path) {
+        match create(path, reserve) {
             Ok(database) => return Ok(database),
             Err(redb::DatabaseError::DatabaseAlreadyOpen) if started.elapsed() < LOCK_WAIT => {
                 std::thread::sleep(Duration::from_millis(20));
@@ -113,7 +119,10 @@ fn wait_for(path: &Path) -> Result<Database, FileError> {
 
 fn check(path: &Path, database: &Database, node: RaftId) -> Result<Found, FileError> {
     let bad = |error: &dyn std::fmt::Display| FileError::new(path, error);
-    prepare(database, node).map_err(|error| bad(&error))?;
+    // A log that is there is only read: on a full disk, too, a node must start.
+    if is_new(database).map_err(|error| bad(&error))? {
+        prepare(database, node).map_err(|error| bad(&error))?;
+    }
     let read = database.begin_read().map_err(|error| bad(&error))?;
     let meta = read.open_table(META).map_err(|error| bad(&error))?;
     let get = |key: u64| -> Result<Option<Vec<u8>>, FileError> {
@@ -154,6 +163,18 @@ fn check(path: &Path, database: &Database, node: RaftId) -> Result<Found, FileEr
         )));
     }
     Ok(found)
+}
+
+fn is_new(database: &Database) -> Result<bool, redb::Error> {
+    let read = database.begin_read()?;
+    for missing in [read.open_table(META).err(), read.open_table(ENTRIES).err()] {
+        match missing {
+            None => {}
+            Some(redb::TableError::TableDoesNotExist(_)) => return Ok(true),
+            Some(error) => return Err(error.into()),
+        }
+    }
+    Ok(false)
 }
 
 /// Creates the tables, and writes whose log it is where it is new.

@@ -8,6 +8,7 @@
 //! Entries are readable as soon as `append` returns: those not yet durable, and the newest durable
 //! ones, are kept in memory (`Tail`). This module never looks inside a command.
 
+mod backend;
 mod disk;
 #[cfg(test)]
 mod power_loss_tests;

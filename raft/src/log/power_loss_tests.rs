@@ -22,6 +22,7 @@ use crate::file_error::FileError;
 use crate::ledger::command::{Command, Proposal};
 use crate::ledger::project::ProjectCommand;
 use crate::records::{Entry, LeaderId, LogId, TypeConfig, Vote};
+use crate::space::Reserve;
 
 /// What a disk writes at once or not at all.
 const SECTOR_BYTES: usize = 512;
@@ -102,7 +103,7 @@ impl Disk {
 
     fn log(&self) -> Result<LogStore, FileError> {
         let path = Path::new(PATH);
-        LogStore::over(path, 1, || {
+        LogStore::over(path, 1, &Arc::new(Reserve::open(Path::new("/disk"))), || {
             Database::builder()
                 .create_with_backend(self.clone())
                 .map_err(|error| FileError::new(path, error))

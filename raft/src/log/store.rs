@@ -21,6 +21,7 @@ use super::{QUEUE_MAX, READ_BYTES_MAX, disk};
 use crate::codec::{self, kind};
 use crate::file_error::FileError;
 use crate::records::{Entry, EntryRec, LogId, LogIdRec, TypeConfig, Vote, VoteRec};
+use crate::space::{self, Reserve, Room, Space};
 use crate::types::RaftId;
 
 /// Clones share one log.
@@ -36,6 +37,11 @@ pub(super) struct Shared {
     pub(super) busy_since: AtomicU64,
     /// Bytes of entries appended in this life.
     appended: AtomicU64,
+    reserve: Arc<Reserve>,
+    /// What the reserve should hold.
+    reserve_target: AtomicU64,
+    /// `appended` when the reserve was first found not whole.
+    low_since: Mutex<Option<u64>>,
     started: Instant,
     poisoned: watch::Sender<Option<String>>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -122,14 +128,17 @@ impl LogStore {
 
     /// Opens the log of `node` in `dir`, which exists. Blocking.
     pub(crate) fn open(dir: &Path, node: RaftId) -> Result<Self, FileError> {
-        let path = dir.join(disk::LOG_FILE);
-        Self::over(&path, node, || disk::open_file(&path))
+        let (path, reserve) = (dir.join(disk::LOG_FILE), Arc::new(Reserve::open(dir)));
+        let log = Self::over(&path, node, &reserve, || disk::open_file(&path, &reserve))?;
+        log.keep_reserve();
+        Ok(log)
     }
 
     /// The same over any storage; `path` is what errors call it.
     pub(super) fn over(
         path: &Path,
         node: RaftId,
+        reserve: &Arc<Reserve>,
         storage: impl FnOnce() -> Result<Database, FileError>,
     ) -> Result<Self, FileError> {
         let (database, found) = disk::open(path, node, storage)?;
@@ -149,6 +158,9 @@ impl LogStore {
             memory: Mutex::new(memory),
             busy_since: AtomicU64::new(0),
             appended: AtomicU64::new(0),
+            reserve: Arc::clone(reserve),
+            reserve_target: AtomicU64::new(0),
+            low_since: Mutex::default(),
             started: Instant::now(),
             poisoned: watch::channel(None).0,
             thread: Mutex::new(None),
@@ -183,6 +195,47 @@ impl LogStore {
     /// Bytes of entries appended since this log was opened.
     pub(crate) fn appended_bytes(&self) -> u64 {
         self.shared.appended.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn reserve(&self) -> &Arc<Reserve> {
+        &self.shared.reserve
+    }
+
+    /// Makes the reserve whole where there is room again. Blocking.
+    pub(crate) fn keep_reserve(&self) {
+        let shared = &self.shared;
+        let dir = shared.path.parent().unwrap_or(&shared.path);
+        let log = std::fs::metadata(&shared.path).map_or(0, |meta| meta.len());
+        let refilled = Space::of(dir).and_then(|space| {
+            let target = Reserve::target(space.total, log);
+            let lacking = shared.reserve.refill(target)?;
+            shared.reserve_target.store(target, Ordering::Relaxed);
+            Ok((lacking, space.free))
+        });
+        let mut since = shared.low_since.lock().unwrap_or_else(PoisonError::into_inner);
+        match (refilled, since.is_some()) {
+            (Ok((0, _)), true) => {
+                *since = None;
+                tracing::info!("there is room on the disk again: the log's reserve is whole");
+            }
+            (Ok((lacking, free)), false) if lacking > 0 => {
+                *since = Some(self.appended_bytes());
+                tracing::warn!(
+                    lacking,
+                    free,
+                    "the disk is full: the log lives on its reserve, and nothing new is taken on"
+                );
+            }
+            (Ok(_), _) => {}
+            (Err(error), _) => tracing::warn!(dir = %dir.display(), %error, "no reserve"),
+        }
+    }
+
+    pub(crate) fn room(&self) -> Room {
+        let since = *self.shared.low_since.lock().unwrap_or_else(PoisonError::into_inner);
+        let appended = since.map_or(0, |since| self.appended_bytes().saturating_sub(since));
+        let target = self.shared.reserve_target.load(Ordering::Relaxed);
+        space::room(target, self.shared.reserve.held(), appended)
     }
 
     pub(crate) fn purged(&self) -> Option<LogIdRec> {

@@ -29,8 +29,8 @@ impl StoreBuilder<TypeConfig, LogStore, Machine, TempDir> for Builder {
     async fn build(&self) -> Result<(TempDir, LogStore, Machine), StorageError<TypeConfig>> {
         let dir = tempfile::tempdir().unwrap();
         let log = LogStore::open(dir.path(), 0).unwrap();
-        let (machine, damaged) =
-            Machine::open(Folder::open(&dir.path().join("snap")).unwrap()).unwrap();
+        let folder = Folder::open(&dir.path().join("snap")).unwrap();
+        let (machine, damaged) = Machine::open(folder, Arc::clone(log.reserve())).unwrap();
         assert!(damaged.is_empty());
         Ok((dir, log, machine))
     }

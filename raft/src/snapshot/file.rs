@@ -12,6 +12,7 @@ use crate::codec::{self, kind};
 use crate::file_error::FileError;
 use crate::ledger::Ledger;
 use crate::records::{MetaRec, SnapshotMeta};
+use crate::space::{Reserve, Space, with_reserve};
 
 const HASH_BYTES: usize = blake3::OUT_LEN;
 /// Synced as often, so that the log's own sync never waits behind a large unwritten file.
@@ -40,17 +41,25 @@ pub(crate) struct Folder {
 }
 
 impl Folder {
-    /// Creates the folder, and empties its `tmp`.
+    /// Creates the folder, and empties its `tmp`, which is never made anew: a full disk may have no
+    /// room for it.
     pub(crate) fn open(dir: &Path) -> Result<Self, FileError> {
         let folder = Self { dir: dir.to_owned() };
         let tmp = folder.tmp();
-        if let Err(error) = fs::remove_dir_all(&tmp)
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            return Err(FileError::new(&tmp, error));
+        let bad = |error: io::Error| FileError::new(&tmp, error);
+        fs::create_dir_all(&tmp).map_err(bad)?;
+        for item in fs::read_dir(&tmp).map_err(bad)? {
+            fs::remove_file(item.map_err(bad)?.path()).map_err(bad)?;
         }
-        fs::create_dir_all(&tmp).map_err(|error| FileError::new(&tmp, error))?;
         Ok(folder)
+    }
+
+    /// Whether a snapshot somewhat larger than the last one finds room, the reserve counted.
+    pub(crate) fn fits_another(&self, reserve: &Reserve) -> bool {
+        let Ok(items) = fs::read_dir(&self.dir) else { return false };
+        let sizes = items.flatten().filter_map(|item| item.metadata().ok()).map(|meta| meta.len());
+        let need = sizes.max().unwrap_or(0).saturating_mul(2).saturating_add(STEP_BYTES as u64);
+        Space::of(&self.dir).is_ok_and(|space| space.free.saturating_add(reserve.held()) >= need)
     }
 
     pub(crate) fn tmp(&self) -> PathBuf {
@@ -83,6 +92,7 @@ impl Folder {
         &self,
         meta: &SnapshotMeta,
         ledger: &Ledger,
+        reserve: &Reserve,
     ) -> Result<SnapshotFile, FileError> {
         let name = name(meta);
         let tmp = self.tmp().join(&name);
@@ -90,7 +100,10 @@ impl Folder {
         if bytes.len() > ALARM_BYTES {
             tracing::warn!(bytes = bytes.len(), "the snapshot of the ledger is very large");
         }
-        write_durably(&tmp, &bytes).map_err(|error| FileError::new(&tmp, error))?;
+        let size = bytes.len() as u64;
+        // A snapshot is what makes the log shorter.
+        with_reserve(reserve, size, || write_durably(&tmp, &bytes))
+            .map_err(|error| FileError::new(&tmp, error))?;
         self.adopt(&tmp, &name)
     }
 

@@ -13,6 +13,7 @@ use super::file::{self, Folder, SnapshotFile};
 use crate::file_error::FileError;
 use crate::ledger::Ledger;
 use crate::records::{LogId, Reply, SnapshotMeta, StoredMembership, TypeConfig};
+use crate::space::Reserve;
 
 type Snap = openraft::type_config::alias::SnapshotOf<TypeConfig, SnapshotFile>;
 
@@ -29,6 +30,7 @@ pub(crate) struct Published {
 /// The applied state, and the snapshot on disk.
 pub(crate) struct Machine {
     folder: Folder,
+    reserve: Arc<Reserve>,
     ledger: Ledger,
     last_applied: Option<LogId>,
     membership: StoredMembership,
@@ -39,7 +41,10 @@ pub(crate) struct Machine {
 impl Machine {
     /// Starts from the newest whole snapshot of `folder`. Blocking. Also gives what is wrong with
     /// newer ones: whether the log makes up for them is the caller's to judge.
-    pub(crate) fn open(folder: Folder) -> Result<(Self, Vec<FileError>), FileError> {
+    pub(crate) fn open(
+        folder: Folder,
+        reserve: Arc<Reserve>,
+    ) -> Result<(Self, Vec<FileError>), FileError> {
         let (newest, damaged) = folder.newest()?;
         let (ledger, meta, file) = match newest {
             Some(loaded) => (loaded.ledger, loaded.meta, Some(loaded.file)),
@@ -51,6 +56,7 @@ impl Machine {
         });
         let machine = Self {
             folder,
+            reserve,
             ledger,
             last_applied: meta.last_log_id,
             membership: meta.last_membership.clone(),
@@ -110,6 +116,7 @@ impl Machine {
 /// The state at one index, to be written aside while entries go on being applied.
 pub(crate) struct Builder {
     folder: Folder,
+    reserve: Arc<Reserve>,
     ledger: Ledger,
     meta: SnapshotMeta,
     current: Arc<Mutex<Option<(SnapshotMeta, SnapshotFile)>>>,
@@ -120,7 +127,8 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
 
     async fn build_snapshot(&mut self) -> Result<Snap, io::Error> {
         let (folder, ledger, meta) = (self.folder.clone(), self.ledger.clone(), self.meta.clone());
-        let written = tokio::task::spawn_blocking(move || folder.write(&meta, &ledger));
+        let reserve = Arc::clone(&self.reserve);
+        let written = tokio::task::spawn_blocking(move || folder.write(&meta, &ledger, &reserve));
         let file = written.await.map_err(io::Error::other)??;
         let meta = self.meta.clone();
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
@@ -161,9 +169,22 @@ impl RaftStateMachine<TypeConfig> for Machine {
         Ok(())
     }
 
+    /// None where the disk has no room for it: a snapshot that fails would end the node, and the
+    /// log goes on without one.
+    async fn try_create_snapshot_builder(&mut self, _force: bool) -> Option<Builder> {
+        let (folder, reserve) = (self.folder.clone(), Arc::clone(&self.reserve));
+        let fits = tokio::task::spawn_blocking(move || folder.fits_another(&reserve)).await;
+        if fits.is_ok_and(|fits| fits) {
+            return Some(self.get_snapshot_builder().await);
+        }
+        tracing::warn!("no snapshot now: the disk is full");
+        None
+    }
+
     async fn get_snapshot_builder(&mut self) -> Builder {
         Builder {
             folder: self.folder.clone(),
+            reserve: Arc::clone(&self.reserve),
             ledger: self.ledger.clone(),
             meta: SnapshotMeta {
                 last_log_id: self.last_applied,

@@ -3,6 +3,7 @@
 #![expect(clippy::panic, reason = "tests fail by panicking")]
 
 use std::fs;
+use std::sync::Arc;
 
 use futures::stream;
 use openraft::entry::RaftEntry;
@@ -15,6 +16,7 @@ use crate::file_error::FileError;
 use crate::ledger::command::{Command, Proposal};
 use crate::ledger::member::MemberCommand;
 use crate::records::{Entry, LeaderId, LogId};
+use crate::space::Reserve;
 
 fn entry(index: u64) -> Entry {
     let log_id = LogId { leader_id: LeaderId { term: 1, node_id: 1 }, index };
@@ -30,7 +32,8 @@ fn entry(index: u64) -> Entry {
 }
 
 fn open(dir: &std::path::Path) -> (Machine, Vec<FileError>) {
-    Machine::open(Folder::open(dir).unwrap()).unwrap()
+    let reserve = Arc::new(Reserve::open(dir));
+    Machine::open(Folder::open(dir).unwrap(), reserve).unwrap()
 }
 
 async fn apply(machine: &mut Machine, index: u64) {
