@@ -152,7 +152,9 @@ impl World {
             self.record.hold(CHECK, *counted == expected, || {
                 format!("{key}: by second {counted:?}, cut were {expected:?}")
             });
-            let lost = matches!(held.state, AssignmentState::Lost { .. });
+            // A job that ends early does not declare what a dead node took with it.
+            let gone = job.status != JobStatus::Finished && self.record.causes.contains_key(&key);
+            let lost = gone || matches!(held.state, AssignmentState::Lost { .. });
             self.record.hold(CHECK, lost || committed == cuts.len(), || {
                 let events: Vec<_> = job.events.iter().map(|event| &event.what).collect();
                 format!(

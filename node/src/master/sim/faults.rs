@@ -19,6 +19,8 @@ pub(super) struct Faults {
     /// Of a message.
     pub(super) delayed: f64,
     pub(super) repeated: f64,
+    /// Of a frame inside a session, where another one follows to show it.
+    pub(super) lost_frame: f64,
 
     pub(super) break_session: f64,
     /// A worker that nobody reaches for a while.
@@ -44,6 +46,7 @@ impl Faults {
             panic: any(0.05),
             delayed: any(0.04),
             repeated: any(0.05),
+            lost_frame: any(0.03),
             break_session: any(0.03),
             leader_falls: any(0.008),
             ..Self::default()

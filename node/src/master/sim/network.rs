@@ -12,7 +12,7 @@ use crate::control_wire::{CONTROL_VERSION, FromWorker, ToWorker};
 use crate::master::coordinator::Heard;
 
 /// Orders that wait in one session.
-const ORDERS_MAX: usize = 12;
+const ORDERS_MAX: usize = 4;
 /// Messages that wait to be written to the master.
 pub(super) const TO_MASTER_MAX: usize = 6;
 /// Until a master that hears nothing calls a session dead.

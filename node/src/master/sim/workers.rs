@@ -265,7 +265,11 @@ impl World {
             Some(())
         };
         let end = run.sender.pump(&run.shelf, place, |(), seq, body| sent.push((seq, body)));
+        let more_follows = run.child.is_some();
         for (seq, body) in sent {
+            if more_follows && self.rng.random_bool(self.faults.lost_frame) {
+                continue;
+            }
             self.say(session, FromWorker::Frame { key: key.clone(), seq, body });
         }
         if let Err(Damage { newest, error }) = end {
