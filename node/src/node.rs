@@ -120,9 +120,13 @@ pub async fn run(config: NodeConfig, control: Handle) -> Result<Ended, Error> {
     let api = serve_api(&config, listener, backend, stop.clone(), &vitals)?;
     let greeting = tokio::spawn(greet(Arc::clone(&membership), stop.clone()));
 
-    let ended = serve_until(&mut signals, &vitals, &mesh, &duties).await;
-    if matches!(ended, Ended::Stopped) && !hand_over(&mut signals, &mesh, &duties).await {
-        return Ok(Ended::Killed);
+    let load = Load { membership: &membership, mesh: &mesh, duties: &duties };
+    let mut ended = serve_until(&mut signals, &vitals, &load).await;
+    if matches!(ended, Ended::Stopped) {
+        ended = hand_over(&mut signals, &vitals, &load).await;
+        if matches!(ended, Ended::Killed) {
+            return Ok(ended);
+        }
     }
     let stop_max = match &ended {
         Ended::Fatal(why) => {
@@ -153,13 +157,35 @@ pub async fn run(config: NodeConfig, control: Handle) -> Result<Ended, Error> {
     Ok(ended)
 }
 
+/// What this node tells the others of itself.
+struct Load<'a> {
+    membership: &'a Membership,
+    mesh: &'a Libp2pMesh,
+    duties: &'a Duties,
+}
+
+impl Load<'_> {
+    fn tell(&self, leaving: bool) {
+        self.mesh.announce(|record| {
+            self.duties.describe(record);
+            record.log_full = self.membership.log_is_full();
+            record.leaving = leaving;
+        });
+    }
+
+    /// Whether anybody stays to whom shards could go.
+    fn has_heirs(&self) -> bool {
+        let views = self.mesh.peers().borrow().clone();
+        let stays = |view: &PeerView| {
+            let leaving = view.record.as_ref().is_none_or(|record| record.leaving);
+            view.connected && !leaving && view.peer != self.mesh.local()
+        };
+        views.values().any(stays)
+    }
+}
+
 /// Says how busy this node is, until it is told to stop or must.
-async fn serve_until(
-    signals: &mut Signals,
-    vitals: &Vitals,
-    mesh: &Libp2pMesh,
-    duties: &Duties,
-) -> Ended {
+async fn serve_until(signals: &mut Signals, vitals: &Vitals, load: &Load<'_>) -> Ended {
     let fatal = vitals.fatal();
     tokio::pin!(fatal);
     let mut tick = tokio::time::interval(LOAD_PERIOD);
@@ -167,43 +193,31 @@ async fn serve_until(
         tokio::select! {
             () = signals.next() => return Ended::Stopped,
             reason = &mut fatal => return Ended::Fatal(reason),
-            _ = tick.tick() => mesh.announce(|record| {
-                duties.describe(record);
-                record.log_full = membership.log_is_full();
-            }),
+            _ = tick.tick() => load.tell(false),
         }
     }
 }
 
 /// Before it stops, a node gives its shards away: no arrival is missed, and users that have begun may
-/// end. False: it was told to stop once more.
-async fn hand_over(signals: &mut Signals, mesh: &Libp2pMesh, duties: &Duties) -> bool {
-    let others = || {
-        let views = mesh.peers().borrow().clone();
-        let stays = |view: &PeerView| {
-            let leaving = view.record.as_ref().is_none_or(|record| record.leaving);
-            view.connected && !leaving && view.peer != mesh.local()
-        };
-        views.values().any(stays)
-    };
+/// end.
+async fn hand_over(signals: &mut Signals, vitals: &Vitals, load: &Load<'_>) -> Ended {
+    let fatal = vitals.fatal();
+    tokio::pin!(fatal);
     let mut tick = tokio::time::interval(LOAD_PERIOD);
     let until = tokio::time::Instant::now() + HAND_OVER_MAX;
-    // Where nobody stays, there is nobody to hand over to.
-    while duties.running_shards() > 0 && others() {
+    while load.duties.running_shards() > 0 && load.has_heirs() {
         tokio::select! {
-            () = signals.next() => return false,
+            () = signals.next() => return Ended::Killed,
+            reason = &mut fatal => return Ended::Fatal(reason),
             () = tokio::time::sleep_until(until) => {
-                let shards = duties.running_shards();
+                let shards = load.duties.running_shards();
                 tracing::warn!(shards, "stopping before all users have ended");
-                return true;
+                return Ended::Stopped;
             }
-            _ = tick.tick() => mesh.announce(|record| {
-                duties.describe(record);
-                record.leaving = true;
-            }),
+            _ = tick.tick() => load.tell(true),
         }
     }
-    true
+    Ended::Stopped
 }
 
 async fn start_control(

@@ -104,7 +104,7 @@ impl Membership {
         }
         let vitals = &self.config.vitals;
         self.tracker.spawn(vitals.guard("membership", super::driver::run(Arc::clone(self))));
-        self.tracker.spawn(vitals.guard("the autopilot", super::pilot::run(Arc::clone(self))));
+        self.tracker.spawn(vitals.guard("the autopilot", pilot::run(Arc::clone(self))));
         Ok(())
     }
 

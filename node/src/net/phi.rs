@@ -14,20 +14,20 @@ const ACCEPTABLE_PAUSE_MS: f64 = 3_000.0;
 /// Assumed interval before two arrivals were seen: the period of the records.
 const FIRST_INTERVAL_MS: f64 = 2_000.0;
 /// Reported at most; beyond it the figure says nothing more.
-pub const PHI_MAX: f64 = 99.0;
+pub(super) const PHI_MAX: f64 = 99.0;
 /// At or above it a node is shown as suspect.
 pub const SUSPECT: f64 = 8.0;
 
 /// One node's detector.
 #[derive(Clone, Debug, Default)]
-pub struct Phi {
+pub(super) struct Phi {
     last_ms: Option<u64>,
     intervals: VecDeque<f64>,
 }
 
 impl Phi {
     /// A record arrived.
-    pub fn heartbeat(&mut self, now_ms: u64) {
+    pub(super) fn heartbeat(&mut self, now_ms: u64) {
         if let Some(last) = self.last_ms {
             if self.intervals.len() == WINDOW {
                 self.intervals.pop_front();
@@ -38,13 +38,13 @@ impl Phi {
     }
 
     /// The connection was lost or made anew: silence before it says nothing about the time after.
-    pub fn reset(&mut self, now_ms: u64) {
+    pub(super) fn reset(&mut self, now_ms: u64) {
         self.intervals.clear();
         self.last_ms = Some(now_ms);
     }
 
     /// −log10 of the chance that so long a silence is harmless; 0 before the first arrival.
-    pub fn phi(&self, now_ms: u64) -> f64 {
+    pub(super) fn phi(&self, now_ms: u64) -> f64 {
         let Some(last) = self.last_ms else { return 0.0 };
         let silence = to_f64(now_ms.saturating_sub(last));
         let (mean, sigma) = self.distribution();

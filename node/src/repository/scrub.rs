@@ -22,7 +22,7 @@ const REST: Duration = Duration::from_secs(60);
 
 /// After `bytes` of a round over `total`: how long to wait for what follows.
 #[must_use]
-pub fn pause(bytes: u64, total: u64) -> Duration {
+pub(super) fn pause(bytes: u64, total: u64) -> Duration {
     let fair = ROUND.mul_f64(ratio(bytes, total.max(1)).min(1.0));
     let least = Duration::from_secs(1).mul_f64(ratio(bytes, BYTES_PER_SEC_MAX));
     fair.max(least)

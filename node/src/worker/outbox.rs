@@ -186,7 +186,7 @@ fn checksum(seq: u64, body: &[u8]) -> [u8; 4] {
 mod tests {
     use super::*;
 
-    fn spool() -> (tempfile::TempDir, std::path::PathBuf) {
+    fn spool() -> (tempfile::TempDir, PathBuf) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("spool");
         (dir, path)

@@ -2,6 +2,8 @@
 
 #![expect(clippy::panic, reason = "tests fail by panicking")]
 
+use std::sync::Arc;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;

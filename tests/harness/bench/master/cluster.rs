@@ -82,7 +82,6 @@ fn view(number: usize) -> MemberView {
         clock_ahead_ms: None,
         last_seen_ms: 0,
         rtt_us: None,
-        clock_ahead_ms: None,
         draining: false,
         leaving: false,
     }
