@@ -96,14 +96,6 @@ pub enum ToWorker {
         /// Present: the start lies in the past, and this shard begins in mid-run.
         take_over: Option<TakeOver>,
     },
-    /// Give segments to another shard, which is ready; answered in a report, once.
-    Yield {
-        key: ShardKey,
-        /// The taker's number and epoch.
-        to: u32,
-        epoch: u64,
-        segments: Vec<u32>,
-    },
     /// Ends the load now; the last frame is still cut and delivered.
     Stop {
         key: ShardKey,
@@ -122,6 +114,14 @@ pub enum ToWorker {
     /// The ledger has no more use for this shard: end it, free everything but its logs.
     Release {
         key: ShardKey,
+    },
+    /// Give segments to another shard, which is ready; answered in a report, once.
+    Yield {
+        key: ShardKey,
+        /// The taker's number and epoch.
+        to: u32,
+        epoch: u64,
+        segments: Vec<u32>,
     },
 }
 

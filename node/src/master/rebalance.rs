@@ -73,7 +73,9 @@ pub(super) fn take_up(view: &View<'_>, job: &Job, taker: &Assignment, intents: &
     let Some(giver) = giver.filter(|it| !matches!(it.state, AssignmentState::Done { .. })) else {
         return give_up("the shard that it was to take over from has ended".to_owned());
     };
-    match report(view, job, taker).map(|report| &report.phase) {
+    let found = report(view, job, taker);
+    let newest = found.map_or(0, |report| report.newest);
+    match found.map(|report| &report.phase) {
         None => match loss(view, taker, false) {
             Some(reason) => give_up(reason),
             None if is_present(view, &taker.node) => intents.push(Intent::Order {
@@ -101,9 +103,10 @@ pub(super) fn take_up(view: &View<'_>, job: &Job, taker: &Assignment, intents: &
         // The simulation ran until now: what is wrong is wrong with this node.
         Some(Phase::Failed { problem }) => give_up(problem_text(problem)),
         Some(Phase::Unable { reason } | Phase::Gone { reason }) => give_up(reason.clone()),
-        Some(Phase::Running | Phase::Ended { .. }) => {
-            give_up("it ended before it began".to_owned());
-        }
+        // It has begun, by the word of a master whose ledger knew more than this one's does yet.
+        Some(Phase::Running) => {}
+        Some(Phase::Ended { .. }) if newest > 0 => {}
+        Some(Phase::Ended { .. }) => give_up("it ended before it began".to_owned()),
     }
 }
 
