@@ -4,9 +4,11 @@
 
 pub mod acceptance;
 pub mod bench;
+pub mod chaos;
 pub mod cluster;
 pub mod oracle;
 pub mod process;
+pub mod random;
 pub mod rest;
 pub mod target;
 pub mod wait;
