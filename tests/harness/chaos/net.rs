@@ -3,7 +3,7 @@
 //! the namespaces, as root or as an unprivileged user; all of it is gone when it ends.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, ensure};
@@ -219,13 +219,21 @@ impl Net {
     ///
     /// # Errors
     /// It cannot be mounted.
-    pub fn disk(&self, folder: &std::path::Path) -> anyhow::Result<()> {
+    pub fn disk(&self, folder: &Path) -> anyhow::Result<()> {
         if !self.has_hosts() {
             return Ok(());
         }
         std::fs::create_dir_all(folder)?;
         let folder = folder.display();
         run(&format!("mount -t tmpfs -o size={DISK_MIB}m,mode=0755 tmpfs '{folder}'"))
+    }
+
+    /// Gives a node's disk back; what was on it is gone.
+    pub fn release(&self, folder: &Path) {
+        if self.has_hosts() {
+            // A folder that was never mounted has nothing to give back.
+            let _ = run(&format!("umount -l '{}'", folder.display()));
+        }
     }
 
     fn element(&self, verb: &str, set: &str, from: usize, to: usize) -> anyhow::Result<()> {

@@ -229,6 +229,15 @@ impl World {
     }
 }
 
+impl Drop for World {
+    fn drop(&mut self) {
+        for node in &mut self.cluster.nodes {
+            node.kill();
+            self.net.release(&node.data_dir);
+        }
+    }
+}
+
 /// One of them by a number that was drawn before they were known.
 #[must_use]
 pub fn choose(from: &[usize], pick: u64) -> Option<usize> {

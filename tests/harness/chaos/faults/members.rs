@@ -66,7 +66,9 @@ fn leave(world: &mut World, node: usize) -> anyhow::Result<()> {
     let name = world.name(node).to_owned();
     world.kill(node);
     world.struck.remove(&node);
-    world.cluster.nodes.pop();
+    if let Some(gone) = world.cluster.nodes.pop() {
+        world.net.release(&gone.data_dir);
+    }
     let forgotten = within("the node to be forgotten", LEAVING_LIMIT, || {
         let (status, body) =
             world.any()?.rest().delete(&format!("/api/v1/cluster/members/{name}"))?;
