@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use harness::acceptance::{Load, Target, exactness, master_loss, restart_of_all};
 use harness::cluster::Cluster;
+use harness::random::Random;
 
 const USAGE: &str = "usage: onrush-acceptance exactness|restart|master-loss \
                      [--rate USERS_PER_SEC] [--seconds N] [--runs N] [--seed N]";
@@ -32,33 +33,25 @@ fn options(arguments: &[String]) -> anyhow::Result<Options> {
     Ok(options)
 }
 
-/// SplitMix64: the seed alone decides when the master dies.
-fn next(seed: &mut u64) -> u64 {
-    *seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut x = *seed;
-    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
-}
-
 #[expect(clippy::print_stdout, reason = "its figures are its output")]
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let (what, rest) = arguments.split_first().context(USAGE)?;
-    let Options { load, runs, mut seed } = options(rest)?;
+    let Options { load, runs, seed } = options(rest)?;
     println!("{what}: {} users/s for {} s", load.users_per_sec, load.seconds);
     match what.as_str() {
         "exactness" => print!("{}", exactness(load)?),
         "restart" => print!("{}", restart_of_all(load)?),
         "master-loss" => {
             println!("seed {seed}: --seed {seed} repeats the moments of the kills");
+            let mut random = Random::new(seed);
             let mut cluster = Cluster::start(5);
             let target = Target::start(&cluster.dir);
             println!("run  killed at  first tick  requests  seconds  least in 100 ms");
             for run in 1..=runs {
                 // At any moment but the last seconds, when the users only finish.
                 let span = u64::from(load.seconds.saturating_sub(10).max(1)) * 1_000;
-                let kill_after = Duration::from_millis(1_000 + next(&mut seed) % span);
+                let kill_after = Duration::from_millis(1_000 + random.below(span));
                 let loss = master_loss(&mut cluster, &target, load, kill_after)?;
                 println!(
                     "{run:>3}  {:>7.1} s  {:>8.2} s  {:>8}  {:>7}  {:>15}",

@@ -14,6 +14,7 @@ use serde_json::Value;
 use crate::cluster::{Cluster, await_status, repository};
 use crate::process::{Process, binary, signal};
 use crate::rest::Rest;
+use crate::target::Ids;
 use crate::wait::until;
 
 /// Requests that each user of `exact.gatling.js` sends.
@@ -43,7 +44,7 @@ impl Load {
 #[derive(Debug)]
 pub struct Target {
     _process: Process,
-    port: u16,
+    address: String,
 }
 
 impl Target {
@@ -51,23 +52,30 @@ impl Target {
     /// When it does not come up.
     #[must_use]
     pub fn start(folder: &Path) -> Self {
-        let port = crate::cluster::free_ports(1)[0];
+        Self::start_at("127.0.0.1", folder)
+    }
+
+    /// # Panics
+    /// When it does not come up.
+    #[must_use]
+    pub fn start_at(host: &str, folder: &Path) -> Self {
+        let address = format!("{host}:{}", crate::cluster::free_ports(1)[0]);
         let mut command = Command::new(binary("onrush-target"));
-        command.args(["--listen", &format!("127.0.0.1:{port}")]);
+        command.args(["--listen", &address]);
         let process = Process::start(&mut command, &folder.join("target.log"));
-        let target = Self { _process: process, port };
+        let target = Self { _process: process, address };
         until("the target", Duration::from_secs(10), || target.rest().get("/__counts"));
         target
     }
 
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("http://{}", self.address)
     }
 
     #[must_use]
     pub fn rest(&self) -> Rest {
-        Rest::new(self.port)
+        Rest::at(&self.url(), None)
     }
 
     /// # Panics
@@ -81,6 +89,14 @@ impl Target {
     /// When it does not answer.
     pub fn counts(&self) -> anyhow::Result<BTreeMap<String, u64>> {
         Ok(serde_json::from_value(self.rest().get("/__counts")?["by_name"].clone())?)
+    }
+
+    /// By name: which arrivals' requests came.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn ids(&self) -> anyhow::Result<BTreeMap<String, Ids>> {
+        Ok(serde_json::from_value(self.rest().get("/__ids")?)?)
     }
 
     /// Requests in each 100 ms from the first to the last.

@@ -17,27 +17,59 @@ use crate::wait::until;
 /// Long enough for a busy two-core machine; nothing waits this long when all is well.
 pub const FORMING_LIMIT: Duration = Duration::from_secs(60);
 
+/// Where a node runs, and how it is started there.
+#[derive(Clone, Debug)]
+pub struct Place {
+    pub host: String,
+    /// What its command line begins with: `ip netns exec NAME`, or nothing.
+    pub before: Vec<String>,
+    /// What its process finds in its environment, beside what the tests themselves have.
+    pub environment: Vec<(String, String)>,
+    /// What its API asks for; without one it must be on loopback.
+    pub token: Option<String>,
+    /// What other nodes dial, where it is not the address that it listens on.
+    pub announce: Option<String>,
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Self {
+            host: "127.0.0.1".to_owned(),
+            before: Vec::new(),
+            environment: Vec::new(),
+            token: None,
+            announce: None,
+        }
+    }
+}
+
 /// One node: its place and, while it runs, its process.
 #[derive(Debug)]
 pub struct Node {
     pub name: String,
+    pub place: Place,
     pub p2p_port: u16,
     pub api_port: u16,
     pub data_dir: PathBuf,
-    /// What its process finds in its environment, beside what the tests themselves have.
-    pub environment: Vec<(String, String)>,
     process: Option<Process>,
 }
 
 impl Node {
     #[must_use]
     pub fn rest(&self) -> Rest {
-        Rest::new(self.api_port)
+        Rest::at(&self.address(), self.place.token.as_deref())
     }
 
     #[must_use]
     pub fn address(&self) -> String {
-        format!("http://127.0.0.1:{}", self.api_port)
+        format!("http://{}:{}", self.place.host, self.api_port)
+    }
+
+    /// What other nodes dial.
+    #[must_use]
+    pub fn contact(&self) -> String {
+        let own = || format!("{}:{}", self.place.host, self.p2p_port);
+        self.place.announce.clone().unwrap_or_else(own)
     }
 
     #[must_use]
@@ -48,13 +80,19 @@ impl Node {
     /// A node with free ports that nothing has been started for.
     #[must_use]
     pub fn new(name: &str, data_dir: PathBuf) -> Self {
+        Self::at(name, data_dir, Place::default())
+    }
+
+    /// A node at a place, with ports that are free on this machine.
+    #[must_use]
+    pub fn at(name: &str, data_dir: PathBuf, place: Place) -> Self {
         let ports = free_ports(2);
         Self {
             name: name.to_owned(),
+            place,
             p2p_port: ports[0],
             api_port: ports[1],
             data_dir,
-            environment: Vec::new(),
             process: None,
         }
     }
@@ -64,6 +102,19 @@ impl Node {
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.process.as_ref().expect("the node runs").pid()
+    }
+
+    /// Whether it says that it is the master.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub fn leads(&self) -> anyhow::Result<bool> {
+        Ok(self.rest().get("/api/v1/raft/status?stale=true")?["state"] == "leader")
+    }
+
+    /// How its process ended, where it did so by itself.
+    pub fn ended(&mut self) -> Option<std::process::ExitStatus> {
+        self.process.as_mut()?.ended()
     }
 
     /// `kill -9`.
@@ -119,19 +170,26 @@ impl Cluster {
         let dir = cleanup.path().to_owned();
         let secret = dir.join("secret");
         write_secret(&secret);
-        let nodes = free_ports(size * 2)
-            .chunks(2)
-            .enumerate()
-            .map(|(index, ports)| Node {
-                name: format!("n{}", index + 1),
-                p2p_port: ports[0],
-                api_port: ports[1],
-                data_dir: dir.join(format!("n{}", index + 1)),
-                environment: Vec::new(),
-                process: None,
-            })
+        let nodes = (1..=size)
+            .map(|number| Node::new(&format!("n{number}"), dir.join(format!("n{number}"))))
             .collect();
         Self { nodes, dir, secret, _cleanup: Some(cleanup) }
+    }
+
+    /// Starts the nodes in a folder that stays, and does not wait.
+    ///
+    /// # Panics
+    /// When a process cannot be started.
+    #[must_use]
+    pub fn started_with(nodes: Vec<Node>, dir: &Path) -> Self {
+        let secret = dir.join("secret");
+        write_secret(&secret);
+        let size = nodes.len();
+        let mut cluster = Self { nodes, dir: dir.to_owned(), secret, _cleanup: None };
+        for index in 0..size {
+            cluster.start_node(index);
+        }
+        cluster
     }
 
     /// The command line of a node, as a user would type it.
@@ -144,19 +202,34 @@ impl Cluster {
     /// yet, or should not be.
     #[must_use]
     pub fn command_of(&self, node: &Node, secret: &Path) -> Command {
-        let contacts: Vec<String> =
-            self.nodes.iter().map(|other| format!("127.0.0.1:{}", other.p2p_port)).collect();
-        let mut command = Command::new(repository().join("scripts/node.sh"));
+        let contacts: Vec<String> = self.nodes.iter().map(Node::contact).collect();
+        let script = repository().join("scripts/node.sh");
+        let mut command = match node.place.before.split_first() {
+            None => Command::new(script),
+            Some((program, before)) => {
+                let mut command = Command::new(program);
+                command.args(before).arg(script);
+                command
+            }
+        };
+        if let Some(token) = &node.place.token {
+            let path = self.dir.join(format!("{}.token", node.name));
+            std::fs::write(&path, token).expect("the token is written");
+            command.arg("--api-token-file").arg(path);
+        }
+        if let Some(announce) = &node.place.announce {
+            command.args(["--announce", announce]);
+        }
         command
+            .envs(node.place.environment.iter().map(|(name, value)| (name, value)))
             .env("ONRUSH_BIN", binary("onrush"))
-            .envs(node.environment.iter().map(|(name, value)| (name, value)))
             .args(["--name", &node.name])
             .args(["--contact-points", &contacts.join(",")])
             .args(["--expect", &self.nodes.len().to_string()])
             .arg("--data-dir")
             .arg(&node.data_dir)
-            .args(["--listen", &format!("127.0.0.1:{}", node.p2p_port)])
-            .args(["--api", &format!("127.0.0.1:{}", node.api_port)])
+            .args(["--listen", &format!("{}:{}", node.place.host, node.p2p_port)])
+            .args(["--api", &format!("{}:{}", node.place.host, node.api_port)])
             .arg("--cluster-secret-file")
             .arg(secret);
         command
@@ -197,30 +270,27 @@ impl Cluster {
     /// # Panics
     /// After [`FORMING_LIMIT`].
     pub fn await_formed(&self) {
+        until("the cluster to form", FORMING_LIMIT, || self.formed().with_context(|| self.logs()));
+    }
+
+    /// # Errors
+    /// Which running node does not know what all should.
+    pub fn formed(&self) -> anyhow::Result<()> {
         let voters = match self.nodes.len() {
             0..3 => 1,
             3..5 => 3,
             _ => 5,
         };
-        until("the cluster to form", FORMING_LIMIT, || {
-            for node in self.running() {
-                let status = node
-                    .rest()
-                    .get("/api/v1/raft/status?stale=true")
-                    .with_context(|| self.logs())?;
-                ensure!(status["leader"].is_u64(), "{} knows no leader{}", node.name, self.logs());
-                let peers = status["peers"].as_array().context("peers")?;
-                let seen = peers.iter().filter(|peer| peer["voter"] == true).count();
-                ensure!(seen == voters, "{} sees {seen} of {voters} voters", node.name);
-                ensure!(
-                    status["cluster_state"] == "open",
-                    "{}: {}",
-                    node.name,
-                    status["cluster_state"]
-                );
-            }
-            Ok(())
-        });
+        for node in self.running() {
+            let status = node.rest().get("/api/v1/raft/status?stale=true")?;
+            ensure!(status["leader"].is_u64(), "{} knows no leader", node.name);
+            let peers = status["peers"].as_array().context("peers")?;
+            let seen = peers.iter().filter(|peer| peer["voter"] == true).count();
+            ensure!(seen == voters, "{} sees {seen} of {voters} voters", node.name);
+            let state = &status["cluster_state"];
+            ensure!(state == "open", "{}: {state}", node.name);
+        }
+        Ok(())
     }
 
     pub fn running(&self) -> impl Iterator<Item = &Node> {
@@ -236,7 +306,7 @@ impl Cluster {
         until("a leader", FORMING_LIMIT, || {
             for (index, node) in self.nodes.iter().enumerate().filter(|(_, node)| node.is_running())
             {
-                if node.rest().get("/api/v1/raft/status?stale=true")?["state"] == "leader" {
+                if node.leads()? {
                     return Ok(index);
                 }
             }

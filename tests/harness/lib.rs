@@ -4,10 +4,12 @@
 
 pub mod acceptance;
 pub mod bench;
+pub mod chaos;
 pub mod cluster;
 pub mod disk;
 pub mod oracle;
 pub mod process;
+pub mod random;
 pub mod rest;
 pub mod target;
 pub mod wait;

@@ -10,22 +10,39 @@ use serde_json::Value;
 pub struct Rest {
     base: String,
     agent: ureq::Agent,
+    /// Empty where the API asks for none.
+    authorization: String,
 }
 
 impl Rest {
     #[must_use]
     pub fn new(port: u16) -> Self {
+        Self::at(&format!("http://127.0.0.1:{port}"), None)
+    }
+
+    /// `base` is `http://host:port`.
+    #[must_use]
+    pub fn at(base: &str, token: Option<&str>) -> Self {
         let config = ureq::Agent::config_builder()
             .timeout_global(Some(Duration::from_secs(10)))
             .http_status_as_error(false)
             .build();
-        Self { base: format!("http://127.0.0.1:{port}"), agent: config.into() }
+        let authorization = token.map(|token| format!("Bearer {token}")).unwrap_or_default();
+        Self { base: base.to_owned(), agent: config.into(), authorization }
+    }
+
+    fn read(&self, path: &str) -> anyhow::Result<http::Response<ureq::Body>> {
+        let mut call = self.agent.get(format!("{}{path}", self.base));
+        if !self.authorization.is_empty() {
+            call = call.header("authorization", &self.authorization);
+        }
+        Ok(call.call()?)
     }
 
     /// # Errors
     /// Unreachable, not 2xx, or not JSON.
     pub fn get(&self, path: &str) -> anyhow::Result<Value> {
-        let mut response = self.agent.get(format!("{}{path}", self.base)).call()?;
+        let mut response = self.read(path)?;
         let text = response.body_mut().with_config().limit(256 << 20).read_to_string()?;
         if !response.status().is_success() {
             bail!("GET {path}: {} {text}", response.status());
@@ -36,7 +53,7 @@ impl Rest {
     /// # Errors
     /// Unreachable, or not 2xx.
     pub fn text(&self, path: &str) -> anyhow::Result<String> {
-        let mut response = self.agent.get(format!("{}{path}", self.base)).call()?;
+        let mut response = self.read(path)?;
         let text = response.body_mut().with_config().limit(256 << 20).read_to_string()?;
         if !response.status().is_success() {
             bail!("GET {path}: {} {text}", response.status());
@@ -53,6 +70,7 @@ impl Rest {
             .agent
             .post(format!("{}{path}", self.base))
             .header("content-type", "application/json")
+            .header("authorization", &self.authorization)
             .send(body)?;
         Ok((response.status().as_u16(), response.body_mut().read_to_string()?))
     }
@@ -62,7 +80,24 @@ impl Rest {
     /// # Errors
     /// Unreachable.
     pub fn put(&self, path: &str, body: &[u8]) -> anyhow::Result<(u16, String)> {
-        let mut response = self.agent.put(format!("{}{path}", self.base)).send(body)?;
+        let mut response = self
+            .agent
+            .put(format!("{}{path}", self.base))
+            .header("authorization", &self.authorization)
+            .send(body)?;
+        Ok((response.status().as_u16(), response.body_mut().read_to_string()?))
+    }
+
+    /// Status and body of a DELETE, whatever the status.
+    ///
+    /// # Errors
+    /// Unreachable.
+    pub fn delete(&self, path: &str) -> anyhow::Result<(u16, String)> {
+        let mut response = self
+            .agent
+            .delete(format!("{}{path}", self.base))
+            .header("authorization", &self.authorization)
+            .call()?;
         Ok((response.status().as_u16(), response.body_mut().read_to_string()?))
     }
 

@@ -9,14 +9,29 @@ const POLL: Duration = Duration::from_millis(20);
 ///
 /// # Panics
 /// When `limit` passes first: the message names `what` and the last thing `probe` complained about.
-pub fn until<T>(what: &str, limit: Duration, mut probe: impl FnMut() -> anyhow::Result<T>) -> T {
+pub fn until<T>(what: &str, limit: Duration, probe: impl FnMut() -> anyhow::Result<T>) -> T {
+    within(what, limit, probe).unwrap_or_else(|error| panic!("{error:#}"))
+}
+
+/// As [`until`], for those who go on after it.
+///
+/// # Errors
+/// When `limit` passes first: names `what` and the last thing `probe` complained about.
+pub fn within<T>(
+    what: &str,
+    limit: Duration,
+    mut probe: impl FnMut() -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
     let start = Instant::now();
     loop {
         let error = match probe() {
-            Ok(value) => return value,
+            Ok(value) => return Ok(value),
             Err(error) => error,
         };
-        assert!(start.elapsed() < limit, "gave up waiting for {what} after {limit:?}: {error:#}");
+        anyhow::ensure!(
+            start.elapsed() < limit,
+            "gave up waiting for {what} after {limit:?}: {error:#}"
+        );
         std::thread::sleep(POLL);
     }
 }

@@ -47,7 +47,7 @@ fn cluster(size: usize) -> Cluster {
             ("FAKETIME_DONT_FAKE_MONOTONIC", Path::new("1")),
         ];
         let text = |(name, value): (&str, &Path)| (name.to_owned(), value.display().to_string());
-        cluster.nodes[index].environment = variables.map(text).to_vec();
+        cluster.nodes[index].place.environment = variables.map(text).to_vec();
         cluster.start_node(index);
     }
     cluster.await_formed();

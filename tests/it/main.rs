@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "`--nocapture` shows what was measured")]
 
 mod bad_input;
+mod chaos;
 mod clocks;
 mod cluster;
 mod consistency;

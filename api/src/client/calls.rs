@@ -23,7 +23,7 @@ use crate::routes::jobs::dto::{Job, JobEvent, Shard};
 use crate::routes::jobs::submit::{IDEMPOTENCY_HEADER, JobRequest};
 use crate::routes::jobs::{AbortRequest, Items};
 use crate::routes::projects::{NewProject, Project};
-use crate::routes::raft::Status;
+use crate::routes::raft::{StateDigest, Status};
 use crate::routes::version::Version;
 
 /// Read in pieces of this size when a file is sent.
@@ -108,6 +108,10 @@ impl Client {
     pub async fn raft_status(&self, stale: bool) -> Result<Status, Error> {
         let stale = stale.then(|| "true".to_owned());
         self.json(&Ask::get(with_query("/api/v1/raft/status", &[("stale", stale)]))).await
+    }
+
+    pub async fn raft_digest(&self) -> Result<StateDigest, Error> {
+        self.json(&Ask::get("/api/v1/raft/digest")).await
     }
 
     /// A document as it is, for `--json`.

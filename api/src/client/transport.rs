@@ -200,6 +200,13 @@ impl Client {
         }
     }
 
+    /// The next call goes to the next address first.
+    pub fn turn(&self) {
+        if let Ok(mut list) = self.addresses.lock() {
+            list.rotate_left(1);
+        }
+    }
+
     /// Moves an address behind the others.
     fn avoid(&self, address: &Address) {
         if let Ok(mut list) = self.addresses.lock()

@@ -10,7 +10,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::backend::MemberView;
-use crate::error::{Problem, ProblemBody};
+use crate::error::{Problem, ProblemBody, internal};
 use crate::extract::Query;
 use crate::state::{ApiState, WRITE_TIMEOUT};
 
@@ -18,7 +18,7 @@ use crate::state::{ApiState, WRITE_TIMEOUT};
 const QUORUM_SILENCE_MS: u64 = 5_000;
 
 pub(super) fn routes() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::new().routes(routes!(status))
+    OpenApiRouter::new().routes(routes!(status)).routes(routes!(digest))
 }
 
 /// The Raft group, by one node's view.
@@ -109,6 +109,34 @@ async fn status(
         Err(_) => format!("the leader did not answer within {WRITE_TIMEOUT:?}"),
     };
     Ok(Json(Status { stale: true, warning: Some(warning), ..view(&own, &members) }))
+}
+
+/// One node's state of the cluster, at one log index.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StateDigest {
+    /// Name of the node whose state this is.
+    pub node: String,
+    pub applied_index: u64,
+    /// BLAKE3 of the state: nodes that applied the same index have the same one.
+    pub digest: String,
+}
+
+/// The digest of this node's state
+#[utoipa::path(
+    get, path = "/api/v1/raft/digest", tag = "cluster",
+    responses((status = 200, body = StateDigest), (status = "default", body = ProblemBody))
+)]
+async fn digest(State(state): State<ApiState>) -> Result<Json<StateDigest>, Problem> {
+    let ledger = state.ledger();
+    let applied_index = ledger.applied();
+    // A large state takes a while to hash.
+    let hashed = tokio::task::spawn_blocking(move || ledger.digest().map(|hash| hash.to_string()));
+    let digest = match hashed.await {
+        Ok(Ok(digest)) => digest,
+        Ok(Err(error)) => return Err(internal(&error.to_string())),
+        Err(error) => return Err(internal(&error.to_string())),
+    };
+    Ok(Json(StateDigest { node: state.backend.identity().name, applied_index, digest }))
 }
 
 fn view(status: &RaftStatus, members: &[MemberView]) -> Status {

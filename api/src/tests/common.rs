@@ -75,6 +75,21 @@ async fn every_answer_says_who_gave_it_and_how_new_it_is() {
 }
 
 #[tokio::test]
+async fn the_digest_is_of_one_state() {
+    let router = Fake::new().router();
+    let first = get(&router, "/api/v1/raft/digest").await.ok();
+    assert_eq!(first, get(&router, "/api/v1/raft/digest").await.ok());
+    assert_eq!((&first["node"], &first["applied_index"]), (&json!("node-1"), &json!(2)));
+    assert_eq!(first["digest"].as_str().map(str::len), Some(64));
+    post(&router, "/api/v1/projects", json!({"name": "team-x"})).await.ok();
+    let second = get(&router, "/api/v1/raft/digest").await.ok();
+    assert_ne!(
+        (&first["digest"], 3),
+        (&second["digest"], second["applied_index"].as_u64().unwrap())
+    );
+}
+
+#[tokio::test]
 async fn reads_through_the_leader_need_one() {
     let fake = Fake::new();
     let router = fake.router();

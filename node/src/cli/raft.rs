@@ -37,10 +37,26 @@ enum Action {
         #[arg(long, conflicts_with = "watch")]
         health: bool,
     },
+    /// The digest of this node's state: nodes that applied the same index have the same one
+    Digest,
 }
 
 pub fn run(global: &Global, args: Args) -> anyhow::Result<ExitCode> {
-    let Action::Status { stale, watch, health } = args.action;
+    match args.action {
+        Action::Status { stale, watch, health } => run_status(global, stale, watch, health),
+        Action::Digest => with_client(global, async |client| {
+            let found = client.raft_digest().await?;
+            if global.is_json() {
+                output::json(&found)?;
+            } else {
+                say(format!("{}  index {}  {}", found.node, found.applied_index, found.digest))?;
+            }
+            Ok(Exit::Ok)
+        }),
+    }
+}
+
+fn run_status(global: &Global, stale: bool, watch: bool, health: bool) -> anyhow::Result<ExitCode> {
     with_client(global, async |client| {
         if !watch {
             let status = client.raft_status(stale).await?;

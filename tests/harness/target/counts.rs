@@ -1,5 +1,6 @@
-//! What the target saw: requests by method and path, by name, answers by status, and arrivals in
-//! buckets of 100 ms. One lock, held for a few lookups; the tables are bounded.
+//! What the target saw: requests by method and path, by name, by the arrival that they belong to,
+//! answers by status, and arrivals in buckets of 100 ms. One lock, held for a few lookups; the tables
+//! are bounded.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,6 +14,10 @@ const BUCKETS_MAX: usize = 864_000;
 /// Keys told apart in a table; the rest is counted as [`OTHER`].
 const KEYS_MAX: usize = 20_000;
 const OTHER: &str = "(other)";
+/// Arrivals told apart; requests of later ones are counted, but not by arrival.
+const IDS_MAX: usize = 4 << 20;
+/// Names whose requests are told apart by arrival.
+const ID_NAMES_MAX: usize = 256;
 
 /// All that is counted since the start or the last reset.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +47,35 @@ pub struct Arrivals {
     pub counts: Vec<u64>,
 }
 
+/// The requests of one name, by the arrival that they belong to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ids {
+    /// How many arrivals were seen.
+    pub distinct: u64,
+    /// Those that were seen more than once, and how often.
+    pub doubled: BTreeMap<u64, u8>,
+    /// All that were seen: first and last of each run without a gap.
+    pub seen: Vec<(u64, u64)>,
+}
+
+impl Ids {
+    /// Of counts by id.
+    fn of(times: &[u8]) -> Self {
+        let mut ids = Self::default();
+        for (id, &count) in (0_u64..).zip(times).filter(|(_, count)| **count > 0) {
+            ids.distinct += 1;
+            if count > 1 {
+                ids.doubled.insert(id, count);
+            }
+            match ids.seen.last_mut() {
+                Some((_, last)) if *last + 1 == id => *last = id,
+                _ => ids.seen.push((id, id)),
+            }
+        }
+        ids
+    }
+}
+
 impl Arrivals {
     /// Length in milliseconds of the longest run of empty buckets between two requests.
     #[must_use]
@@ -62,6 +96,8 @@ struct Table {
     by_status: BTreeMap<u16, u64>,
     violations: HashMap<String, u64>,
     connections: u64,
+    /// By name: how often each arrival's request was seen.
+    ids: BTreeMap<String, Vec<u8>>,
     /// Of the first request: by the monotonic clock, and by the wall's.
     start: Option<(Instant, u64)>,
     last_ms: u64,
@@ -111,6 +147,19 @@ impl Counts {
         *self.lock().by_status.entry(status).or_default() += 1;
     }
 
+    /// The request of one arrival: `name` is what it is, `id` is whose.
+    pub fn arrival(&self, name: &str, id: usize) {
+        let mut table = self.lock();
+        if id >= IDS_MAX || (table.ids.len() >= ID_NAMES_MAX && !table.ids.contains_key(name)) {
+            return;
+        }
+        let times = table.ids.entry(name.to_owned()).or_default();
+        if times.len() <= id {
+            times.resize(id + 1, 0);
+        }
+        times[id] = times[id].saturating_add(1);
+    }
+
     pub(super) fn violation(&self, what: &str) {
         count(&mut self.lock().violations, what);
     }
@@ -135,6 +184,13 @@ impl Counts {
             first_unix_ms: first,
             last_unix_ms: first.map(|first| first + table.last_ms),
         }
+    }
+
+    /// By name: which arrivals' requests came.
+    #[must_use]
+    pub fn ids(&self) -> BTreeMap<String, Ids> {
+        let table = self.lock();
+        table.ids.iter().map(|(name, times)| (name.clone(), Ids::of(times))).collect()
     }
 
     #[must_use]
@@ -183,6 +239,19 @@ mod tests {
         assert_eq!(counts.arrivals().counts.iter().sum::<u64>(), 3);
         counts.reset();
         assert_eq!(counts.snapshot(), Snapshot::default());
+    }
+
+    #[test]
+    fn an_arrival_that_comes_twice_is_told_from_two_arrivals() {
+        let counts = Counts::default();
+        for id in [0, 1, 2, 5, 1, IDS_MAX] {
+            counts.arrival("home", id);
+        }
+        let ids = &counts.ids()["home"];
+        assert_eq!((ids.distinct, &ids.seen[..]), (4, &[(0, 2), (5, 5)][..]));
+        assert_eq!(ids.doubled, BTreeMap::from([(1, 2)]));
+        counts.reset();
+        assert_eq!(counts.ids(), BTreeMap::new());
     }
 
     #[test]

@@ -24,11 +24,13 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-pub use counts::{Arrivals, BUCKET_MS, Counts, Snapshot};
+pub use counts::{Arrivals, BUCKET_MS, Counts, Ids, Snapshot};
 use strict::Strict;
 
 /// The header by which a simulation names its requests, unless another is given.
 pub const NAME_HEADER: &str = "x-request-name";
+/// The query parameter by which a request says whose it is: the number of the arrival.
+pub const ARRIVAL_PARAMETER: &str = "arrival";
 /// A connection on which nothing comes is closed.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 const BACKLOG: u32 = 4_096;
@@ -198,6 +200,10 @@ async fn answer(
         .and_then(|value| value.to_str().ok())
         .or_else(|| shop::query_value(request.uri().query(), &options.name_marker));
     counts.request(request.method().as_str(), path, name);
+    let arrival = shop::query_value(request.uri().query(), ARRIVAL_PARAMETER);
+    if let (Some(name), Some(id)) = (name, arrival.and_then(|text| text.parse().ok())) {
+        counts.arrival(name, id);
+    }
     if !options.latency.is_zero() {
         tokio::time::sleep(options.latency).await;
     }
@@ -222,11 +228,12 @@ fn control_answer(
     match (request.method().as_str(), control) {
         ("GET", "counts") => shop::json(200, &counts.snapshot()),
         ("GET", "arrivals") => shop::json(200, &counts.arrivals()),
+        ("GET", "ids") => shop::json(200, &counts.ids()),
         ("POST", "reset") => {
             counts.reset();
             shop::json(200, &serde_json::json!({"reset": true}))
         }
-        _ => shop::json(404, &serde_json::json!({"error": "counts, arrivals or reset"})),
+        _ => shop::json(404, &serde_json::json!({"error": "counts, arrivals, ids or reset"})),
     }
 }
 
@@ -300,6 +307,17 @@ mod tests {
         assert_eq!(web.get("/nothing").0, 404);
         let echo: Value = serde_json::from_str(&web.get("/echo?user=ada").1).unwrap();
         assert_eq!(echo["query"], "user=ada");
+    }
+
+    #[test]
+    fn a_request_says_whose_it_is() {
+        let web = Web::start();
+        for arrival in ["3", "4", "3", "x"] {
+            web.get(&format!("/echo?arrival={arrival}"));
+        }
+        let seen: Value = serde_json::from_str(&web.get("/__ids").1).unwrap();
+        let expected = serde_json::json!({"distinct": 2, "doubled": {"3": 2}, "seen": [[3, 4]]});
+        assert_eq!(seen, serde_json::json!({"named": expected}));
     }
 
     #[test]
