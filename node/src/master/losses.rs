@@ -111,6 +111,9 @@ impl Losses<'_> {
     /// Nothing of the profiles was to come when it was lost, as far as its frames go.
     fn was_over(&self, lost: &Assignment) -> bool {
         let Some(plan) = self.plan else { return false };
+        if plan.staged {
+            return false;
+        }
         let until = self.arrivals(lost).map_or(0, |it| u64::from(it.last_second) + 1);
         until.saturating_mul(1_000_000) >= plan.injection_us
     }

@@ -135,7 +135,8 @@ fn ask(view: &View<'_>, job: &Job, giver: &Assignment, taker: &Assignment) -> Op
 /// where the job runs on all nodes.
 pub(super) fn even_out(view: &View<'_>, job: &Job, intents: &mut Vec<Intent>) {
     let age_us = view.age_us(job).unwrap_or(u64::MAX);
-    let to_come = plan(job).is_some_and(|plan| age_us.saturating_add(WORTH_US) < plan.injection_us);
+    let to_come = plan(job)
+        .is_some_and(|plan| age_us.saturating_add(WORTH_US) < plan.injection_us && !plan.staged);
     let is_moving =
         job.assignments.iter().any(|a| a.state == AssignmentState::Active && !a.has_begun());
     if !to_come || is_moving || job.abort.is_some() {
@@ -256,7 +257,7 @@ fn is_worth_it(view: &View<'_>, job: &Job, giver: &Assignment) -> bool {
         return false;
     }
     let age_us = view.age_us(job).unwrap_or(0);
-    let to_come = plan(job).is_some_and(|plan| age_us < plan.injection_us);
+    let to_come = plan(job).is_some_and(|plan| age_us < plan.injection_us && !plan.staged);
     let origin = job.origin(giver);
     let of_share = || lost(job).filter(|a| job.origin(a) == origin);
     let begun = of_share().filter(|a| !a.is_void()).count();

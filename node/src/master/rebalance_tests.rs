@@ -111,6 +111,20 @@ fn a_copy_goes_whole_to_the_least_busy() {
     assert_eq!(reassigned(&world.intents(&job)), [taker(4, "b", &[12, 13, 14, 15, 16, 17], 2)]);
 }
 
+/// When a population that follows upon another began is known to its shard alone: another would
+/// start its users once more.
+#[test]
+fn a_share_of_a_staged_simulation_is_not_given_to_others() {
+    let mut job = running(&["a", "b"]);
+    job.plan = job.plan.map(|plan| plan.replace("\"staged\":false", "\"staged\":true"));
+    let mut drained = all_run(&["a", "b"]);
+    drained.nodes.get_mut(&peer("b")).unwrap().candidate.draining = true;
+    assert!(reassigned(&drained.intents(&job)).is_empty());
+    lose(&mut job, 1);
+    let world = all_run(&["a", "b"]).silent("b", 9_000);
+    assert!(reassigned(&world.intents(&job)).is_empty());
+}
+
 #[test]
 fn nothing_is_given_once_the_profiles_are_over() {
     let mut job = running(&["a", "b"]);

@@ -113,6 +113,7 @@ pub(super) fn ready(hash: &str) -> Phase {
         simulation: "main".into(),
         scenarios: vec![],
         injection_us: 1,
+        staged: false,
         max_duration_us: None,
         assertions: serde_json::Value::Null,
     };

@@ -186,6 +186,7 @@ pub(super) fn plan(
             .map(|it| (it.name.to_string(), it.inject.planned_users()))
             .collect(),
         injection_us: simulation.populations.iter().map(injection_us).max().unwrap_or(0),
+        staged: simulation.populations.iter().any(|it| !it.children.is_empty()),
         max_duration_us: max_duration(spec, simulation),
         assertions: serde_json::to_value(&simulation.assertions).map_err(internal)?,
     })

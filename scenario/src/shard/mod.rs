@@ -176,6 +176,10 @@ pub struct Plan {
     pub scenarios: Vec<(String, Option<u64>)>,
     /// Of the injection profiles (not the users' own work); absent when only `maxDuration` bounds it.
     pub injection_us: u64,
+    /// `andThen`: populations follow upon others. When they begin is known to each shard alone, so
+    /// another cannot go on in its place.
+    #[serde(default)]
+    pub staged: bool,
     pub max_duration_us: Option<u64>,
     /// Assertions as JSON (`stats::assertion`), so that the master can judge without a script engine.
     pub assertions: serde_json::Value,

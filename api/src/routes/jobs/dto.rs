@@ -117,8 +117,11 @@ pub struct Job {
     pub duration_ms: Option<u64>,
     /// Nodes that were asked for; 0: all that are alive.
     pub nodes: u32,
-    /// Shards of the present (or last) assignment.
+    /// Shards of the last preparation, and those that took segments over since.
     pub shards: usize,
+    /// Nodes that have, or had, one of them.
+    #[serde(default)]
+    pub running_on: usize,
     pub division: Division,
     pub on_node_loss: OnNodeLoss,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -197,7 +200,8 @@ impl Job {
             ended_at: job.ended_at.map(rfc3339),
             duration_ms: duration_ms(job),
             nodes: spec.nodes,
-            shards: job.assignments.iter().filter(|a| a.epoch == job.epoch).count(),
+            shards: job.assignments.iter().filter(|a| !a.is_void()).count(),
+            running_on: running_on(job),
             division: spec.division.into(),
             on_node_loss: spec.on_node_loss.into(),
             max_duration_ms: spec.max_duration_ms,
@@ -260,6 +264,12 @@ pub enum ShardState {
     Done,
     /// Given up; what it did after the cursor is missing.
     Lost,
+}
+
+/// A node may have several: those that it was given in mid-run are shards of their own.
+fn running_on(job: &domain::Job) -> usize {
+    let nodes = job.assignments.iter().filter(|a| !a.is_void()).map(|a| &a.node);
+    nodes.collect::<std::collections::BTreeSet<_>>().len()
 }
 
 /// How long an ended job ran, by its own measurements: the two dates may be of clocks that differ.

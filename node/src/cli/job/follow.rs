@@ -145,7 +145,7 @@ impl Told {
 }
 
 fn header(job: &Job) -> Header {
-    let nodes = match job.shards {
+    let nodes = match job.running_on {
         0 => "no node yet".to_owned(),
         1 => "1 node".to_owned(),
         n => format!("{n} nodes"),

@@ -26,6 +26,7 @@ pub(super) fn plan() -> Plan {
         simulation: "main".into(),
         scenarios: vec![],
         injection_us: SECONDS * 1_000_000,
+        staged: false,
         max_duration_us: None,
         assertions: serde_json::Value::Null,
     }
