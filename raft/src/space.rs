@@ -35,7 +35,13 @@ impl Space {
     pub fn of(path: &Path) -> io::Result<Self> {
         let found = rustix::fs::statvfs(path)?;
         Ok(Self {
-            total: found.f_blocks.saturating_mul(found.f_frsize),
+            // As `df` counts: what is kept from everybody belongs neither to what is used nor to what is
+            // free.
+            total: found
+                .f_blocks
+                .saturating_sub(found.f_bfree)
+                .saturating_add(found.f_bavail)
+                .saturating_mul(found.f_frsize),
             free: found.f_bavail.saturating_mul(found.f_frsize),
             inodes: found.f_files,
             inodes_free: found.f_favail,

@@ -107,7 +107,11 @@ impl Rest {
     /// Unreachable.
     pub fn put_unsized(&self, path: &str, body: &[u8]) -> anyhow::Result<(u16, String)> {
         let body = ureq::SendBody::from_owned_reader(std::io::Cursor::new(body.to_vec()));
-        let mut response = self.agent.put(format!("{}{path}", self.base)).send(body)?;
+        let mut response = self
+            .agent
+            .put(format!("{}{path}", self.base))
+            .header("authorization", &self.authorization)
+            .send(body)?;
         Ok((response.status().as_u16(), response.body_mut().read_to_string()?))
     }
 
@@ -116,17 +120,12 @@ impl Rest {
     /// # Errors
     /// Unreachable, or the body breaks off.
     pub fn bytes(&self, path: &str) -> anyhow::Result<(u16, Vec<u8>)> {
-        let mut response = self.agent.get(format!("{}{path}", self.base)).call()?;
+        let mut response = self
+            .agent
+            .get(format!("{}{path}", self.base))
+            .header("authorization", &self.authorization)
+            .call()?;
         let body = response.body_mut().with_config().limit(256 << 20).read_to_vec()?;
         Ok((response.status().as_u16(), body))
-    }
-
-    /// Status and body of a DELETE, whatever the status.
-    ///
-    /// # Errors
-    /// Unreachable.
-    pub fn delete(&self, path: &str) -> anyhow::Result<(u16, String)> {
-        let mut response = self.agent.delete(format!("{}{path}", self.base)).call()?;
-        Ok((response.status().as_u16(), response.body_mut().read_to_string()?))
     }
 }

@@ -81,7 +81,7 @@ async fn the_digest_is_of_one_state() {
     assert_eq!(first, get(&router, "/api/v1/raft/digest").await.ok());
     assert_eq!((&first["node"], &first["applied_index"]), (&json!("node-1"), &json!(2)));
     assert_eq!(first["digest"].as_str().map(str::len), Some(64));
-    post(&router, "/api/v1/projects", json!({"name": "team-x"})).await.ok();
+    post(&router, "/api/v1/projects", &json!({"name": "team-x"})).await.ok();
     let second = get(&router, "/api/v1/raft/digest").await.ok();
     assert_ne!(
         (&first["digest"], 3),

@@ -2,8 +2,9 @@
 //! ledger and the workers' spools.
 //!
 //! Reading order: [`reconcile`] (what is to be done), [`place`] (where), `rebalance` (what a loss
-//! leaves), [`start`] (since when), [`aggregate`] (frames to ticks), [`coordinator`] (what a term remembers), [`tally`] (ticks to a result), `finish`,
-//! `session`, `reign` (the task that carries it all out).
+//! leaves), [`start`] (since when), [`aggregate`] (frames to ticks), [`coordinator`] (what a term
+//! remembers), [`tally`] (ticks to a result), [`losses`] (what is missing of it), `finish`, `session`,
+//! `reign` (the task that carries it all out).
 
 pub mod aggregate;
 pub mod coordinator;

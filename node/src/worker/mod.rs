@@ -1,8 +1,9 @@
 //! The worker: runs this node's shards, one child process each, under the master's orders.
 //!
 //! One task owns everything ([`actor`]); sessions, children and fetches send it events. What is
-//! decided is decided in [`book`]; what is measured waits in [`outbox`] until [`sender`] sends it. It knows no ledger: an
-//! order carries all that it needs, so a node that lags behind runs its shards all the same.
+//! decided is decided in [`book`]; what is measured waits in [`outbox`] until [`sender`] sends it. It
+//! knows no ledger: an order carries all that it needs, so a node that lags behind runs its shards all
+//! the same.
 
 mod actor;
 pub mod book;

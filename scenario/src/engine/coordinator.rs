@@ -1,30 +1,25 @@
 //! The life of a run on the caller's thread: load, start the engine threads, obey the owner, start
 //! children populations, cut frames, end.
 
-use std::cell::RefCell;
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TryRecvError};
-use std::thread::{self, JoinHandle};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, TryRecvError};
 use std::time::Duration;
 
-use rand::SeedableRng as _;
-use rand::rngs::SmallRng;
-
-use super::arrivals::{Begin, Share};
+use super::arrivals::Begin;
 use super::clock::{self, Clock};
 use super::frames::{Framer, PlannedUsers};
 use super::health::{self, Health};
-use super::host::ThreadHost;
+use super::launch::{Go, Hand, Lines, spawn, thread_count};
 use super::load::{self, Consoles, Loaded};
 use super::pacing::Gate;
 use super::reserve::{Place, Reserve};
 use super::shared::{Kept, NEVER, Parts, PopulationState, Shared, Stop, problem};
 use super::split;
-use super::thread::{FromThread, Second, Setting, Worker};
+use super::thread::{FromThread, Second};
 use super::watchdog::{HUNG, Watchdog};
 use super::{Control, Event, LATE_START_MAX_US};
 use crate::expr::{Hooks, Moment};
@@ -32,13 +27,11 @@ use crate::inject::division::Segments;
 use crate::inject::throttle::Limits;
 use crate::inject::{InjectionSpec, ThrottleStep};
 use crate::ir::Simulation;
-use crate::program::ScenarioProgram;
-use crate::script::{Console, GlobalStore, SilentConsole};
+use crate::script::GlobalStore;
 use crate::shard::{
     EndReason, OutputStream, Plan, Problem, ProblemKind, ShardSpec, TakeOver, Yielded,
 };
 use crate::stats::frame::{FeederDelta, GeneratorHealth};
-use crate::stats::record::Recorder;
 use crate::time::{MICROS_PER_SECOND, Micros, second_of};
 
 /// The owner's wishes, leases and the progress of the populations are looked at this often.
@@ -50,8 +43,6 @@ const SILENCE_MAX: u32 = 50;
 /// From the order to give segments away to the moment at which they change hands: every engine thread
 /// has heard of it by then, and so has the taker, whose users start on time.
 const GIVE_AHEAD_US: Micros = 1_000_000;
-/// More engine threads than this help nobody.
-const THREADS_MAX: u32 = 256;
 
 pub(super) fn run(
     spec: &ShardSpec,
@@ -91,7 +82,7 @@ pub(super) fn run(
     let (events, from_threads) = mpsc::sync_channel(EVENTS_MAX);
     let crew = spawn(spec, unix_ms, &shared, &events)?;
     drop(events);
-    let planned = planned_users(&loaded, shared.segments());
+    let planned = load::planned_users(&loaded, shared.segments());
     let mut run = Run {
         spec,
         plan,
@@ -129,61 +120,6 @@ pub(super) fn run(
     outcome
 }
 
-fn planned_users(loaded: &Loaded, segments: &Segments) -> Vec<PlannedUsers> {
-    let share = |users, no_shard: bool| match no_shard {
-        true => segments.owns(0).then_some(users).unwrap_or_default(),
-        false => segments.closed_share(users),
-    };
-    let of = |it: &ScenarioProgram| {
-        let all = it.inject.planned_users();
-        let share = all.map(|users| share(users, it.no_shard));
-        PlannedUsers { scenario: it.name.to_string(), all, share }
-    };
-    loaded.program.scenarios.iter().map(of).collect()
-}
-
-/// What the script says on this thread: while it is loaded, before and after the run.
-#[derive(Default)]
-struct Lines {
-    lines: RefCell<Vec<(OutputStream, String)>>,
-}
-
-impl Lines {
-    fn tell(&self, on_event: &mut dyn FnMut(Event)) {
-        for (stream, line) in self.lines.take() {
-            on_event(Event::Output { stream, line });
-        }
-    }
-}
-
-/// Lines of the script that are kept until they are told.
-const LINES_MAX: usize = 1_000;
-
-impl Console for Lines {
-    fn line(&self, stream: OutputStream, line: &str) {
-        let mut lines = self.lines.borrow_mut();
-        if lines.len() < LINES_MAX {
-            lines.push((stream, line.to_owned()));
-        }
-    }
-}
-
-/// What the script's functions say while it runs.
-struct ThreadConsole(SyncSender<FromThread>);
-
-impl Console for ThreadConsole {
-    fn line(&self, stream: OutputStream, line: &str) {
-        // A full channel loses log lines, never measurements.
-        let _ = self.0.try_send(FromThread::Output { stream, line: line.to_owned() });
-    }
-}
-
-fn thread_count(spec: &ShardSpec) -> u32 {
-    let cores = thread::available_parallelism().map_or(1, |cores| cores.get());
-    let cores = u32::try_from(cores).unwrap_or(THREADS_MAX);
-    if spec.threads == 0 { cores } else { spec.threads }.min(THREADS_MAX)
-}
-
 fn parts(
     loaded: &Loaded,
     store: Arc<GlobalStore>,
@@ -217,112 +153,6 @@ fn parts(
         throttles: scenarios.iter().map(|it| gate(&it.throttle)).collect(),
         global_throttle: gate(throttle),
     }
-}
-
-/// The signal to begin, once the start is known.
-#[derive(Clone, Copy)]
-struct Go {
-    clock: Clock,
-    first_second: u32,
-    known_from: Micros,
-    begin: Option<Begin>,
-}
-
-struct Hand {
-    go: SyncSender<Go>,
-    thread: JoinHandle<()>,
-}
-
-fn spawn(
-    spec: &ShardSpec,
-    unix_ms: i64,
-    shared: &Arc<Shared>,
-    events: &SyncSender<FromThread>,
-) -> Result<Vec<Hand>, Problem> {
-    (0..shared.threads)
-        .map(|number| {
-            let (go, wait) = mpsc::sync_channel(1);
-            let (spec, shared, events) = (spec.clone(), Arc::clone(shared), events.clone());
-            let thread = thread::Builder::new()
-                .name(format!("engine-{number}"))
-                .spawn(move || engine_thread(&spec, number, unix_ms, shared, &events, &wait))
-                .map_err(|error| {
-                    problem(ProblemKind::Internal, format!("cannot start a thread: {error}"))
-                })?;
-            Ok(Hand { go, thread })
-        })
-        .collect()
-}
-
-fn engine_thread(
-    spec: &ShardSpec,
-    number: u32,
-    unix_ms: i64,
-    shared: Arc<Shared>,
-    events: &SyncSender<FromThread>,
-    wait: &Receiver<Go>,
-) {
-    let seed = split::thread_seed(spec, number);
-    let consoles = Consoles {
-        loading: Rc::new(SilentConsole),
-        running: Rc::new(ThreadConsole(events.clone())),
-    };
-    let loaded = match load::load(spec, unix_ms, seed, consoles, &shared.store) {
-        Ok(loaded) => loaded,
-        Err(problem) => {
-            let _ = events.send(FromThread::Loaded(Err(problem)));
-            return;
-        }
-    };
-    if events.send(FromThread::Loaded(Ok(()))).is_err() {
-        return;
-    }
-    // The coordinator went away before there was a start.
-    let Ok(go) = wait.recv() else { return };
-    if let Err(error) = run_worker(spec, number, seed, loaded, Arc::clone(&shared), events, go) {
-        let message = format!("engine thread {number}: {error}");
-        shared.request_stop(false, Err(problem(ProblemKind::Internal, message)));
-        let _ = events.send(FromThread::Ended);
-    }
-}
-
-fn run_worker(
-    spec: &ShardSpec,
-    number: u32,
-    seed: u64,
-    loaded: Loaded,
-    shared: Arc<Shared>,
-    events: &SyncSender<FromThread>,
-    go: Go,
-) -> std::io::Result<()> {
-    let names: Vec<Arc<str>> =
-        loaded.program.scenarios.iter().map(|it| Arc::clone(&it.name)).collect();
-    let setting = Setting {
-        share: Share {
-            segments: shared.segments().clone(),
-            thread: u64::from(number),
-            threads: u64::from(shared.threads),
-        },
-        seed: spec.seed,
-        first_second: go.first_second,
-        known_from: go.known_from,
-        begin: go.begin,
-        record_starts: spec.record_arrivals.is_some(),
-    };
-    let host = Rc::new(ThreadHost {
-        clock: go.clock,
-        seen_now: std::cell::Cell::new(0),
-        shared,
-        recorder: RefCell::new(Recorder::new(&names)),
-        hooks: RefCell::new(loaded.hooks),
-        rng: RefCell::new(SmallRng::seed_from_u64(seed)),
-        thread: number as usize,
-        events: events.clone(),
-        notes: std::cell::Cell::new(0),
-    });
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let local = tokio::task::LocalSet::new();
-    local.block_on(&runtime, Worker::new(loaded.program, host, setting).run())
 }
 
 struct Run<'a> {

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::arrivals::scenario_seed;
+use super::frames::PlannedUsers;
 use super::reserve::AHEAD_MIN;
 use super::shared::problem;
 use crate::expr::{Hooks, NoHooks};
@@ -16,7 +17,7 @@ use crate::inject::division::Segments;
 use crate::inject::throttle::Limits;
 use crate::inject::{InjectionSpec, closed, schedule};
 use crate::ir::{Population, Simulation, VERSION};
-use crate::program::Program;
+use crate::program::{Program, ScenarioProgram};
 use crate::protocol::Protocols;
 use crate::script::{self, Console, DirSources, GlobalStore, LoadOptions, Sources};
 use crate::shard::{Plan, Problem, ProblemKind, ShardSpec};
@@ -190,6 +191,20 @@ pub(super) fn plan(
         max_duration_us: max_duration(spec, simulation),
         assertions: serde_json::to_value(&simulation.assertions).map_err(internal)?,
     })
+}
+
+/// What the profiles of the open model say, of the whole and of this shard's segments.
+pub(super) fn planned_users(loaded: &Loaded, segments: &Segments) -> Vec<PlannedUsers> {
+    let share = |users, no_shard: bool| match no_shard {
+        true => segments.owns(0).then_some(users).unwrap_or_default(),
+        false => segments.closed_share(users),
+    };
+    let of = |it: &ScenarioProgram| {
+        let all = it.inject.planned_users();
+        let share = all.map(|users| share(users, it.no_shard));
+        PlannedUsers { scenario: it.name.to_string(), all, share }
+    };
+    loaded.program.scenarios.iter().map(of).collect()
 }
 
 /// What each shard of the job reserves of feeders and counters before its first frame is committed:

@@ -15,6 +15,7 @@ mod frames;
 mod health;
 mod host;
 pub mod inspect;
+mod launch;
 mod load;
 mod pacer;
 mod pacing;

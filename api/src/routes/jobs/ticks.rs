@@ -42,7 +42,8 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct TicksQuery {
-    /// Only these events, with commas: `tick,live`. All (job, tick, event, live) when absent; `end` and `bye` always come.
+    /// Only these events, with commas: `tick,live`. All (job, tick, event, live) when absent; `end`
+    /// and `bye` always come.
     events: Option<String>,
     /// Ticks after this number; what `Last-Event-ID` says goes before it.
     after: Option<u64>,
