@@ -2,7 +2,8 @@
 //! ledger and the workers' spools.
 //!
 //! Reading order: [`reconcile`] (what is to be done), [`place`] (where), [`start`] (since when),
-//! [`aggregate`] (frames to ticks), [`tally`] (ticks to a result), `finish`, `session`, `reign` (the task that does it all).
+//! [`aggregate`] (frames to ticks), [`tally`] (ticks to a result), `finish`, `session`, `reign` (the
+//! task that does it all).
 
 pub mod aggregate;
 mod finish;
