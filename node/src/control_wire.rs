@@ -73,7 +73,7 @@ pub enum ToWorker {
         term: u64,
         leader: u64,
     },
-    /// Every 500 ms. `mono_us`: the master's monotonic clock when it was sent, so that a message
+    /// Every 250 ms. `mono_us`: the master's monotonic clock when it was sent, so that a message
     /// that waited in a buffer does not renew the lease for longer than it says.
     Heartbeat {
         term: u64,

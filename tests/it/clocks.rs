@@ -57,7 +57,7 @@ fn cluster(size: usize) -> Cluster {
 fn until_ticks(rest: &Rest, job: &str, ticks: u64) {
     until("the load to run", FORMING_LIMIT, || {
         let found = rest.get(&format!("/api/v1/jobs/{job}"))?;
-        ensure!(found["last_tick"].as_u64() >= Some(ticks), "{found}");
+        ensure!(found["ticks"].as_u64() >= Some(ticks), "{found}");
         Ok(())
     });
 }

@@ -17,8 +17,8 @@ use crate::clock::Clock;
 use crate::control_wire::{self, CONTROL_VERSION, FromWorker, ToWorker};
 use crate::net::{DuplexStream, Mesh, PeerView, Service};
 
-/// Between two heartbeats.
-const HEARTBEAT: Duration = Duration::from_millis(500);
+/// Between two heartbeats: what a cut may take of a lease before it begins.
+const HEARTBEAT: Duration = Duration::from_millis(250);
 /// A worker answers each heartbeat; one that is silent for longer is dialled again.
 const SILENCE_MAX: Duration = Duration::from_secs(3);
 /// A write that takes longer is a dead connection: its heartbeats may not arrive any more.

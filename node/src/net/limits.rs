@@ -24,7 +24,7 @@ pub(super) const HELLO_TRIES: u32 = 3;
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Another try of the same connection begins so soon, and one waits so long for its answer: what the
 /// network lost is not waited for. Both ways of the slowest link are shorter than the latter.
-pub(super) const KNOCK_AGAIN: Duration = Duration::from_millis(200);
+pub(super) const KNOCK_AGAIN: Duration = Duration::from_millis(100);
 pub(super) const KNOCK_MAX: Duration = Duration::from_secs(2);
 /// A connection that waits longer for the other machine's acknowledgement is dead. TCP sends five
 /// times within it; what is left of a lease is enough to connect anew.

@@ -13,7 +13,7 @@ use super::Config;
 use super::book::{Act, Book};
 use super::child::{Child, ChildEvent};
 use super::lease::{Heartbeat, Lease};
-use super::limits::{PROBES_FIRST, TICK};
+use super::limits::{PROBES_FIRST, REPORT_EVERY_US, TICK};
 use super::logs::RunLogs;
 use super::offset::{Estimator, Exchange, SkewWatch};
 use super::outbox::Outbox;
@@ -100,6 +100,8 @@ pub(super) struct Actor {
     pub(super) sessions: u64,
     pub(super) estimator: Estimator,
     pub(super) lease: Lease,
+    /// When a heartbeat last brought a report, by the monotonic clock.
+    reported_us: u64,
 }
 
 impl Actor {
@@ -124,6 +126,7 @@ impl Actor {
             sessions: 0,
             estimator: Estimator::default(),
             lease: Lease::default(),
+            reported_us: 0,
         };
         for (run, outbox, report) in runs::recall(&actor.config.runs) {
             tracing::info!(run = %run.key, newest = report.newest, "found frames of an earlier life");
@@ -190,6 +193,7 @@ impl Actor {
         self.session = Some(Session { id: self.sessions, term, leader, to });
         self.estimator = Estimator::default();
         self.lease.new_session();
+        self.reported_us = 0;
         for run in self.runs.values_mut() {
             run.sender.session_began();
         }
@@ -214,8 +218,11 @@ impl Actor {
                 self.lease.heard(Heartbeat { mono_us, lease_ms, arrived_us: at.mono_us });
                 self.renew_leases();
                 self.probe();
-                // A report that found the queue full, or was lost with a session, is made up for.
-                self.report();
+                if at.mono_us.saturating_sub(self.reported_us) >= REPORT_EVERY_US {
+                    self.reported_us = at.mono_us;
+                    // A report that found the queue full, or was lost with a session, is made up for.
+                    self.report();
+                }
             }
             ToWorker::Probed { sent_us, mono_us, unix_us } => {
                 self.estimator.add(Exchange {

@@ -18,5 +18,7 @@ pub const BUILD_LIMIT: Duration = Duration::from_secs(20);
 pub(super) const STOP_LIMIT_US: u64 = 900_000;
 /// A running child that outlives its lease by this is killed.
 pub(super) const LEASE_KILL_US: u64 = 900_000;
+/// All shards are reported, changed or not, at a heartbeat after this time.
+pub(super) const REPORT_EVERY_US: u64 = 400_000;
 /// Exchanges in quick succession at the beginning of a session; later, one per heartbeat.
 pub(super) const PROBES_FIRST: u32 = 5;

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-/// Exchanges remembered; at two a second, how soon a stepped wall clock is noticed.
+/// Exchanges remembered; at four a second, how soon a stepped wall clock is noticed.
 pub const SAMPLES_MAX: usize = 16;
 
 /// One exchange; microseconds.
