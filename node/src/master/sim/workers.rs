@@ -148,7 +148,7 @@ impl World {
                     }
                 }
                 Act::Stop { key, reason } => {
-                    self.end_child(index, &key, EndReason::Stopped(reason))
+                    self.end_child(index, &key, EndReason::Stopped(reason));
                 }
                 Act::Kill { key } => {
                     self.kill_child(index, &key);
@@ -287,7 +287,8 @@ impl World {
             let Some(run) = self.workers[index].runs.remove(&key) else { continue };
             let reason = "its node was restarted".to_owned();
             let (gone, newest) = (Phase::Gone { reason }, run.shelf.newest);
-            let report = kept.unwrap_or(ShardReport { key: key.clone(), phase: gone, newest });
+            let report =
+                kept.unwrap_or_else(|| ShardReport { key: key.clone(), phase: gone, newest });
             if !lose_spools {
                 let run = Run { shelf: run.shelf, ..Run::default() };
                 found.insert(key, (run, report));
