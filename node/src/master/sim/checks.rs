@@ -208,7 +208,7 @@ impl World {
     fn is_behind(&self, job: &Job, held: &Assignment, arrival: u64) -> bool {
         let cuts = self.cuts(&key(job, held));
         let committed = usize::try_from(held.cursor).expect("few");
-        let told = cuts.iter().take(committed).last().map(|(second, _)| *second);
+        let told = cuts[..committed.min(cuts.len())].last().map(|(second, _)| *second);
         // The last second that was told may have been cut short.
         told.is_none_or(|second| at_ms(arrival) >= second * 1_000)
     }

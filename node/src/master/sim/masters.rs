@@ -26,12 +26,15 @@ use crate::membership::members::ALIVE;
 const HEARTBEAT_MS: u64 = 500;
 const ROUND_MS: u64 = 200;
 
+/// What became of the sections of one command, once there is an answer.
+type Outcomes = Option<Vec<Option<TickOutcome>>>;
+
 /// Commands of one task that wait for their answers.
 struct Pending {
     task: Task,
     batches: Vec<Batch>,
-    /// Sections of each command, and its outcome once there is an answer.
-    parts: BTreeMap<u64, (usize, Option<Vec<Option<TickOutcome>>>)>,
+    /// By ticket: how many sections each command has.
+    parts: BTreeMap<u64, (usize, Outcomes)>,
     failed: bool,
 }
 

@@ -149,7 +149,7 @@ impl World {
                 }
                 Act::Yield { .. } => {}
                 Act::Stop { key, reason } => {
-                    self.end_child(index, &key, EndReason::Stopped(reason))
+                    self.end_child(index, &key, EndReason::Stopped(reason));
                 }
                 Act::Kill { key } => {
                     self.kill_child(index, &key);
