@@ -51,7 +51,7 @@ impl Clock {
 
     /// A moment of this clock by the one that all processes of the machine share. It may lie
     /// before the clock's origin.
-    pub fn to_boot_us(&self, at_us: i64) -> i64 {
+    pub fn to_boot_us(self, at_us: i64) -> i64 {
         self.origin_us.saturating_add(at_us)
     }
 }

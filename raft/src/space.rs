@@ -292,7 +292,7 @@ fn held(path: &Path) -> u64 {
 /// `len` bytes from `offset` that later writes find room in. Where the file system cannot promise
 /// that, zeros are written.
 pub(crate) fn allocate(file: &File, offset: u64, len: u64) -> io::Result<()> {
-    const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+    static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
     match rustix::fs::fallocate(file, FallocateFlags::empty(), offset, len) {
         Err(rustix::io::Errno::OPNOTSUPP) => {
             let mut done = 0;

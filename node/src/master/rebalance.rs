@@ -194,9 +194,9 @@ fn welcome(view: &View<'_>, job: &Job) -> Vec<NewAssignment> {
         job.assignments.iter().any(|a| &a.node == peer && a.state == AssignmentState::Active)
     };
     let is_new = |node: &&&place::Candidate| {
+        let avoided = node.draining || (job.spec.avoid_master && node.is_master);
         node.present
-            && !node.draining
-            && !(job.spec.avoid_master && node.is_master)
+            && !avoided
             && !busy(&node.peer)
             && deaths(job, &node.peer) < DEATHS_PER_NODE_MAX
     };

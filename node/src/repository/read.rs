@@ -207,10 +207,10 @@ impl Repository {
         let pulled = self.pull(content, hints, Claim::Owed).await;
         match &pulled {
             Ok(()) => {
-                tracing::warn!(%content, %what, "a stored blob was damaged; repaired: fetched again")
+                tracing::warn!(%content, %what, "a stored blob was damaged; repaired: fetched again");
             }
             Err(why) => {
-                tracing::error!(%content, %what, %why, "a stored blob is damaged and stays away")
+                tracing::error!(%content, %what, %why, "a stored blob is damaged and stays away");
             }
         }
         pulled.map_err(|error| self.lost(error))

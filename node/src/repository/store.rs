@@ -75,12 +75,15 @@ fn reading(path: &Path, content: &ContentId) -> impl FnOnce(std::io::Error) -> E
     }
 }
 
+/// Those that were read last.
+type Manifests = Arc<Mutex<Vec<(ContentId, Arc<Manifest>)>>>;
+
 #[derive(Clone, Debug)]
 pub struct Store {
     root: PathBuf,
     drafts: Arc<AtomicU64>,
     /// Manifests read last, newest first: a blob is read chunk by chunk.
-    manifests: Arc<Mutex<Vec<(ContentId, Arc<Manifest>)>>>,
+    manifests: Manifests,
 }
 
 /// Manifests kept in memory.

@@ -66,13 +66,13 @@ impl Estimator {
 impl Offset {
     /// A moment of the master's monotonic clock, by this node's; negative before its origin.
     #[must_use]
-    pub fn to_local(&self, remote: i64) -> i64 {
+    pub fn to_local(self, remote: i64) -> i64 {
         i64::try_from(i128::from(remote) - self.mono).unwrap_or(0)
     }
 
     /// A moment of this node's monotonic clock, by the master's.
     #[must_use]
-    pub fn to_remote(&self, local: i64) -> i64 {
+    pub fn to_remote(self, local: i64) -> i64 {
         i64::try_from(i128::from(local) + self.mono).unwrap_or(0)
     }
 

@@ -190,8 +190,8 @@ impl Inbound {
     fn membership(&self) -> u64 {
         use openraft::async_runtime::WatchReceiver;
         let metrics = self.raft.metrics();
-        let at = metrics.borrow_watched().membership_config.log_id().map_or(0, |id| id.index);
-        at
+        let seen = metrics.borrow_watched();
+        seen.membership_config.log_id().map_or(0, |id| id.index)
     }
 
     async fn begin(

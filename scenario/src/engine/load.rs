@@ -195,9 +195,10 @@ pub(super) fn plan(
 
 /// What the profiles of the open model say, of the whole and of this shard's segments.
 pub(super) fn planned_users(loaded: &Loaded, segments: &Segments) -> Vec<PlannedUsers> {
-    let share = |users, no_shard: bool| match no_shard {
-        true => segments.owns(0).then_some(users).unwrap_or_default(),
-        false => segments.closed_share(users),
+    let share = |users, no_shard: bool| match (no_shard, segments.owns(0)) {
+        (false, _) => segments.closed_share(users),
+        (true, true) => users,
+        (true, false) => 0,
     };
     let of = |it: &ScenarioProgram| {
         let all = it.inject.planned_users();

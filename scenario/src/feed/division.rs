@@ -177,7 +177,7 @@ impl Division {
     /// The number, in the whole job, of the next record.
     pub(crate) fn position(&self) -> u64 {
         let parts = self.parts.load();
-        let next = parts.iter().find(|part| !part.is_used_up()).or(parts.last());
+        let next = parts.iter().find(|part| !part.is_used_up()).or_else(|| parts.last());
         next.map_or(0, |part| part.position())
     }
 

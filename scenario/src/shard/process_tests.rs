@@ -82,7 +82,7 @@ fn a_shard_says_ready_then_frames_then_finished() {
             }
             Sent::Message(FromShard::Finished { reason }) => break reason,
             Sent::Message(other) => {
-                assert!(matches!(other, FromShard::Output { .. } | FromShard::Alive), "{other:?}")
+                assert!(matches!(other, FromShard::Output { .. } | FromShard::Alive), "{other:?}");
             }
         }
     };

@@ -73,8 +73,9 @@ impl Record {
         }
         all.sort_by_key(|(_, operation)| operation.began);
         let line = |(key, it): &(u64, Operation)| {
-            let ended =
-                it.ended.map_or("unknown".to_owned(), |at| format!("{:.3}", at as f64 / 1e6));
+            let ended = it
+                .ended
+                .map_or_else(|| "unknown".to_owned(), |at| format!("{:.3}", at as f64 / 1e6));
             let began = it.began as f64 / 1e6;
             format!(
                 "{began:>8.3} – {ended:>8} s  client {} register {key} {:?}\n",

@@ -289,7 +289,7 @@ impl World {
             let reason = "its node was restarted".to_owned();
             let (gone, newest) = (Phase::Gone { reason }, run.shelf.newest);
             let start_us = None;
-            let report = kept.unwrap_or(ShardReport {
+            let report = kept.unwrap_or_else(|| ShardReport {
                 key: key.clone(),
                 phase: gone,
                 newest,

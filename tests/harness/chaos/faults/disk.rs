@@ -107,7 +107,7 @@ fn flip(world: &mut World, strike: &Strike) -> anyhow::Result<Heal> {
                     world.findings.push(Finding::new(Harm::Broken, text));
                 }
                 Err(error) => {
-                    world.timeline.note(format!("{name} does not give {path}: {error:#}"))
+                    world.timeline.note(format!("{name} does not give {path}: {error:#}"));
                 }
             }
         }
