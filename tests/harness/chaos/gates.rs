@@ -169,7 +169,7 @@ mod tests {
             \x20  0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 77 1 0\n";
         assert_eq!(inode(table, "127.0.0.1:8080".parse().unwrap()), Some(77));
         assert_eq!(inode(table, "127.0.0.1:8081".parse().unwrap()), None);
-        assert_eq!(index_of(b"onrush\0node\0--name\0n3\0--expect\03\0"), Some(2));
+        assert_eq!(index_of(b"onrush\0node\0--name\0n3\0--expect\x003\0"), Some(2));
         assert_eq!(index_of(b"onrush-target\0"), None);
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
