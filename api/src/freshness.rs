@@ -87,7 +87,8 @@ fn is_own_view(path: &str) -> bool {
 /// Waits where it must, runs the request, and says how new the answer is.
 ///
 /// # Errors
-/// A write while the cluster forms; an index or a consistency that cannot be read; with `consistency=leader`, no leader or no quorum.
+/// A write while the cluster forms; an index or a consistency that cannot be read; with
+/// `consistency=leader`, no leader or no quorum.
 pub async fn layer(
     State(state): State<ApiState>,
     request: Request,
