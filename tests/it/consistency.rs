@@ -160,13 +160,17 @@ fn a_voter_with_an_older_copy_is_refused_and_comes_back_as_a_new_member() {
 #[test]
 fn a_log_that_is_lost_or_damaged_refuses_with_advice() {
     let mut cluster = Cluster::start(1);
-    assert_eq!(create(&cluster.nodes[0], "p").0, 201);
+    let needle = "a-name-that-is-in-the-log";
+    assert_eq!(create(&cluster.nodes[0], needle).0, 201);
     cluster.nodes[0].kill();
     let log = cluster.nodes[0].data_dir.join("raft/log.redb");
     let whole = std::fs::read(&log).expect("the log");
     let mut bytes = whole.clone();
-    let at = bytes.windows(9).position(|text| text == b"project b").unwrap_or(bytes.len() / 2);
-    bytes[at..].iter_mut().step_by(97).take(40).for_each(|byte| *byte ^= 0x40);
+    let places: Vec<usize> = (0..bytes.len() - needle.len())
+        .filter(|at| bytes[*at..].starts_with(needle.as_bytes()))
+        .collect();
+    assert!(!places.is_empty(), "the entry is there");
+    places.iter().for_each(|at| bytes[*at] ^= 1);
     std::fs::write(&log, bytes).expect("written");
     let (code, said) = end_of(&cluster, 0, "damaged.log");
     println!("--- damaged: {code:?}\n{said}");

@@ -144,6 +144,9 @@ impl Membership {
                     Err(error @ ClusterError::NoLeader(_)) => {
                         return Err(self.cut_off(&bound).await.unwrap_or(error));
                     }
+                    Err(ClusterError::NoQuorum(why)) => {
+                        return Err(ClusterError::NoQuorum(format!("{why}; {}", self.reach())));
+                    }
                     result => return result,
                 }
             }
