@@ -99,8 +99,8 @@ fn steps_of_wall_clocks_touch_neither_load_nor_figures() {
     step(&cluster, master, 3_600);
     until_skewed(&rest, &cluster.nodes[worker].name, -3_610_000);
     let ended = until_ended(&rest, &job);
-    let log = || format!("{ended}{}", cluster.logs());
-    verify(&rest, &target, load, &job).unwrap_or_else(|error| panic!("{error:#}{}", log()));
+    let found = verify(&rest, &target, load, &job);
+    assert!(found.is_ok(), "{found:#?}\n{ended}{}", cluster.logs());
     let took = ended["duration_ms"].as_u64().unwrap_or_default();
     assert!((12_000..=16_000).contains(&took), "duration_ms {took}");
     let summary = rest.get(&format!("/api/v1/jobs/{job}/summary")).expect("a summary");

@@ -36,9 +36,9 @@ fn a_job_with_a_full_recorder_runs_and_counts_exactly() {
     let submitted =
         onrush(["--address", &address, "job", "submit", "--json", "--detach", &path, &url]);
     let text = String::from_utf8_lossy(&submitted.stdout).into_owned();
-    let job: Value = serde_json::from_str(&text).unwrap_or_else(|error| {
-        panic!("{error}: {text}{}", String::from_utf8_lossy(&submitted.stderr))
-    });
+    let said = String::from_utf8_lossy(&submitted.stderr);
+    assert!(submitted.status.success(), "{text}{said}");
+    let job: Value = serde_json::from_str(&text).expect("a job");
     let id = job["id"].as_str().expect("an id");
     let ended = ["finished", "failed", "aborted", "lost"];
     let job = await_status(&|| node.rest(), id, &ended, Duration::from_secs(120));
