@@ -14,6 +14,7 @@ use harness::chaos::net::Inside;
 const USAGE: &str = "\
 usage: onrush-chaos [--seed N] [--minutes N | --runs N] [--fault NAME]… [--nodes 3]
        [--rate USERS_PER_SEC] [--seconds N] [--network root|user|loopback] [--out DIR]
+       [--verbose]
        onrush-chaos --list";
 /// Set for the program inside of the namespaces: which kind they are.
 const INSIDE: &str = "--inside";
@@ -38,10 +39,16 @@ fn options(arguments: &[String]) -> anyhow::Result<(Options, Option<Inside>)> {
         load: Load { users_per_sec: 60, seconds: 15 },
         network: None,
         out: default_out(),
+        verbose: false,
     };
     let mut inside = None;
-    for pair in arguments.chunks(2) {
-        let [flag, value] = pair else { bail!("{} needs a value\n{USAGE}", pair[0]) };
+    let mut arguments = arguments.iter();
+    while let Some(flag) = arguments.next() {
+        if flag == "--verbose" {
+            options.verbose = true;
+            continue;
+        }
+        let value = arguments.next().with_context(|| format!("{flag} needs a value\n{USAGE}"))?;
         let number =
             || value.parse::<u64>().with_context(|| format!("{flag} {value}: not a number"));
         let network =

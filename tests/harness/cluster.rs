@@ -214,7 +214,10 @@ impl Cluster {
         };
         if let Some(token) = &node.place.token {
             let path = self.dir.join(format!("{}.token", node.name));
-            std::fs::write(&path, token).expect("the token is written");
+            // A node that is started again has it already.
+            if !path.exists() {
+                write_private(&path, token.as_bytes());
+            }
             command.arg("--api-token-file").arg(path);
         }
         if let Some(announce) = &node.place.announce {
@@ -400,16 +403,19 @@ pub fn free_base(offsets: &[u16]) -> u16 {
 }
 
 fn write_secret(path: &Path) {
+    write_private(path, &crate::process::onrush(["secret", "new"]).stdout);
+}
+
+fn write_private(path: &Path, content: &[u8]) {
     use std::io::Write as _;
     use std::os::unix::fs::OpenOptionsExt as _;
-    let secret = crate::process::onrush(["secret", "new"]).stdout;
     let mut file = std::fs::File::options()
         .write(true)
         .create_new(true)
         .mode(0o600)
         .open(path)
         .expect("a new file");
-    file.write_all(&secret).expect("the secret is written");
+    file.write_all(content).expect("the secret is written");
 }
 
 /// Waits until the job has one of the statuses, and gives it.

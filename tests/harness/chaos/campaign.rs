@@ -30,6 +30,8 @@ pub struct Options {
     pub network: Option<Inside>,
     /// Where runs that failed are written.
     pub out: PathBuf,
+    /// Everything that is done is shown at once.
+    pub verbose: bool,
 }
 
 impl Options {

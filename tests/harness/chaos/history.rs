@@ -89,7 +89,7 @@ impl Record {
     /// What the histories alone show.
     #[must_use]
     pub fn judge(&self) -> Vec<Finding> {
-        let mut findings = self.findings.clone();
+        let mut findings = self.told_once();
         for (key, operations) in &self.operations {
             if let Verdict::Violation(operation) = linear::check(operations) {
                 let text = format!(
@@ -110,6 +110,20 @@ impl Record {
         findings
     }
 
+    /// What happened again and again is told once: findings of one beginning are one.
+    fn told_once(&self) -> Vec<Finding> {
+        let mut kinds: BTreeMap<&str, (Finding, usize)> = BTreeMap::new();
+        for finding in &self.findings {
+            let kind = finding.text.split(':').next().unwrap_or_default();
+            kinds.entry(kind).or_insert_with(|| (finding.clone(), 0)).1 += 1;
+        }
+        let told = |(finding, times): (Finding, usize)| {
+            let more = if times > 1 { format!(" ({times} times)") } else { String::new() };
+            Finding::new(finding.harm, finding.text + &more)
+        };
+        kinds.into_values().map(told).collect()
+    }
+
     /// What was acknowledged is there: `files` and `projects` are a node's lists, in the end.
     #[must_use]
     pub fn kept(&self, run: u64, node: &str, files: &Value, projects: &Value) -> Vec<Finding> {
@@ -120,10 +134,12 @@ impl Record {
         }
         for (key, acknowledged) in &self.acknowledged {
             let of_key = there.get(key).cloned().unwrap_or_default();
-            for write in acknowledged.iter().filter(|write| !of_key.contains(write)) {
+            let gone: Vec<&Version> =
+                acknowledged.iter().filter(|write| !of_key.contains(write)).collect();
+            if !gone.is_empty() {
                 let text = format!(
-                    "{node} does not have version {} of register {key}, {} bytes, which was acknowledged",
-                    write.number, write.size
+                    "{node} does not have {} writes to register {key} that were acknowledged: {gone:?}",
+                    gone.len()
                 );
                 findings.push(Finding::new(Harm::Lost, text));
             }
@@ -333,7 +349,7 @@ impl One {
         let newest = self.newest.entry(key).or_default();
         if version.number < newest.number {
             let text = format!(
-                "client {} went back: register {key} at version {} by a {how} of {}, {} before",
+                "client {} went back: register {key} was at version {} by a {how} of {}, {} before",
                 self.number,
                 version.number,
                 self.client.address(),
@@ -347,7 +363,7 @@ impl One {
     async fn create_project(&mut self) {
         let name = format!("run-{}-{}-{}", self.run, self.number, self.record.answers);
         let answer = self.client.create_project(&name).await;
-        self.answered("create a project", &answer);
+        self.answered("project", &answer);
         if answer.is_ok() {
             self.record.projects.push(name);
         }
@@ -376,6 +392,17 @@ mod tests {
         }
         let none = json!({"items": []});
         assert_eq!(record.kept(4, "n1", &there, &none)[0].harm, Harm::Lost);
+    }
+
+    #[test]
+    fn what_happens_again_and_again_is_told_once() {
+        let text = |n: u64| format!("a write was answered with 500: {n}");
+        let findings = (1..=3).map(|n| Finding::new(Harm::Broken, text(n))).collect();
+        let record = Record { findings, answers: ANSWERS_MIN, ..Record::default() };
+        assert_eq!(
+            record.judge(),
+            [Finding::new(Harm::Broken, "a write was answered with 500: 1 (3 times)")]
+        );
     }
 
     #[test]

@@ -2,9 +2,11 @@
 //! namespaces of their own on a bridge, or gates on loopback. The program runs itself again inside of
 //! the namespaces, as root or as an unprivileged user; all of it is gone when it ends.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, ensure};
 
@@ -19,6 +21,9 @@ const BRIDGE_HOST: u8 = 254;
 /// Of a node's disk.
 const DISK_MIB: u32 = 192;
 const LOSS_PERCENT: u32 = 10;
+/// The sets of links that are cut, and of those that lose packets.
+const CUT: &str = "cut";
+const LOSSY: &str = "lossy";
 
 /// Prepares a place for the hosts; also shows whether it can be had.
 const SETUP: &str = "mount -t tmpfs tmpfs /run && mkdir -p /run/netns && ip link set lo up \
@@ -123,6 +128,8 @@ pub struct Net {
     inside: Inside,
     /// On loopback.
     gates: Gates,
+    /// How many faults hold a link: it is healed when the last one lets go.
+    held: Arc<Mutex<BTreeMap<(&'static str, usize, usize), usize>>>,
     /// Delays can be made (`tc netem`).
     pub delays: bool,
     /// Connections can be killed (`ss -K`).
@@ -137,7 +144,8 @@ impl Net {
     pub fn open(inside: Inside, hosts: usize) -> anyhow::Result<Self> {
         if inside == Inside::Loopback {
             let gates = Gates::default();
-            return Ok(Self { inside, gates, delays: false, kills_connections: false });
+            let (held, delays) = (Arc::default(), false);
+            return Ok(Self { inside, gates, held, delays, kills_connections: false });
         }
         run(SETUP)?;
         for host in 1..=hosts {
@@ -154,18 +162,19 @@ impl Net {
         nft(&format!(
             "delete table bridge probe\n\
              table bridge chaos {{\n\
-             set cut {{ type ifname . ifname; }}\n\
-             set lossy {{ type ifname . ifname; }}\n\
+             set {CUT} {{ type ifname . ifname; }}\n\
+             set {LOSSY} {{ type ifname . ifname; }}\n\
              chain split {{\n\
              type filter hook forward priority 0; policy accept;\n\
-             meta iifname . meta oifname @cut counter drop\n\
-             meta iifname . meta oifname @lossy numgen random mod 100 < {LOSS_PERCENT} counter drop\n\
+             meta iifname . meta oifname @{CUT} counter drop\n\
+             meta iifname . meta oifname @{LOSSY} numgen random mod 100 < {LOSS_PERCENT} counter drop\n\
              }}\n}}\n"
         ))?;
         let delays = run("ip netns exec h1 tc qdisc add dev lo root netem delay 1ms").is_ok();
         // A kernel that cannot do it says so, or does nothing.
         let kills_connections = shows_killed_connections();
-        Ok(Self { inside, gates: Gates::default(), delays, kills_connections })
+        let (gates, held) = (Gates::default(), Arc::default());
+        Ok(Self { inside, gates, held, delays, kills_connections })
     }
 
     #[must_use]
@@ -241,26 +250,52 @@ impl Net {
         nft(&format!("{verb} element bridge chaos {set} {{ \"p{from}\" . \"p{to}\" }}\n"))
     }
 
+    /// Counts one fault more that holds the link; true for the first.
+    fn hold(&self, set: &'static str, from: usize, to: usize) -> bool {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = held.entry((set, from, to)).or_default();
+        *count += 1;
+        *count == 1
+    }
+
+    /// Counts one fault less; true for the last.
+    fn let_go(&self, set: &'static str, from: usize, to: usize) -> bool {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(count) = held.get_mut(&(set, from, to)) else { return false };
+        *count -= 1;
+        let last = *count == 0;
+        if last {
+            held.remove(&(set, from, to));
+        }
+        last
+    }
+
     /// Nothing gets from one node to the other any more; the way back stays.
     ///
     /// # Errors
     /// `nft` refuses.
     pub fn cut(&self, from: usize, to: usize) -> anyhow::Result<()> {
-        if !self.has_hosts() {
-            self.gates.cut(from, to);
-            return Ok(());
+        match (self.hold(CUT, from, to), self.has_hosts()) {
+            (false, _) => Ok(()),
+            (true, true) => self.element("add", CUT, from, to),
+            (true, false) => {
+                self.gates.cut(from, to);
+                Ok(())
+            }
         }
-        self.element("add", "cut", from, to)
     }
 
     /// # Errors
     /// `nft` refuses.
     pub fn join(&self, from: usize, to: usize) -> anyhow::Result<()> {
-        if !self.has_hosts() {
-            self.gates.join(from, to);
-            return Ok(());
+        match (self.let_go(CUT, from, to), self.has_hosts()) {
+            (false, _) => Ok(()),
+            (true, true) => self.element("delete", CUT, from, to),
+            (true, false) => {
+                self.gates.join(from, to);
+                Ok(())
+            }
         }
-        self.element("delete", "cut", from, to)
     }
 
     /// A tenth of what goes from one node to the other is lost.
@@ -268,23 +303,24 @@ impl Net {
     /// # Errors
     /// `nft` refuses.
     pub fn lose(&self, from: usize, to: usize) -> anyhow::Result<()> {
-        self.element("add", "lossy", from, to)
+        if self.hold(LOSSY, from, to) { self.element("add", LOSSY, from, to) } else { Ok(()) }
     }
 
     /// # Errors
     /// `nft` refuses.
     pub fn keep(&self, from: usize, to: usize) -> anyhow::Result<()> {
-        self.element("delete", "lossy", from, to)
+        if self.let_go(LOSSY, from, to) { self.element("delete", LOSSY, from, to) } else { Ok(()) }
     }
 
     /// # Errors
     /// `nft` refuses.
     pub fn heal_all(&self) -> anyhow::Result<()> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).clear();
         if !self.has_hosts() {
             self.gates.heal_all();
             return Ok(());
         }
-        nft("flush set bridge chaos cut\nflush set bridge chaos lossy\n")
+        nft(&format!("flush set bridge chaos {CUT}\nflush set bridge chaos {LOSSY}\n"))
     }
 
     /// All that a node sends takes longer, by 100 ms ± 20 ms, or no longer so.

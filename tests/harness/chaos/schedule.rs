@@ -115,7 +115,9 @@ fn fits(strike: &Strike, others: &[Strike], kinds: &[Kind], nodes: usize) -> boo
     let all = || beside.iter().copied().chain([strike]);
     let alone = all().any(|it| takes(it) == Takes::Alone);
     let taken: usize = all().map(|it| takes(it).of(nodes)).sum();
-    beside.is_empty() || (!alone && taken <= nodes.saturating_sub(1) / 2)
+    // What one healed the other would not have any more.
+    let again = beside.iter().any(|other| other.fault == strike.fault);
+    beside.is_empty() || (!alone && !again && taken <= nodes.saturating_sub(1) / 2)
 }
 
 /// The seeds of an hour's runs: the first is the given one, so that each run can be repeated alone.
@@ -163,6 +165,8 @@ mod tests {
                 let taken: usize = now.iter().map(|takes| takes.of(nodes)).sum();
                 assert!(now.len() == 1 || !now.contains(&Takes::Alone), "seed {seed}");
                 assert!(taken <= (nodes - 1) / 2, "seed {seed}: {strikes:?}");
+                let same = |it: &&Strike| it.fault == strike.fault && it.overlaps(strike);
+                assert_eq!(strikes.iter().filter(same).count(), 1, "seed {seed}: {strikes:?}");
             }
         }
     }

@@ -13,7 +13,11 @@ const HARNESS: &str = "chaos";
 
 /// See the module.
 #[derive(Clone, Debug, Default)]
-pub struct Timeline(Vec<(String, String)>);
+pub struct Timeline {
+    notes: Vec<(String, String)>,
+    /// Each note is also shown as it is made.
+    pub aloud: bool,
+}
 
 fn now() -> String {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -21,23 +25,28 @@ fn now() -> String {
 }
 
 impl Timeline {
+    #[expect(clippy::print_stderr, reason = "asked for, at the terminal")]
     pub fn note(&mut self, what: impl Into<String>) {
-        self.0.push((now(), what.into()));
+        let (at, what) = (now(), what.into());
+        if self.aloud {
+            eprintln!("      {at} {what}");
+        }
+        self.notes.push((at, what));
     }
 
     /// How many notes there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.notes.len()
     }
 
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.notes.is_empty()
     }
 
     pub fn clear(&mut self) {
-        self.0.clear();
+        self.notes.clear();
     }
 
     /// Everything between the first note and the last one, by time.
@@ -47,7 +56,7 @@ impl Timeline {
             (name.clone(), std::fs::read_to_string(path).unwrap_or_default())
         };
         let logs: Vec<(String, String)> = logs.iter().map(read).collect();
-        merge(&self.0, &logs)
+        merge(&self.notes, &logs)
     }
 
     /// Writes it beside the logs themselves.

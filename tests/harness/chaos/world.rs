@@ -72,7 +72,8 @@ impl World {
             descriptors: 0,
             cluster_help: String::from_utf8_lossy(&help.stdout).into_owned(),
         };
-        within("the cluster to form", crate::cluster::FORMING_LIMIT, || world.cluster.formed())?;
+        within("the cluster to form", crate::cluster::FORMING_LIMIT, || world.cluster.formed())
+            .with_context(|| world.cluster.logs())?;
         for index in world.running() {
             let open = baseline::descriptors(world.cluster.nodes[index].pid())?;
             world.descriptors = world.descriptors.max(open);

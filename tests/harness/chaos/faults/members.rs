@@ -104,7 +104,8 @@ fn upload(world: &mut World, strike: &Strike) -> anyhow::Result<Heal> {
     world.timeline.note(format!("upload of {UPLOAD_BYTES} bytes through {}", world.name(through)));
     let path = format!("/api/v1/projects/{PROJECT}/files/{name}");
     // Of the pick, so that two uploads are two contents.
-    let bytes = vec![u8::try_from(strike.pick % 251).unwrap_or(0); UPLOAD_BYTES];
+    let line = format!("{:020}\n", strike.pick);
+    let bytes = line.repeat(UPLOAD_BYTES / line.len()).into_bytes();
     let length = bytes.len();
     let to = path.clone();
     let sent = std::thread::spawn(move || rest.put(&to, &bytes));
@@ -115,7 +116,8 @@ fn upload(world: &mut World, strike: &Strike) -> anyhow::Result<Heal> {
         if answer.is_ok_and(|(status, _)| (200..300).contains(&status)) {
             let read =
                 within("the file", LEAVING_LIMIT, || Ok(world.any()?.rest().text(&path)?.len()));
-            if read.as_ref().ok() != Some(&length) {
+            let read = read.map_err(|error| format!("{error:#}"));
+            if read != Ok(length) {
                 let text = format!("{path} was acknowledged with {length} bytes: {read:?}");
                 world.findings.push(Finding::new(Harm::Lost, text));
             }
