@@ -9,7 +9,7 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
 use tokio::time::{Instant, timeout_at};
@@ -101,16 +101,14 @@ pub async fn layer(
     if !reads && let Some(why) = state.backend.forming() {
         return Err(Problem::new(Kind::NoLeader, why));
     }
-    let mut stale = false;
+    let (mut stale, mut behind) = (false, false);
     match wanted {
         Consistency::Leader if reads => state.read_barrier().await?,
         Consistency::Recent if reads && !own_view => {
             stale = !state.catch_up(seen, CATCH_UP_MAX).await;
         }
-        // What a write refers to must be there; if it is not in time, the write says so itself.
-        _ if !reads => {
-            state.catch_up(seen, CATCH_UP_WRITE_MAX).await;
-        }
+        // What a write refers to must be there.
+        _ if !reads => behind = !state.catch_up(seen, CATCH_UP_WRITE_MAX).await,
         _ => {}
     }
     let index = *state.backend.applied().borrow();
@@ -120,6 +118,10 @@ pub async fn layer(
             (response, WRITTEN.with(Cell::get))
         })
         .await;
+    // What is not there may be there by now: that it is not can only be said with a quorum.
+    if behind && response.status() == StatusCode::NOT_FOUND {
+        state.read_barrier().await?;
+    }
     let headers = response.headers_mut();
     headers.insert(INDEX_HEADER, HeaderValue::from(index.max(written)));
     if stale {
