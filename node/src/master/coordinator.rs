@@ -143,6 +143,8 @@ pub struct Sight<'a> {
     pub now_us: u64,
     pub unix_ms: UnixMs,
     pub ledger: &'a Ledger,
+    /// All that was committed before this term is in the ledger.
+    pub caught_up: bool,
     pub own: &'a PeerName,
     /// Gossip's view of everyone.
     pub members: &'a [MemberView],
@@ -282,6 +284,11 @@ impl Coordinator {
         self.under_way.retain(|_, retry| retry.is_none_or(|at| sight.now_ms() < at));
         let live: Vec<&Job> = sight.ledger.live_jobs().map(AsRef::as_ref).collect();
         self.keep_sessions(sight, &mut actions);
+        // What an earlier master committed may have been carried out: a shard would be prepared a
+        // second time, or begin where another is.
+        if !sight.caught_up {
+            return actions;
+        }
         self.follow_cursors(&live, &mut actions);
         self.propose_ticks(sight.now_ms(), &mut actions);
         let unsealed: Vec<&Job> = sight

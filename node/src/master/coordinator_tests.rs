@@ -22,6 +22,8 @@ struct Bench {
     index: u64,
     coordinator: Coordinator,
     now: u64,
+    /// Whether all that an earlier master committed is in the ledger.
+    caught_up: bool,
 }
 
 fn job() -> JobId {
@@ -39,7 +41,7 @@ fn peer() -> PeerName {
 impl Bench {
     fn new() -> Self {
         let (ledger, coordinator) = (Ledger::open_single(), Coordinator::default());
-        let mut bench = Self { ledger, index: 10, coordinator, now: 1_000 };
+        let mut bench = Self { ledger, index: 10, coordinator, now: 1_000, caught_up: true };
         let (project, content) = (ProjectName("default".into()), ContentId("a".repeat(64)));
         let path = "main.js".to_owned();
         bench.apply(Command::File(FileCommand::Put {
@@ -73,6 +75,7 @@ impl Bench {
     fn round(&mut self) -> Vec<Action> {
         self.now += 1_000;
         self.coordinator.round(&Sight {
+            caught_up: self.caught_up,
             now_us: self.now * 1_000,
             unix_ms: self.now,
             ledger: &self.ledger,
@@ -263,4 +266,18 @@ fn a_refused_section_is_taken_from_the_ledgers_cursor() {
     let actions = bench.round();
     assert!(actions.contains(&ack(1)), "{actions:?}");
     assert_eq!(ticks(&actions), Some(vec![step(1, 2)]));
+}
+
+/// Once a master whose node had not applied all that was committed prepared a shard again that had
+/// run already, and had another begin where it was.
+#[test]
+fn a_master_that_has_not_caught_up_keeps_its_sessions_and_decides_nothing() {
+    let mut bench = Bench::new();
+    bench.caught_up = false;
+    assert_eq!(bench.round(), [Action::Open { peer: peer() }]);
+    bench.reported();
+    bench.frame(1);
+    assert_eq!(bench.round(), []);
+    bench.caught_up = true;
+    assert_eq!(bench.round(), [resume(0)]);
 }

@@ -19,9 +19,47 @@ pub struct Losses<'a> {
 }
 
 impl Losses<'_> {
-    /// One for each shard that was lost after it began.
+    /// One for each shard that was lost after it began, and for each that gave segments to others
+    /// which began late.
     pub fn parts(&self, name: impl Fn(&PeerName) -> String) -> Vec<LostPart> {
-        lost(self.job).map(|(assignment, reason)| self.part(assignment, reason, &name)).collect()
+        let lost = lost(self.job).map(|(lost, reason)| self.part(lost, reason, &name));
+        let given = self.job.assignments.iter().filter(|giver| self.between(giver) > 0);
+        lost.chain(given.map(|giver| self.late(giver, &name))).collect()
+    }
+
+    /// What was planned after a shard gave its segments away, and before its takers began.
+    fn late(&self, giver: &Assignment, name: &impl Fn(&PeerName) -> String) -> LostPart {
+        let begun = |taker: &Assignment| {
+            let began = self.arrivals(taker)?.first_second;
+            Some((second(taker.begins.as_ref()?.at_us), began))
+        };
+        let all: Vec<(u32, u32)> = self.job.takers(giver).filter_map(begun).collect();
+        let first = all.iter().map(|(from, _)| *from).min().unwrap_or(0);
+        let last = all.iter().map(|(_, to)| *to).max().unwrap_or(0).max(first);
+        LostPart {
+            shard: giver.shard,
+            node: name(&giver.node),
+            reason: "who took its segments over began late".to_owned(),
+            users_in_flight: 0,
+            arrivals_missed: self.between(giver),
+            records_skipped: 0,
+            seconds: u64::from(last - first),
+            disturbed: Some((first, last)),
+            made_up: true,
+        }
+    }
+
+    /// Arrivals that were neither those of a shard that did all that it had, nor of who took its
+    /// segments over from it. None of a run that ended before its profiles did.
+    fn between(&self, giver: &Assignment) -> u64 {
+        let took = self.job.takers(giver).any(Assignment::has_begun);
+        let Some(own) = self.arrivals(giver).filter(|_| took) else { return 0 };
+        let given: usize = self.job.takers(giver).map(|taker| taker.segments.len()).sum();
+        let did_all = given == giver.segments.len() || self.was_over(giver);
+        if !did_all || !matches!(giver.state, AssignmentState::Done { .. }) {
+            return 0;
+        }
+        self.missed(giver).saturating_sub(own.dropped)
     }
 
     fn part(
@@ -66,17 +104,48 @@ impl Losses<'_> {
     }
 
     /// Planned for it until others took over, less what it started: in the open model.
-    fn missed(&self, lost: &Assignment) -> u64 {
-        let own = self.arrivals(lost).unwrap_or_default();
-        let taken = self.job.takers(lost).filter(|taker| taker.has_begun());
-        // What its takers found planned before them was its own to start; of what nobody took, all.
+    fn missed(&self, of: &Assignment) -> u64 {
+        let started = self.arrivals(of).unwrap_or_default().started;
+        self.until_taken(of).saturating_sub(self.before(of)).saturating_sub(started)
+    }
+
+    /// Of the arrivals of its segments: those planned before its takers began, which were its own
+    /// to start, and of what nobody took, all.
+    fn until_taken(&self, of: &Assignment) -> u64 {
+        let taken = self.job.takers(of).filter(|taker| taker.has_begun());
         let (before, theirs) = taken.fold((0, 0), |(before, theirs), taker| {
-            let arrivals = self.arrivals(taker);
-            let known = arrivals.map_or(0, |it| it.before);
-            (before + known, theirs + arrivals.map_or(0, |it| it.share))
+            (before + self.before(taker), theirs + self.share(taker))
         });
-        let rest = self.share(lost).saturating_sub(theirs);
-        (before + rest).saturating_sub(own.before).saturating_sub(own.started)
+        before + self.share(of).saturating_sub(theirs)
+    }
+
+    /// Of the arrivals of its segments: those planned before it began.
+    fn before(&self, of: &Assignment) -> u64 {
+        let Some(giver) = of.takes_over.and_then(|shard| self.job.shard(shard)) else { return 0 };
+        if let Some(arrivals) = self.arrivals(of) {
+            return arrivals.before;
+        }
+        // It has said nothing, so it has started nothing: until others took over from it, what was
+        // planned counts as its giver's, if that was lost. One that was not has started its own.
+        let all = self.until_taken(of);
+        if matches!(giver.state, AssignmentState::Lost { .. }) {
+            return all;
+        }
+        let own = self.arrivals(giver).unwrap_or_default();
+        let (mut started, mut silent) = (own.before + own.started + own.dropped, Vec::new());
+        for taker in self.job.takers(giver).filter(|taker| taker.has_begun()) {
+            started += self.share(taker);
+            match self.arrivals(taker) {
+                Some(arrivals) => started = started.saturating_sub(arrivals.before),
+                None => silent.push(taker),
+            }
+        }
+        // All of them together have so many before them: the first ones as many as they can.
+        let mut rest = started.saturating_sub(self.share(giver));
+        for other in silent.iter().take_while(|other| other.shard != of.shard) {
+            rest = rest.saturating_sub(self.until_taken(other));
+        }
+        all.min(rest)
     }
 
     /// Between the last number it is known to have reached and the first of its takers.
@@ -96,7 +165,6 @@ impl Losses<'_> {
 
     /// From its first second without figures to the one in which the last of its takers began.
     fn silence(&self, lost: &Assignment) -> (u32, u32) {
-        let second = |at_us: u64| u32::try_from(at_us / 1_000_000).unwrap_or(u32::MAX);
         let begun = lost.begins.as_ref().map_or(0, |begins| second(begins.at_us));
         let from = self.arrivals(lost).map_or(begun, |it| it.last_second + 1);
         let end = self.aggregate.last_second().map_or(0, |last| last + 1);
@@ -133,7 +201,8 @@ impl Losses<'_> {
                 planned.saturating_sub(started) + self.in_flight()
             } else {
                 let missed: u64 = lost(self.job).map(|(a, _)| self.missed(a)).sum();
-                missed + self.in_flight()
+                let late: u64 = self.job.assignments.iter().map(|a| self.between(a)).sum();
+                missed + late + self.in_flight()
             };
             return 1.0 - missing.min(planned) as f64 / planned as f64;
         }
@@ -160,10 +229,98 @@ impl Losses<'_> {
     }
 }
 
+fn second(at_us: u64) -> u32 {
+    u32::try_from(at_us / 1_000_000).unwrap_or(u32::MAX)
+}
+
 /// Shards that were lost after they began, and why.
 pub fn lost(job: &Job) -> impl Iterator<Item = (&Assignment, &str)> {
     job.assignments.iter().filter_map(|a| match &a.state {
         AssignmentState::Lost { reason } if a.has_begun() => Some((a, reason.as_str())),
         _ => None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use onrush_raft::ledger::job::Begins;
+    use onrush_scenario::stats::frame::{FRAME_VERSION, Frame, ScenarioDelta};
+
+    use super::super::fixture::{assigned, job};
+    use super::*;
+
+    /// Ten arrivals in ten seconds, all of them of one share that goes from hand to hand.
+    fn handed_on(states: &[AssignmentState]) -> (Job, Plan) {
+        let mut job = job(1, JobStatus::Running);
+        job.assignments = assigned(&vec!["a"; states.len()]);
+        for (a, state) in job.assignments.iter_mut().zip(states) {
+            a.segments = (0..10).collect();
+            a.state = state.clone();
+            a.takes_over = a.shard.checked_sub(1);
+            a.begins = a.takes_over.map(|_| Begins { at_us: 4_000_000, ..Begins::default() });
+        }
+        let plan = Plan {
+            plan_hash: "h".into(),
+            simulation: "s".into(),
+            scenarios: vec![("s".into(), Some(10))],
+            injection_us: 10_000_000,
+            staged: false,
+            max_duration_us: None,
+            assertions: serde_json::Value::Null,
+        };
+        (job, plan)
+    }
+
+    fn frame(shard: u32, second: u32, before: u64, started: u64) -> Frame {
+        let users = ScenarioDelta {
+            name: "s".into(),
+            started,
+            ended: started,
+            planned: Some(10),
+            share: Some(10),
+            before,
+            ..ScenarioDelta::default()
+        };
+        let (version, scenarios) = (FRAME_VERSION, vec![users]);
+        Frame { version, shard, epoch: 1, seq: 1, second, scenarios, ..Frame::default() }
+    }
+
+    fn missed(job: &Job, plan: &Plan, frames: &[Frame]) -> Vec<(u32, u64)> {
+        let mut aggregate = Aggregate::new();
+        aggregate.apply_frames(frames.iter().cloned());
+        let losses = Losses { job, plan: Some(plan), aggregate: &aggregate };
+        let parts = losses.parts(ToString::to_string);
+        parts.iter().map(|part| (part.shard, part.arrivals_missed)).collect()
+    }
+
+    fn lost() -> AssignmentState {
+        AssignmentState::Lost { reason: "gone".into() }
+    }
+
+    fn done() -> AssignmentState {
+        AssignmentState::Done { final_seq: 1 }
+    }
+
+    /// Once what the giver had not started and what came before the last of them were both missed.
+    #[test]
+    fn what_a_taker_without_a_frame_missed_is_counted_once() {
+        let (job, plan) = handed_on(&[lost(), lost(), done()]);
+        let frames = [frame(0, 3, 0, 4), frame(2, 7, 7, 3)];
+        assert_eq!(missed(&job, &plan, &frames), [(0, 3), (1, 0)]);
+        // The giver lived, and has started what was its own.
+        let (job, plan) = handed_on(&[done(), lost(), done()]);
+        assert_eq!(missed(&job, &plan, &frames), [(1, 3)]);
+    }
+
+    /// Once nobody said so: the giver was not lost.
+    #[test]
+    fn what_lies_between_a_giver_that_lives_and_a_late_taker_is_missed() {
+        let (job, plan) = handed_on(&[done(), done()]);
+        assert_eq!(missed(&job, &plan, &[frame(0, 3, 0, 4), frame(1, 6, 6, 4)]), [(0, 2)]);
+        assert_eq!(missed(&job, &plan, &[frame(0, 3, 0, 4), frame(1, 4, 4, 6)]), []);
+        // It ended early, by the script's own wish.
+        let (mut job, plan) = handed_on(&[done(), done()]);
+        job.assignments[0].segments = (0..20).collect();
+        assert_eq!(missed(&job, &plan, &[frame(0, 3, 0, 4), frame(1, 6, 6, 4)]), []);
+    }
 }

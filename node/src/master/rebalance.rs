@@ -15,7 +15,7 @@ use onrush_raft::ledger::job::{
     Assignment, AssignmentState, Begins, Division, Job, JobCommand, NewAssignment, OnNodeLoss,
 };
 use onrush_raft::types::PeerName;
-use onrush_scenario::shard::{Plan, RecordsFrom, TakeOver};
+use onrush_scenario::shard::{Plan, RecordsFrom, TakeOver, Yielded};
 
 use super::place;
 use super::reconcile::{Intent, Node, View, key, loss, order, problem_text, report, shard_lost};
@@ -68,6 +68,9 @@ pub(super) fn is_under_way(view: &View<'_>, job: &Job) -> bool {
 
 /// One step of a shard that is to take over and has not begun.
 pub(super) fn take_up(view: &View<'_>, job: &Job, taker: &Assignment, intents: &mut Vec<Intent>) {
+    if said(view, job, taker).is_some() {
+        return;
+    }
     let mut give_up = |reason: String| intents.push(shard_lost(key(job, taker), reason));
     let giver = taker.takes_over.and_then(|shard| job.shard(shard));
     let Some(giver) = giver.filter(|it| !matches!(it.state, AssignmentState::Done { .. })) else {
@@ -94,10 +97,8 @@ pub(super) fn take_up(view: &View<'_>, job: &Job, taker: &Assignment, intents: &
         Some(Phase::Ready { .. }) => {
             // A lost shard generates nothing any more: that was sure before it was called lost.
             if matches!(giver.state, AssignmentState::Lost { .. }) {
-                let ShardKey { job: id, shard, epoch } = key(job, taker);
                 let Some(age_us) = view.age_us(job) else { return };
-                let begins = job.begins(taker, age_us);
-                intents.push(Intent::Propose(JobCommand::Begin { id, shard, epoch, begins }));
+                intents.push(begin(job, taker, job.begins(taker, age_us)));
             }
         }
         // The simulation ran until now: what is wrong is wrong with this node.
@@ -110,6 +111,32 @@ pub(super) fn take_up(view: &View<'_>, job: &Job, taker: &Assignment, intents: &
     }
 }
 
+/// What givers that live say they gave away is theirs no more: before anything else becomes of
+/// either shard it is the taker's, be that lost by now. Its segments are taken from it then.
+pub(super) fn begin_given(view: &View<'_>, job: &Job, intents: &mut Vec<Intent>) {
+    for taker in &job.assignments {
+        if let Some(Yielded { at_us, records, .. }) = said(view, job, taker) {
+            let begins = Begins { at_us: *at_us, records: records.clone(), unseen: 0 };
+            intents.push(begin(job, taker, begins));
+        }
+    }
+}
+
+/// Whether this shard has given segments away that are not the taker's yet.
+pub(super) fn owes(view: &View<'_>, job: &Job, giver: &Assignment) -> bool {
+    let takers = job.assignments.iter().filter(|a| a.takes_over == Some(giver.shard));
+    takers.into_iter().any(|taker| said(view, job, taker).is_some())
+}
+
+/// The word of the giver on a taker that has not begun.
+fn said<'a>(view: &View<'a>, job: &Job, taker: &Assignment) -> Option<&'a Yielded> {
+    if taker.has_begun() || job.abort.is_some() || !job.may_begin(taker) {
+        return None;
+    }
+    let giver = taker.takes_over.and_then(|shard| job.shard(shard)).filter(|it| !it.is_over())?;
+    report(view, job, giver)?.yields.iter().find(|yielded| yielded.to == taker.shard)
+}
+
 fn begin(job: &Job, taker: &Assignment, begins: Begins) -> Intent {
     let ShardKey { job: id, shard, epoch } = key(job, taker);
     Intent::Propose(JobCommand::Begin { id, shard, epoch, begins })
@@ -118,10 +145,6 @@ fn begin(job: &Job, taker: &Assignment, begins: Begins) -> Intent {
 /// A giver that lives says itself from when on the segments are the taker's.
 fn ask(view: &View<'_>, job: &Job, giver: &Assignment, taker: &Assignment) -> Option<Intent> {
     let report = report(view, job, giver)?;
-    if let Some(yielded) = report.yields.iter().find(|yielded| yielded.to == taker.shard) {
-        let records = yielded.records.clone();
-        return Some(begin(job, taker, Begins { at_us: yielded.at_us, records, unseen: 0 }));
-    }
     let order = ToWorker::Yield {
         key: key(job, giver),
         to: taker.shard,
@@ -137,8 +160,10 @@ pub(super) fn even_out(view: &View<'_>, job: &Job, intents: &mut Vec<Intent>) {
     let age_us = view.age_us(job).unwrap_or(u64::MAX);
     let to_come = plan(job)
         .is_some_and(|plan| age_us.saturating_add(WORTH_US) < plan.injection_us && !plan.staged);
-    let is_moving =
-        job.assignments.iter().any(|a| a.state == AssignmentState::Active && !a.has_begun());
+    let is_moving = job
+        .assignments
+        .iter()
+        .any(|a| a.state == AssignmentState::Active && (!a.has_begun() || owes(view, job, a)));
     if !to_come || is_moving || job.abort.is_some() {
         return;
     }

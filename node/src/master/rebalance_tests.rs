@@ -294,6 +294,46 @@ fn a_drained_node_gives_its_segments_to_the_others_when_they_are_ready() {
     assert!(!intents.contains(&asked));
 }
 
+/// Once the segments were nobody's, and their users neither started nor declared: the giver had
+/// given them away when their taker died.
+#[test]
+fn what_was_given_away_is_the_takers_also_when_that_has_died_or_the_giver_has_ended() {
+    let mut job = running(&["a", "b"]);
+    apply(&mut job, &taker(2, "a", &[6, 7, 8, 9, 10, 11], 1));
+    let begins = Begins { at_us: 51_000_000, records: vec![70], unseen: 0 };
+    let begin = JobCommand::Begin { id: job.id.clone(), shard: 2, epoch: 2, begins };
+    let begin = Intent::Propose(begin);
+    let gone = || Phase::Gone { reason: "killed".into() };
+    let world = World::new(&["a", "b"]).says("b", 1, Phase::Running, 9).says("a", 0, gone(), 0);
+    let died = world.says_in(2, "a", 2, gone(), 0).yields("b", yielded(2));
+    let is_lost = |intents: &[Intent]| {
+        intents
+            .iter()
+            .any(|it| matches!(it, Intent::Propose(JobCommand::ShardLost { shard: 2, .. })))
+    };
+    let intents = died.intents(&job);
+    assert!(intents.contains(&begin) && !is_lost(&intents), "{intents:?}");
+    // Lost already, by a master that did not know.
+    lose(&mut job, 2);
+    let intents = died.intents(&job);
+    assert!(intents.contains(&begin) && reassigned(&intents).is_empty(), "{intents:?}");
+    job.assignments[2].state = AssignmentState::Active;
+    // The giver has nothing left to do: it is not done before its taker has begun.
+    let completed = ended(&onrush_scenario::shard::EndReason::Completed);
+    let world = World::new(&["a", "b"]).says("b", 1, completed, 9).yields("b", yielded(2));
+    let world = world.says("a", 0, Phase::Running, 9).says_in(2, "a", 2, ready("h"), 0);
+    job.assignments[1].cursor = 9;
+    let is_done = |intents: &[Intent]| {
+        intents
+            .iter()
+            .any(|it| matches!(it, Intent::Propose(JobCommand::ShardDone { shard: 1, .. })))
+    };
+    let intents = world.intents(&job);
+    assert!(intents.contains(&begin) && !is_done(&intents), "{intents:?}");
+    job.assignments[2].begins = Some(Begins::default());
+    assert!(is_done(&world.intents(&job)));
+}
+
 #[test]
 fn a_node_that_joins_gets_its_share_of_a_job_that_runs_on_all_nodes() {
     let mut job = running(&["a", "b"]);

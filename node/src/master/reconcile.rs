@@ -257,6 +257,7 @@ fn start(view: &View<'_>, job: &Job, plans: &[(&Assignment, &str)], intents: &mu
 
 fn running(view: &View<'_>, job: &Job, intents: &mut Vec<Intent>) {
     let start_us = start::of(view, job);
+    rebalance::begin_given(view, job, intents);
     for assignment in active(job) {
         let key = key(job, assignment);
         if !assignment.has_begun() {
@@ -269,7 +270,8 @@ fn running(view: &View<'_>, job: &Job, intents: &mut Vec<Intent>) {
             }
             continue;
         };
-        let delivered = assignment.cursor >= report.newest;
+        let delivered =
+            assignment.cursor >= report.newest && !rebalance::owes(view, job, assignment);
         match &report.phase {
             Phase::Ready { .. } if job.abort.is_none() => {
                 intents.extend(start_us.map(|at_us| Intent::Order {

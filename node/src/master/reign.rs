@@ -36,6 +36,8 @@ pub(super) struct Reign {
     /// Which task is which, also where one panics.
     names: HashMap<Id, Task>,
     heard: mpsc::Sender<Heard>,
+    /// Its ledger has all that was committed before its term.
+    caught_up: bool,
 }
 
 impl Reign {
@@ -54,12 +56,15 @@ impl Reign {
             tasks: JoinSet::new(),
             names: HashMap::new(),
             heard,
+            caught_up: false,
         };
+        let mut caught_up = std::pin::pin!(caught_up(Arc::clone(&reign.cluster)));
         tracing::info!(term, "this node is master");
         let mut round = tokio::time::interval(ROUND);
         loop {
             tokio::select! {
                 _ = round.tick() => {}
+                () = &mut caught_up, if !reign.caught_up => reign.caught_up = true,
                 changed = applied.changed() => if changed.is_err() { return },
                 Some(ended) = reign.tasks.join_next_with_id() => reign.ended(ended),
                 heard = inbox.recv() => match heard {
@@ -89,6 +94,7 @@ impl Reign {
             now_us: self.command.clock.now_us(),
             unix_ms: self.command.clock.unix_ms(),
             ledger: &ledger,
+            caught_up: self.caught_up,
             own: &self.cluster.peer(),
             members: &members,
             dead: &dead,
@@ -169,6 +175,13 @@ impl Reign {
         if let Some(task) = self.names.remove(&id) {
             self.coordinator.ended(task, ended, self.command.clock.now_ms());
         }
+    }
+}
+
+async fn caught_up(cluster: ClusterHandle) {
+    while let Err(error) = cluster.read_barrier().await {
+        tracing::debug!(%error, "the ledger may lack what an earlier master committed");
+        tokio::time::sleep(ROUND).await;
     }
 }
 

@@ -73,6 +73,8 @@ pub struct Arrivals {
     /// Planned before it began: none but for a shard that took over.
     pub before: u64,
     pub started: u64,
+    /// Its own, and given up because it could not start them.
+    pub dropped: u64,
     /// Its first and its last second with figures.
     pub first_second: u32,
     pub last_second: u32,
@@ -265,7 +267,8 @@ impl Aggregate {
     pub fn arrivals(&self, shard: u32, epoch: u64) -> Option<Arrivals> {
         let total = self.shards.get(&(shard, epoch))?;
         let (first_second, last_second) = (total.first_second, total.last_second);
-        Some(Arrivals { first_second, last_second, ..total.arrivals })
+        let dropped = total.sum.generator.dropped;
+        Some(Arrivals { dropped, first_second, last_second, ..total.arrivals })
     }
 
     /// The next number of each feeder and counter, as of a shard's last frame.

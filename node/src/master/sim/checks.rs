@@ -10,12 +10,13 @@ use onrush_scenario::stats::aggregate::Aggregate;
 use onrush_scenario::stats::frame::Totals;
 use onrush_scenario::stats::merge::Tick;
 
-use super::engine::{self, ARRIVALS, Cut, at_ms};
+use super::engine::{self, ARRIVALS, Cut};
 use super::masters::Master;
 use super::workers::Worker;
 use super::world::{World, peer};
 use crate::control_wire::ShardKey;
 use crate::master::coordinator::Task;
+use crate::master::losses::{self, Losses};
 use crate::master::place;
 
 /// A task of a master takes no longer: whatever it waits for is answered or given up before.
@@ -24,12 +25,16 @@ const UNDER_WAY_MS: u64 = 20_000;
 pub(super) struct Record {
     seed: u64,
     /// Frames as they were cut, by shard.
-    cuts: BTreeMap<ShardKey, Vec<(u64, Vec<u64>)>>,
+    cuts: BTreeMap<ShardKey, Vec<Cut>>,
     /// Who started an arrival, in a frame or not.
     starts: BTreeMap<(JobId, u64), BTreeSet<ShardKey>>,
+    /// Who took a record.
+    records: BTreeMap<(JobId, u64), ShardKey>,
     acknowledged: BTreeMap<ShardKey, u64>,
     /// Why a shard may be lost.
     causes: BTreeMap<ShardKey, &'static str>,
+    /// Segments whose taker heard of its start too late to begin where its giver left off.
+    pub(super) late: BTreeSet<(JobId, u32)>,
     pub(super) sealed: BTreeMap<(JobId, u64, u64), Vec<Arc<Stored>>>,
 }
 
@@ -39,8 +44,10 @@ impl Record {
             seed,
             cuts: BTreeMap::new(),
             starts: BTreeMap::new(),
+            records: BTreeMap::new(),
             acknowledged: BTreeMap::new(),
             causes: BTreeMap::new(),
+            late: BTreeSet::new(),
             sealed: BTreeMap::new(),
         }
     }
@@ -58,12 +65,21 @@ impl Record {
 
     pub(super) fn cut(&mut self, key: &ShardKey, cut: &Cut) {
         self.started(key, &cut.arrivals);
-        self.cuts.entry(key.clone()).or_default().push((cut.second, cut.arrivals.clone()));
+        self.cuts.entry(key.clone()).or_default().push(cut.clone());
     }
 
     pub(super) fn started(&mut self, key: &ShardKey, arrivals: &[u64]) {
         for arrival in arrivals {
             self.starts.entry((key.job.clone(), *arrival)).or_default().insert(key.clone());
+        }
+    }
+
+    pub(super) fn used(&mut self, key: &ShardKey, records: &[u64]) {
+        for record in records {
+            let known = self.records.insert((key.job.clone(), *record), key.clone());
+            self.hold("no record is used twice", known.is_none(), || {
+                format!("{record}: by {} and by {key}", known.expect("there is one"))
+            });
         }
     }
 
@@ -119,6 +135,7 @@ impl World {
             self.totals_are_equal(job, &told);
             self.arrivals_are_the_plan_minus_what_is_declared(job, &told);
             self.no_loss_without_a_cause(job);
+            self.void_shards_measured_nothing(job);
         }
         self.no_arrival_twice();
     }
@@ -144,8 +161,8 @@ impl World {
                 format!("{key}: {committed} committed of {} cut", cuts.len())
             });
             let mut expected: BTreeMap<u64, u64> = BTreeMap::new();
-            for (second, _) in &cuts[..committed] {
-                *expected.entry(*second).or_default() += 1;
+            for cut in &cuts[..committed] {
+                *expected.entry(cut.second).or_default() += 1;
             }
             let empty = BTreeMap::new();
             let counted = counted.unwrap_or(&empty);
@@ -175,8 +192,10 @@ impl World {
             let cuts = self.cuts(&key(job, held));
             let committed = usize::try_from(held.cursor).expect("few").min(cuts.len());
             expected.frames += committed as u64;
-            let users = cuts[..committed].iter().map(|(_, arrivals)| arrivals.len() as u64);
-            expected.users_started += users.sum::<u64>();
+            for cut in &cuts[..committed] {
+                expected.users_started += cut.arrivals.len() as u64;
+                expected.users_ended += cut.ended;
+            }
         }
         let totals = told.aggregate.totals();
         self.record.hold("totals are equal", totals == expected, || {
@@ -194,23 +213,30 @@ impl World {
         let segments_total = u64::from(place::segments_total(job));
         for arrival in (0..ARRIVALS).filter(|k| !told.arrivals.contains_key(k)) {
             let segment = u32::try_from(arrival % segments_total).expect("few");
-            let declared = job.assignments.iter().any(|held| {
-                let lost = matches!(held.state, AssignmentState::Lost { .. });
-                lost && held.segments.contains(&segment) && self.is_behind(job, held, arrival)
-            });
-            self.record.hold(CHECK, declared, || {
-                format!("{}: arrival {arrival} of segment {segment} is missing", job.id)
+            let mut lost = losses::lost(job).map(|(lost, _)| lost);
+            let declared = lost.any(|lost| lost.segments.contains(&segment));
+            let late = self.record.late.contains(&(job.id.clone(), segment));
+            self.record.hold(CHECK, declared || late, || {
+                format!("{}: arrival {arrival} of segment {segment} is missing: {job:#?}", job.id)
             });
         }
-    }
-
-    /// Whether the arrival comes after what is committed of this shard.
-    fn is_behind(&self, job: &Job, held: &Assignment, arrival: u64) -> bool {
-        let cuts = self.cuts(&key(job, held));
-        let committed = usize::try_from(held.cursor).expect("few");
-        let told = cuts[..committed.min(cuts.len())].last().map(|(second, _)| *second);
-        // The last second that was told may have been cut short.
-        told.is_none_or(|second| at_ms(arrival) >= second * 1_000)
+        let plan = engine::plan();
+        let losses = Losses { job, plan: Some(&plan), aggregate: &told.aggregate };
+        let parts = losses.parts(ToString::to_string);
+        let missed: u64 = parts.iter().map(|part| part.arrivals_missed).sum();
+        let started = told.aggregate.totals().users_started;
+        self.record.hold(CHECK, started + missed == ARRIVALS, || {
+            let rows: Vec<String> = job
+                .assignments
+                .iter()
+                .map(|a| {
+                    let arrivals = told.aggregate.arrivals(a.shard, a.epoch);
+                    let (state, begins, giver) = (&a.state, &a.begins, a.takes_over);
+                    format!("{} of {giver:?}: {state:?} {begins:?} {arrivals:?}", a.shard)
+                })
+                .collect();
+            format!("{}: {started} started, {missed} missed of {ARRIVALS}: {rows:#?}", job.id)
+        });
     }
 
     fn no_arrival_twice(&self) {
@@ -218,17 +244,49 @@ impl World {
         self.record.hold("no arrival is started twice", twice.is_none(), || format!("{twice:?}"));
     }
 
+    fn void_shards_measured_nothing(&self, job: &Job) {
+        for void in job.assignments.iter().filter(|a| a.is_void()) {
+            let key = key(job, void);
+            let nothing = void.cursor == 0 && self.cuts(&key).is_empty();
+            self.record.hold("a shard that never began measures nothing", nothing, || {
+                format!("{key}: {} frames, {} committed", self.cuts(&key).len(), void.cursor)
+            });
+        }
+    }
+
+    /// By the ledger, at any time: of those that held a segment, one took over from another, and
+    /// not before that one had it.
+    pub(super) fn check_holders(&self) {
+        const CHECK: &str = "a segment has one holder at a time";
+        for job in self.raft.ledger.live_jobs() {
+            let since = |a: &Assignment| a.begins.as_ref().map_or(0, |begins| begins.at_us);
+            for giver in &job.assignments {
+                let mut taken = BTreeSet::new();
+                for taker in job.takers(giver).filter(|taker| taker.has_begun()) {
+                    let after = giver.has_begun() && since(taker) >= since(giver);
+                    self.record.hold(CHECK, after, || format!("{taker:?} before {giver:?}"));
+                    let own = taker.segments.iter().all(|it| giver.segments.contains(it));
+                    let once = taker.segments.iter().all(|it| taken.insert(*it));
+                    self.record.hold(CHECK, own && once, || format!("{taker:?} from {giver:?}"));
+                }
+            }
+        }
+    }
+
     fn no_loss_without_a_cause(&self, job: &Job) {
         for held in &job.assignments {
             let key = key(job, held);
             let AssignmentState::Lost { reason } = &held.state else { continue };
+            if held.is_void() {
+                continue;
+            }
             let caused = self.record.causes.contains_key(&key);
             self.record
                 .hold("no shard is lost without a cause", caused, || format!("{key}: {reason}"));
         }
     }
 
-    fn cuts(&self, key: &ShardKey) -> &[(u64, Vec<u64>)] {
+    fn cuts(&self, key: &ShardKey) -> &[Cut] {
         self.record.cuts.get(key).map_or(&[], Vec::as_slice)
     }
 }
@@ -259,8 +317,8 @@ impl Told {
                     let of_shard = told.frames.entry((shard.shard, shard.epoch)).or_default();
                     *of_shard.entry(u64::from(second.second)).or_default() += shard.frames;
                     for users in &shard.scenarios {
-                        *told.arrivals.entry(engine::number(&users.name)).or_default() +=
-                            users.started;
+                        let Some(number) = engine::number(&users.name) else { continue };
+                        *told.arrivals.entry(number).or_default() += users.started;
                     }
                 }
             }

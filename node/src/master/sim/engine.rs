@@ -1,16 +1,26 @@
-//! A shard's process by formula: which arrivals it starts and which frames it cuts, both known
-//! beforehand. Arrival k of the plan comes at t(k) and belongs to segment k mod S; a shard starts
-//! those of its segments from its `from_ms` on, and each frame lists what was started in its second.
+//! A shard's process by formula: which arrivals it starts, which records they take and which frames
+//! it cuts, all known beforehand. Arrival k of the plan comes at t(k) and belongs to segment k mod S;
+//! a shard starts those of its segments from where it begins on, and each frame lists what was
+//! started in its second.
 
 use bytes::Bytes;
-use onrush_scenario::shard::{EndReason, Plan};
-use onrush_scenario::stats::frame::{FRAME_VERSION, Frame, ScenarioDelta, Totals};
+use onrush_scenario::shard::{EndReason, Plan, TakeOver, Yielded};
+use onrush_scenario::stats::frame::{FRAME_VERSION, FeederDelta, Frame, ScenarioDelta, Totals};
 
+use super::records::Records;
 use crate::control_wire::{ShardKey, ShardOrder};
 
 /// Of the plan. Prime to the number of workers, so that seconds differ.
 const PER_SECOND: u64 = 5;
 pub(super) const SECONDS: u64 = 30;
+/// What each user takes of the only feeder.
+const RECORDS_PER_USER: u64 = 3;
+/// What a shard that begins in mid-run catches up, when it hears of it late.
+const LATE_MS: u64 = 2_000;
+/// From the wish to give segments away to the moment from which they are another's.
+const GIVE_AHEAD_MS: u64 = 1_000;
+/// The scenario that says how many users there are in all; those that come are rows of their own.
+const WHOLE: &str = "all";
 
 /// Arrivals of the whole plan: numbers 0 to this.
 pub(super) const ARRIVALS: u64 = PER_SECOND * SECONDS;
@@ -24,7 +34,7 @@ pub(super) fn plan() -> Plan {
     Plan {
         plan_hash: "same".into(),
         simulation: "main".into(),
-        scenarios: vec![],
+        scenarios: vec![(WHOLE.to_owned(), Some(ARRIVALS))],
         injection_us: SECONDS * 1_000_000,
         staged: false,
         max_duration_us: None,
@@ -33,12 +43,16 @@ pub(super) fn plan() -> Plan {
 }
 
 /// How a frame names an arrival.
-pub(super) fn name(arrival: u64) -> String {
+fn name(arrival: u64) -> String {
     format!("a{arrival}")
 }
 
-pub(super) fn number(name: &str) -> u64 {
-    name.strip_prefix('a').and_then(|digits| digits.parse().ok()).expect("an arrival's name")
+/// None: the row is not about one arrival.
+pub(super) fn number(name: &str) -> Option<u64> {
+    (name != WHOLE).then(|| {
+        let digits = name.strip_prefix('a').and_then(|digits| digits.parse().ok());
+        digits.expect("an arrival's name")
+    })
 }
 
 /// A frame as it was cut.
@@ -47,43 +61,76 @@ pub(super) struct Cut {
     pub(super) seq: u64,
     pub(super) second: u64,
     pub(super) arrivals: Vec<u64>,
+    /// Users that ended in it.
+    pub(super) ended: u64,
     pub(super) body: Bytes,
 }
+
+/// Since when by the plan, and which segments.
+type Held = (u64, Vec<u32>);
 
 #[derive(Debug)]
 pub(super) struct Child {
     key: ShardKey,
-    segments: Vec<u32>,
     segments_total: u32,
+    /// Those it began with, and what was left each time it gave some away.
+    held: Vec<Held>,
     /// Of the plan: earlier arrivals are not its own.
     from_ms: u64,
+    /// The second of its first frame.
+    first_second: u64,
     /// The common start; none before the master said it.
     start_ms: Option<u64>,
     /// Of the plan: arrivals before it were started.
     done_ms: u64,
     /// Started since the last frame.
     pending: Vec<u64>,
-    frames: u64,
-    users: u64,
+    /// Started and not ended.
+    alive: u64,
+    pub(super) records: Records,
+    totals: Totals,
 }
 
 impl Child {
-    pub(super) fn new(order: &ShardOrder, from_ms: u64) -> Self {
+    pub(super) fn new(order: &ShardOrder) -> Self {
         Self {
             key: order.key.clone(),
-            segments: order.segments.clone(),
             segments_total: order.segments_total,
-            from_ms,
+            held: vec![(0, order.segments.clone())],
+            from_ms: 0,
+            first_second: 0,
             start_ms: None,
-            done_ms: from_ms,
+            done_ms: 0,
             pending: Vec::new(),
-            frames: 0,
-            users: 0,
+            alive: 0,
+            records: Records::new(order.segments_total, order.segments.clone()),
+            totals: Totals::default(),
         }
     }
 
-    pub(super) fn start(&mut self, at_ms: u64) {
-        self.start_ms.get_or_insert(at_ms);
+    pub(super) fn segments(&self) -> &[u32] {
+        &self.held[0].1
+    }
+
+    /// Whether it is too late to begin where the giver left off.
+    pub(super) fn start(&mut self, at_ms: u64, take_over: Option<&TakeOver>, now_ms: u64) -> bool {
+        if self.start_ms.is_some() {
+            return false;
+        }
+        self.start_ms = Some(at_ms);
+        let Some(take_over) = take_over else { return false };
+        let plan_ms = now_ms.saturating_sub(at_ms);
+        let from = take_over.from_us.map_or(plan_ms, |us| us.div_ceil(1_000));
+        self.from_ms = from.max(plan_ms.saturating_sub(LATE_MS));
+        self.done_ms = self.from_ms;
+        self.first_second = self.from_ms.min(plan_ms) / 1_000;
+        self.records.begin(take_over);
+        self.from_ms > from
+    }
+
+    /// The common start, once it was told.
+    pub(super) fn start_ms(&self) -> Option<u64> {
+        self.start_ms
     }
 
     /// What it did up to now: frames, and how it ended if it did.
@@ -92,13 +139,17 @@ impl Child {
         let plan_ms = now_ms.saturating_sub(start);
         let mut cuts = Vec::new();
         while self.second() + 1 < SECONDS && plan_ms >= (self.second() + 1) * 1_000 {
-            cuts.push(self.cut(false));
+            let second = self.second();
+            self.begin_until((second + 1) * 1_000);
+            cuts.push(self.frame(second, false));
         }
-        if plan_ms >= SECONDS * 1_000 {
-            cuts.push(self.cut(true));
+        self.begin_until(plan_ms.min(SECONDS * 1_000));
+        let has_given_all = self.held_at(plan_ms).is_empty();
+        if plan_ms >= SECONDS * 1_000 || has_given_all {
+            let second = self.second();
+            cuts.push(self.frame(second, true));
             return (cuts, Some(EndReason::Completed));
         }
-        self.begin_until(plan_ms);
         (cuts, None)
     }
 
@@ -112,6 +163,16 @@ impl Child {
         cuts
     }
 
+    /// Gives segments away from a moment on that lies ahead.
+    pub(super) fn give(&mut self, to: u32, segments: &[u32], now_ms: u64) -> Option<Yielded> {
+        let at_ms = now_ms.saturating_sub(self.start_ms?) + GIVE_AHEAD_MS;
+        let (_, held) = self.held.last()?;
+        let left: Vec<u32> = held.iter().copied().filter(|it| !segments.contains(it)).collect();
+        self.held.push((at_ms, left.clone()));
+        let record = self.records.keep(left);
+        Some(Yielded { to, at_us: at_ms * 1_000, records: vec![record] })
+    }
+
     /// What was started and is in no frame.
     pub(super) fn in_flight(&self) -> &[u64] {
         &self.pending
@@ -119,41 +180,68 @@ impl Child {
 
     /// The second of the plan that the next frame is about.
     fn second(&self) -> u64 {
-        (self.from_ms / 1_000 + self.frames).min(SECONDS - 1)
+        self.first_second + self.totals.frames
+    }
+
+    fn held_at(&self, plan_ms: u64) -> &[u32] {
+        let held = self.held.iter().rev().find(|(since, _)| *since <= plan_ms);
+        held.map_or(&[], |(_, segments)| segments)
+    }
+
+    fn segment(&self, arrival: u64) -> u32 {
+        u32::try_from(arrival % u64::from(self.segments_total)).expect("few")
     }
 
     fn begin_until(&mut self, plan_ms: u64) {
         let first = (0..ARRIVALS).skip_while(|k| at_ms(*k) < self.done_ms);
         let due = first.take_while(|k| at_ms(*k) < plan_ms);
-        let segment = |k: &u64| u32::try_from(k % u64::from(self.segments_total)).expect("few");
-        let own: Vec<u64> = due.filter(|k| self.segments.contains(&segment(k))).collect();
+        let own: Vec<u64> =
+            due.filter(|k| self.held_at(at_ms(*k)).contains(&self.segment(*k))).collect();
+        self.records.want(own.len() as u64 * RECORDS_PER_USER);
         self.pending.extend(own);
         self.done_ms = self.done_ms.max(plan_ms);
     }
 
-    fn cut(&mut self, last: bool) -> Cut {
-        let second = self.second();
-        self.begin_until((second + 1) * 1_000);
-        self.frame(second, last)
-    }
-
     fn frame(&mut self, second: u64, last: bool) -> Cut {
         let arrivals = std::mem::take(&mut self.pending);
-        self.frames += 1;
-        self.users += arrivals.len() as u64;
-        let totals = Totals { frames: self.frames, users_started: self.users, ..Totals::default() };
-        let started =
-            |k: &u64| ScenarioDelta { name: name(*k), started: 1, ..ScenarioDelta::default() };
+        // A user lives until the next frame.
+        let ended = self.alive + if last { arrivals.len() as u64 } else { 0 };
+        self.alive += arrivals.len() as u64;
+        self.alive -= ended;
+        let is_first = self.totals.frames == 0;
+        self.totals.frames += 1;
+        self.totals.users_started += arrivals.len() as u64;
+        self.totals.users_ended += ended;
+        let (seq, started) = (self.totals.frames, |k: &u64| ScenarioDelta {
+            name: name(*k),
+            started: 1,
+            planned: Some(1),
+            ..ScenarioDelta::default()
+        });
+        let all = &self.held[0].1;
+        let own = (0..ARRIVALS).filter(|k| all.contains(&self.segment(*k)));
+        let before = own.clone().filter(|k| at_ms(*k) < self.from_ms).count() as u64;
+        let whole = ScenarioDelta {
+            name: WHOLE.to_owned(),
+            ended,
+            active: self.alive,
+            planned: Some(ARRIVALS),
+            share: Some(own.count() as u64),
+            before: if is_first { before } else { 0 },
+            ..ScenarioDelta::default()
+        };
+        let (position, reserved) = self.records.cut(seq);
         let frame = Frame {
             version: FRAME_VERSION,
             shard: self.key.shard,
             epoch: self.key.epoch,
-            seq: self.frames,
+            seq,
             second: u32::try_from(second).expect("few"),
-            scenarios: arrivals.iter().map(started).collect(),
-            totals: last.then_some(totals),
+            scenarios: arrivals.iter().map(started).chain([whole]).collect(),
+            totals: last.then_some(self.totals),
+            feeders: vec![FeederDelta { feeder: 0, position, reserved }],
             ..Frame::default()
         };
-        Cut { seq: self.frames, second, arrivals, body: frame.encode().into() }
+        Cut { seq, second, arrivals, ended, body: frame.encode().into() }
     }
 }

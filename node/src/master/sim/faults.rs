@@ -32,6 +32,17 @@ pub(super) struct Faults {
     pub(super) kill_child: f64,
     /// A frame that cannot be read back.
     pub(super) damage: f64,
+    /// Two nodes at once, or the master's and another.
+    pub(super) kill_two: f64,
+    /// Of the processes of a shard that takes over, from its preparation to some seconds after it
+    /// began; per step.
+    pub(super) kill_taker: f64,
+    /// Of each process, in the last second of the plan; per step.
+    pub(super) kill_late: f64,
+    /// A node that is drained, or is not any more.
+    pub(super) drain: f64,
+    /// Of a new leader: it has not applied all that is committed.
+    pub(super) behind: f64,
 }
 
 impl Faults {
@@ -60,6 +71,15 @@ impl Faults {
             faults.lose_spool = any(0.8);
             faults.kill_child = any(0.003);
             faults.damage = any(0.001);
+            faults.kill_two = any(0.001);
+            faults.kill_taker = any(0.03);
+            faults.kill_late = any(0.02);
+        }
+        if rng.random_bool(0.4) {
+            faults.drain = rng.random_range(0.0..0.01);
+        }
+        if rng.random_bool(0.5) {
+            faults.behind = 0.7;
         }
         faults
     }

@@ -49,6 +49,8 @@ pub(super) struct Master {
     /// The ledger as it was when the term ended.
     pub(super) frozen: Option<Ledger>,
     pub(super) ends_at: u64,
+    /// The ledger as its node has it, until it has applied what was committed before its term.
+    pub(super) behind: Option<(u64, Ledger)>,
     beats: BTreeMap<PeerName, u64>,
     next_beat: u64,
     next_round: u64,
@@ -67,6 +69,7 @@ impl Master {
             dials: BTreeMap::new(),
             frozen: None,
             ends_at: u64::MAX,
+            behind: None,
             beats: BTreeMap::new(),
             next_beat: 0,
             next_round: 0,
@@ -175,6 +178,7 @@ impl World {
         let members: Vec<MemberView> = self
             .workers
             .iter()
+            .filter(|worker| worker.joined)
             .map(|worker| {
                 let health = if worker.is_reachable(self.now) { ALIVE } else { "dead" };
                 let peer = peer(worker.index).0;
@@ -187,11 +191,16 @@ impl World {
                 }
             })
             .collect();
-        let ledger = master.frozen.clone().unwrap_or_else(|| self.raft.ledger.clone());
+        master.behind = master.behind.take().filter(|(until, _)| self.now < *until);
+        let behind = master.behind.as_ref().map(|(_, ledger)| ledger.clone());
+        let caught_up = behind.is_none();
+        let ledger =
+            behind.or_else(|| master.frozen.clone()).unwrap_or_else(|| self.raft.ledger.clone());
         let sight = Sight {
             now_us: self.now * 1_000,
             unix_ms: self.now + UNIX_MS,
             ledger: &ledger,
+            caught_up,
             own: &peer(master.node),
             members: &members,
             dead: &BTreeSet::new(),

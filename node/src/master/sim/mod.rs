@@ -3,7 +3,7 @@
 //! Workers, children and masters are killed, sessions break, messages are late or come twice,
 //! spools are lost; whatever happens, [`checks`] hold.
 //!
-//! `ONRUSH_SIM_SEED=n` runs one seed, `ONRUSH_SIM_SEEDS=n` as many as that.
+//! `ONRUSH_SIM_SEED=n` runs one seed, `ONRUSH_SIM_SEEDS=n` as many as that, from `ONRUSH_SIM_FROM`.
 
 mod checks;
 mod engine;
@@ -11,11 +11,13 @@ mod faults;
 mod masters;
 mod network;
 mod raft;
+mod records;
 mod workers;
 mod world;
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use world::World;
 
@@ -26,8 +28,7 @@ const END_MS: u64 = faults::UNTIL_MS + 90_000;
 const PUT_AWAY_MS: u64 = 20_000;
 
 /// How the job over all nodes ended, and whether all that was planned is in its ticks.
-fn run(seed: u64) -> String {
-    let mut world = World::new(seed);
+fn run(world: &mut World) -> String {
     while !world.is_over() {
         world.step();
         world.record.hold("a job always ends", world.now < END_MS, || {
@@ -45,18 +46,32 @@ fn run(seed: u64) -> String {
     world.outcome()
 }
 
+/// The outcome, or, behind what the panic has said, what the ledger knows of the jobs.
+fn attempt(seed: u64) -> Result<String, String> {
+    let mut world = World::new(seed);
+    catch_unwind(AssertUnwindSafe(|| run(&mut world))).map_err(|_| world.story())
+}
+
 #[test]
 fn nothing_is_lost_doubled_or_stuck_whatever_dies() {
     let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    if let Some(seed) = number("ONRUSH_SIM_SEED") {
-        run(seed);
-        return;
-    }
-    let (asked, mut outcomes) = (number("ONRUSH_SIM_SEEDS"), BTreeMap::<String, u64>::new());
-    for seed in 0..asked.unwrap_or(SEEDS) {
-        *outcomes.entry(run(seed)).or_default() += 1;
+    let one = number("ONRUSH_SIM_SEED");
+    let (asked, from) = (number("ONRUSH_SIM_SEEDS"), number("ONRUSH_SIM_FROM").unwrap_or(0));
+    let seeds = one.map_or(from..from + asked.unwrap_or(SEEDS), |seed| seed..seed + 1);
+    let (mut outcomes, mut failed) = (BTreeMap::<String, u64>::new(), Vec::new());
+    for seed in seeds {
+        match attempt(seed) {
+            Ok(outcome) => *outcomes.entry(outcome).or_default() += 1,
+            Err(story) => {
+                if failed.is_empty() {
+                    let _ = writeln!(std::io::stderr(), "{story}");
+                }
+                failed.push(seed);
+            }
+        }
     }
     let _ = writeln!(std::io::stdout(), "{outcomes:?}");
+    assert!(failed.is_empty(), "{} seeds failed: {failed:?}", failed.len());
     // A simulation that loses everything, or nothing, tries nothing.
-    assert!(asked.is_some() || outcomes.len() > 3, "{outcomes:?}");
+    assert!(one.or(asked).is_some() || outcomes.len() > 3, "{outcomes:?}");
 }

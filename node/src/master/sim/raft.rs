@@ -16,6 +16,9 @@ use super::faults::Faults;
 /// When a proposal without an answer is given up.
 const GIVE_UP_MS: u64 = 3_000;
 
+/// Entries that a new leader may not have applied yet, though they are committed.
+pub(super) const BEHIND_MAX: usize = 12;
+
 /// Which proposal of which master an answer is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Ticket {
@@ -45,6 +48,8 @@ pub(super) struct Raft {
     answers: Vec<Answer>,
     last_due: u64,
     pub(super) leads: Option<u64>,
+    /// As it was after each of the last entries, oldest first.
+    past: VecDeque<Ledger>,
 }
 
 impl Raft {
@@ -56,11 +61,22 @@ impl Raft {
             answers: Vec::new(),
             last_due: 0,
             leads: None,
+            past: VecDeque::new(),
         }
+    }
+
+    /// The ledger of a node that is so many entries behind.
+    pub(super) fn behind(&self, entries: usize) -> Ledger {
+        let at = self.past.len().checked_sub(entries).and_then(|at| self.past.get(at));
+        at.unwrap_or(&self.ledger).clone()
     }
 
     pub(super) fn apply(&mut self, unix_ms: u64, command: Command) -> Option<Outcome> {
         self.index += 1;
+        self.past.push_back(self.ledger.clone());
+        if self.past.len() > BEHIND_MAX {
+            self.past.pop_front();
+        }
         let proposal = Proposal { at: unix_ms, by: "sim".into(), command };
         self.ledger.apply(self.index, &proposal).ok()
     }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use onrush_scenario::shard::EndReason;
+use onrush_scenario::shard::{EndReason, Yielded};
 use rand::Rng;
 
 use super::engine::{self, Child, Cut};
@@ -42,10 +42,14 @@ struct Run {
     sender: Sender,
     child: Option<Child>,
     ready_at: Option<u64>,
+    /// What the child says of segments that it gave away, and when it is heard.
+    yielded: Vec<(u64, Yielded)>,
 }
 
 pub(super) struct Worker {
     pub(super) index: usize,
+    /// It is a member.
+    pub(super) joined: bool,
     pub(super) back_at: Option<u64>,
     pub(super) cut_until: u64,
     pub(super) lease_until: u64,
@@ -58,6 +62,7 @@ impl Worker {
     pub(super) fn new(index: usize) -> Self {
         Self {
             index,
+            joined: false,
             back_at: None,
             cut_until: 0,
             lease_until: 0,
@@ -79,7 +84,8 @@ impl Worker {
         self.runs.keys().cloned().collect()
     }
 
-    fn with_child(&self) -> Vec<ShardKey> {
+    /// Shards that have a process now.
+    pub(super) fn with_child(&self) -> Vec<ShardKey> {
         self.runs
             .iter()
             .filter(|(_, run)| run.child.is_some())
@@ -122,7 +128,12 @@ impl World {
     fn report(&mut self, index: usize) {
         let worker = &self.workers[index];
         if let Some(session) = worker.session {
-            let shards = worker.book.reports();
+            let mut shards = worker.book.reports();
+            for report in &mut shards {
+                let child = worker.runs.get(&report.key).and_then(|run| run.child.as_ref());
+                let start_ms = child.and_then(Child::start_ms);
+                report.start_us = start_ms.map(|ms| i64::try_from(ms * 1_000).expect("soon"));
+            }
             self.say(session, FromWorker::Report { shards });
         }
     }
@@ -137,17 +148,20 @@ impl World {
             match act {
                 Act::Launch(order) => {
                     let ready_at = Some(self.now + self.rng.random_range(50..900));
-                    let child = Some(Child::new(&order, 0));
+                    let child = Some(Child::new(&order));
                     let run = Run { child, ready_at, ..Run::default() };
                     self.workers[index].runs.insert(order.key, run);
                 }
-                Act::Start { key, at_us, .. } => {
-                    let at = u64::try_from(at_us / 1_000).unwrap_or(0);
-                    if let Some(child) = self.child(index, &key) {
-                        child.start(at);
+                Act::Start { key, at_us, take_over } => {
+                    let (at, now) = (u64::try_from(at_us / 1_000).unwrap_or(0), self.now);
+                    let Some(child) = self.child(index, &key) else { continue };
+                    if child.start(at, take_over.as_ref(), now) {
+                        let late = child.segments().iter().map(|it| (key.job.clone(), *it));
+                        let late: Vec<_> = late.collect();
+                        self.record.late.extend(late);
                     }
                 }
-                Act::Yield { .. } => {}
+                Act::Yield { key, to, segments, .. } => self.give(index, &key, to, &segments),
                 Act::Stop { key, reason } => {
                     self.end_child(index, &key, EndReason::Stopped(reason));
                 }
@@ -164,7 +178,9 @@ impl World {
                     self.check_acknowledged(&key, cursor);
                     if let Some(run) = self.workers[index].runs.get_mut(&key) {
                         run.shelf.frames.retain(|seq, _| *seq > cursor);
+                        run.child.iter_mut().for_each(|child| child.records.committed(cursor));
                     }
+                    self.note_records(index, &key);
                 }
                 Act::Discard { key } => {
                     self.workers[index].runs.remove(&key);
@@ -178,11 +194,36 @@ impl World {
         self.workers[index].runs.get_mut(key)?.child.as_mut()
     }
 
+    fn give(&mut self, index: usize, key: &ShardKey, to: u32, segments: &[u32]) {
+        let (now, heard) = (self.now, self.now + self.rng.random_range(0..300));
+        let Some(run) = self.workers[index].runs.get_mut(key) else { return };
+        let Some(child) = &mut run.child else { return };
+        run.yielded.extend(child.give(to, segments, now).map(|yielded| (heard, yielded)));
+    }
+
+    fn hear_yields(&mut self, index: usize, key: &ShardKey, until: u64) {
+        let Some(run) = self.workers[index].runs.get_mut(key) else { return };
+        let is_due = |(at, _): &(u64, Yielded)| *at <= until;
+        let (due, later): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut run.yielded).into_iter().partition(is_due);
+        run.yielded = later;
+        for (_, yielded) in due {
+            self.happened(index, key, Happening::Yielded(yielded));
+        }
+    }
+
+    fn note_records(&mut self, index: usize, key: &ShardKey) {
+        let used = self.child(index, key).map(|child| child.records.take_used());
+        self.record.used(key, &used.unwrap_or_default());
+    }
+
     /// It ends in order: the last frame, then why.
     fn end_child(&mut self, index: usize, key: &ShardKey, reason: EndReason) {
         let now = self.now;
         let Some(child) = self.child(index, key) else { return };
         let cuts = child.stop(now);
+        self.note_records(index, key);
+        self.hear_yields(index, key, u64::MAX);
         self.workers[index].runs.entry(key.clone()).and_modify(|run| run.child = None);
         self.keep(index, key, cuts);
         self.happened(index, key, Happening::Finished(reason));
@@ -195,6 +236,7 @@ impl World {
         let Some(mut child) = run.child.take() else { return false };
         let (cuts, _) = child.advance(now);
         self.record.started(key, child.in_flight());
+        self.record.used(key, &child.records.take_used());
         self.keep(index, key, cuts);
         true
     }
@@ -243,10 +285,13 @@ impl World {
             self.record.cause(key, "its lease ran out");
             return self.end_child(index, key, EndReason::LeaseExpired);
         }
+        self.hear_yields(index, key, now);
         let Some(child) = self.child(index, key) else { return };
         let (cuts, end) = child.advance(now);
+        self.note_records(index, key);
         self.keep(index, key, cuts);
         if let Some(reason) = end {
+            self.hear_yields(index, key, u64::MAX);
             self.workers[index].runs.entry(key.clone()).and_modify(|run| run.child = None);
             self.happened(index, key, Happening::Finished(reason));
         }
@@ -288,20 +333,16 @@ impl World {
             let Some(run) = self.workers[index].runs.remove(&key) else { continue };
             let reason = "its node was restarted".to_owned();
             let (gone, newest) = (Phase::Gone { reason }, run.shelf.newest);
-            let start_us = None;
-            let report = kept.unwrap_or_else(|| ShardReport {
-                key: key.clone(),
-                phase: gone,
-                newest,
-                start_us,
-                yields: vec![],
-            });
+            let (start_us, yields) = (None, vec![]);
+            let fresh = ShardReport { key: key.clone(), phase: gone, newest, start_us, yields };
+            let report = kept.unwrap_or(fresh);
             if !lose_spools {
                 let run = Run { shelf: run.shelf, ..Run::default() };
                 found.insert(key, (run, report));
             }
         }
-        let mut worker = Worker { back_at: Some(back_at), ..Worker::new(index) };
+        let joined = self.workers[index].joined;
+        let mut worker = Worker { joined, back_at: Some(back_at), ..Worker::new(index) };
         for (key, (run, report)) in found {
             worker.book.recall(report);
             worker.runs.insert(key, run);

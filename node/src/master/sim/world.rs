@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use onrush_raft::ledger::command::Command;
 use onrush_raft::ledger::file::FileCommand;
-use onrush_raft::ledger::job::{AssignmentState, Job, JobCommand, JobSpec, OnNodeLoss};
+use onrush_raft::ledger::job::{AssignmentState, Job, JobCommand, JobEvent, JobSpec, OnNodeLoss};
 use onrush_raft::ledger::member::MemberCommand;
 use onrush_raft::ledger::outcome::Outcome;
 use onrush_raft::types::{ContentId, JobId, PeerName, ProjectName};
@@ -14,11 +14,13 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::checks::Record;
+use super::engine;
 use super::faults::{self, Faults};
 use super::masters::Master;
 use super::network::Stream;
-use super::raft::Raft;
+use super::raft::{BEHIND_MAX, Raft};
 use super::workers::Worker;
+use crate::control_wire::ShardKey;
 use crate::worker::book::Happening;
 
 pub(super) const WORKERS: usize = 4;
@@ -51,6 +53,8 @@ pub(super) struct World {
     next_leader_at: u64,
     /// What clients ask for, and when.
     wishes: Vec<(u64, JobCommand)>,
+    /// When the last of the workers becomes a member.
+    joins_at: u64,
 }
 
 impl World {
@@ -71,6 +75,7 @@ impl World {
             terms: 0,
             next_leader_at: 1_100,
             wishes: Vec::new(),
+            joins_at: 0,
         };
         world.join();
         world.plan_jobs();
@@ -82,12 +87,30 @@ impl World {
         outcome.expect("nothing speaks against it")
     }
 
+    /// All of them, or all but one, which comes while a job runs.
     fn join(&mut self) {
-        for index in 1..WORKERS {
-            let (peer, name) = (peer(index), format!("n{index}"));
-            let outcome = self.apply(Command::Member(MemberCommand::Allocate { peer, name }));
-            let Outcome::Allocated(raft_id) = outcome else { unreachable!("{outcome:?}") };
-            self.apply(Command::Member(MemberCommand::Bound { raft_id }));
+        self.workers[0].joined = true;
+        let is_late = self.rng.random_bool(0.3);
+        if is_late {
+            self.joins_at = self.rng.random_range(2_000..30_000);
+        }
+        for index in 1..WORKERS - usize::from(is_late) {
+            self.join_one(index);
+        }
+    }
+
+    fn join_one(&mut self, index: usize) {
+        let (peer, name) = (peer(index), format!("n{index}"));
+        let outcome = self.apply(Command::Member(MemberCommand::Allocate { peer, name }));
+        let Outcome::Allocated(raft_id) = outcome else { unreachable!("{outcome:?}") };
+        self.apply(Command::Member(MemberCommand::Bound { raft_id }));
+        self.workers[index].joined = true;
+    }
+
+    fn drain(&mut self, index: usize, draining: bool) {
+        let member = self.raft.ledger.member_of_peer(&peer(index));
+        if let Some(raft_id) = member.map(|member| member.raft_id) {
+            self.apply(Command::Member(MemberCommand::Drain { raft_id, draining }));
         }
     }
 
@@ -101,7 +124,13 @@ impl World {
             size: 1,
             holders: vec![1],
         }));
-        let policies = [OnNodeLoss::Degrade, OnNodeLoss::Rebalance, OnNodeLoss::Fail];
+        let policies = [
+            OnNodeLoss::Rebalance,
+            OnNodeLoss::Rebalance,
+            OnNodeLoss::Rebalance,
+            OnNodeLoss::Degrade,
+            OnNodeLoss::Fail,
+        ];
         for number in 1..=self.rng.random_range(1..=2) {
             let spec = JobSpec {
                 simulation: "main.js".into(),
@@ -128,17 +157,35 @@ impl World {
         if self.now == faults::UNTIL_MS {
             self.faults = Faults::default();
             self.workers.iter_mut().for_each(|worker| worker.cut_until = 0);
+            (0..WORKERS).for_each(|index| self.drain(index, false));
+        }
+        if self.joins_at <= self.now && !self.workers[WORKERS - 1].joined {
+            self.join_one(WORKERS - 1);
         }
         self.go_wrong();
+        self.kill_on_purpose();
+        self.elect();
         self.raft.commit(self.now, self.now + UNIX_MS);
         self.deliver();
         self.work();
         self.rule();
+        self.check_holders();
         self.record.leases(&self.workers, self.now);
     }
 
     pub(super) fn is_over(&self) -> bool {
         self.wishes.is_empty() && self.raft.ledger.live_jobs().next().is_none()
+    }
+
+    /// What happened to the jobs, by the ledger.
+    pub(super) fn story(&self) -> String {
+        let mut lines = vec![format!("at {}:", self.now)];
+        for job in self.raft.ledger.jobs() {
+            lines.push(format!("{}: {}", job.id, job.status.as_str()));
+            let event = |it: &JobEvent| format!("  {:>6} {}", it.at - UNIX_MS, it.what);
+            lines.extend(job.events.iter().map(event));
+        }
+        lines.join("\n")
     }
 
     /// How the job over all nodes ended, in words.
@@ -177,22 +224,22 @@ impl World {
         }
         if self.rng.random_bool(faults.kill_child) {
             let shards = self.workers[index].shards();
-            if let Some(key) = shards.get(self.rng.random_range(0..shards.len().max(1)))
-                && self.kill_child(index, key)
-            {
-                self.record.cause(key, "its process was killed");
-                self.happened(index, key, Happening::Exited("killed by signal 9".into()));
+            if let Some(key) = shards.get(self.rng.random_range(0..shards.len().max(1))) {
+                self.kill_process(index, key);
             }
         }
-        if self.workers[index].is_up() && self.rng.random_bool(faults.kill_worker) {
-            let back_at = self.now + self.rng.random_range(200..15_000);
-            let lose_spools = self.rng.random_bool(faults.lose_spool);
-            self.kill_worker(index, back_at, lose_spools);
-            let led = self.masters.iter().any(|it| it.node == index && it.frozen.is_none());
-            self.masters.retain(|master| master.node != index);
-            if led {
-                self.lead_ends();
-            }
+        if self.rng.random_bool(faults.kill_worker) {
+            self.kill_node(index);
+        }
+        if self.rng.random_bool(faults.kill_two) {
+            let led = self.masters.iter().find(|it| it.frozen.is_none()).map(|it| it.node);
+            let one = if self.rng.random_bool(0.5) { led } else { None };
+            self.kill_node(one.unwrap_or((index + 1) % WORKERS));
+            self.kill_node(index);
+        }
+        if self.rng.random_bool(faults.drain) {
+            let draining = self.rng.random_bool(0.6);
+            self.drain(index, draining);
         }
         if self.raft.leads.is_some() && self.rng.random_bool(faults.leader_falls) {
             let lingers = self.now + self.rng.random_range(0..6_000);
@@ -203,7 +250,49 @@ impl World {
             }
             self.lead_ends();
         }
-        self.elect();
+    }
+
+    /// Where it hurts: who is about to take over or has just begun, and the last second.
+    fn kill_on_purpose(&mut self) {
+        let faults = self.faults.clone();
+        for index in 0..WORKERS {
+            for key in self.workers[index].with_child() {
+                let Some(job) = self.raft.ledger.job(&key.job) else { continue };
+                let start_at = job.start_at.map_or(u64::MAX, |at| at - UNIX_MS);
+                let held = job.shard(key.shard).filter(|a| a.epoch == key.epoch);
+                let taker = held.filter(|a| a.takes_over.is_some());
+                let age = self.now.saturating_sub(start_at);
+                let begins = taker.and_then(|a| a.begins.as_ref()).map(|it| it.at_us / 1_000);
+                let is_young = taker.is_some() && begins.is_none_or(|at| age < at + 3_000);
+                let is_late = age >= engine::SECONDS * 1_000 - 1_500;
+                if is_young && self.rng.random_bool(faults.kill_taker)
+                    || is_late && self.rng.random_bool(faults.kill_late)
+                {
+                    self.kill_process(index, &key);
+                }
+            }
+        }
+    }
+
+    fn kill_process(&mut self, index: usize, key: &ShardKey) {
+        if self.kill_child(index, key) {
+            self.record.cause(key, "its process was killed");
+            self.happened(index, key, Happening::Exited("killed by signal 9".into()));
+        }
+    }
+
+    fn kill_node(&mut self, index: usize) {
+        if !self.workers[index].is_up() {
+            return;
+        }
+        let back_at = self.now + self.rng.random_range(200..15_000);
+        let lose_spools = self.rng.random_bool(self.faults.lose_spool);
+        self.kill_worker(index, back_at, lose_spools);
+        let led = self.masters.iter().any(|it| it.node == index && it.frozen.is_none());
+        self.masters.retain(|master| master.node != index);
+        if led {
+            self.lead_ends();
+        }
     }
 
     fn lead_ends(&mut self) {
@@ -216,12 +305,19 @@ impl World {
             return;
         }
         let node = self.rng.random_range(0..WORKERS);
-        if self.workers[node].is_reachable(self.now)
+        if self.workers[node].joined
+            && self.workers[node].is_reachable(self.now)
             && !self.masters.iter().any(|master| master.node == node)
         {
             self.terms += 1;
             self.raft.leader_rises(self.terms, self.now + UNIX_MS);
-            self.masters.push(Master::new(self.terms, node));
+            let mut master = Master::new(self.terms, node);
+            if self.rng.random_bool(self.faults.behind) {
+                let until = self.now + self.rng.random_range(50..2_000);
+                let entries = self.rng.random_range(1..=BEHIND_MAX);
+                master.behind = Some((until, self.raft.behind(entries)));
+            }
+            self.masters.push(master);
         }
     }
 }

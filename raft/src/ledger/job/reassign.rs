@@ -61,7 +61,7 @@ impl Ledger {
             }
             None => {}
         }
-        if taker.takes_over.is_none() || taker.is_over() {
+        if !job.may_begin(taker) {
             let text = format!("shard {shard} of {id} is not one that is about to take over");
             return Err(Rejection::Conflict(text));
         }
@@ -131,6 +131,21 @@ impl Job {
         self.assignments.iter().filter(move |a| a.takes_over == Some(giver) && !a.is_void())
     }
 
+    /// Whether this shard is about to take over. Of one that was lost before it began, the giver's
+    /// word still counts: from the moment that it has named on, it does not have the segments any
+    /// more, and whoever takes them takes them from the lost one.
+    #[must_use]
+    pub fn may_begin(&self, taker: &Assignment) -> bool {
+        let Some(giver) = taker.takes_over.and_then(|shard| self.shard(shard)) else {
+            return false;
+        };
+        if taker.is_void() {
+            let free: BTreeSet<u32> = self.transferable(giver).into_iter().collect();
+            return !giver.is_over() && taker.segments.iter().all(|it| free.contains(it));
+        }
+        !taker.is_over()
+    }
+
     /// What another shard may take from this one.
     #[must_use]
     pub fn transferable(&self, giver: &Assignment) -> Vec<u32> {
@@ -163,7 +178,9 @@ impl Job {
         shard
     }
 
-    /// Where a shard would begin at `at_us` that takes over from a lost one: behind all that
+    /// Where a shard would begin at `at_us` that takes over from a lost one: not before that one
+    /// was to have the segments (until then whoever gave them to it starts their users), and behind
+    /// all that
     /// those who held its segments are known to have reserved. Each of them that had begun and
     /// has said nothing yet may have used what a shard reserves before its first frame.
     #[must_use]
@@ -175,6 +192,8 @@ impl Job {
                 && self.origin(a) == origin
                 && a.segments.iter().any(|segment| taker.segments.contains(segment))
         };
+        let giver = taker.takes_over.and_then(|shard| self.shard(shard)?.begins.as_ref());
+        let at_us = giver.map_or(at_us, |giver| giver.at_us.max(at_us));
         let mut begins = Begins { at_us, ..Begins::default() };
         for holder in self.assignments.iter().filter(held) {
             let mut known = &holder.reserved;

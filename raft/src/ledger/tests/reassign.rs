@@ -121,3 +121,38 @@ fn frames_of_a_lost_shard_are_taken_until_the_job_has_ended() {
     let again = log.job(ticks(0, 3)).unwrap();
     assert!(matches!(&again, Outcome::Ticks(all) if matches!(all[0], TickOutcome::Refused { .. })));
 }
+
+/// It was to begin a second later, and died at once: until then the segments are their giver's.
+#[test]
+fn a_taker_does_not_begin_before_the_one_that_it_takes_over_from_would_have() {
+    let mut log = Log::running("j");
+    let owned = log.get("j").assignments[1].segments.clone();
+    log.job(reassign(&[taker(2, &owned, 1)])).unwrap();
+    log.job(begin(2, 2, 11_000_000)).unwrap();
+    log.job(gone(2, 2)).unwrap();
+    log.job(reassign(&[taker(3, &owned, 2)])).unwrap();
+    let job = log.get("j");
+    assert_eq!(job.begins(&job.assignments[3], 10_400_000).at_us, 11_000_000);
+    assert_eq!(job.begins(&job.assignments[3], 11_400_000).at_us, 11_400_000);
+}
+
+/// The giver lives and has given: that the taker died in between does not give them back to it.
+#[test]
+fn who_was_lost_before_it_began_begins_by_the_word_of_a_giver_that_lives() {
+    let mut log = Log::running("j");
+    let owned = log.get("j").assignments[1].segments.clone();
+    log.job(reassign(&[taker(2, &owned, 1)])).unwrap();
+    log.job(gone(2, 2)).unwrap();
+    log.job(begin(2, 2, 5)).unwrap();
+    let job = log.get("j");
+    assert!(job.transferable(&job.assignments[1]).is_empty());
+    assert_eq!(job.vacant(&job.assignments[2]), owned);
+    // Not when another is to have them already.
+    log.job(reassign(&[taker(3, &owned, 2)])).unwrap();
+    log.job(begin(3, 3, 9)).unwrap();
+    log.job(reassign(&[taker(4, &owned, 3)])).unwrap();
+    log.job(gone(4, 4)).unwrap();
+    log.job(reassign(&[taker(5, &owned, 3)])).unwrap();
+    assert!(log.job(begin(4, 4, 12)).is_err());
+    log.job(begin(5, 5, 12)).unwrap();
+}
