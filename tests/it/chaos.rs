@@ -6,11 +6,10 @@ use std::process::Command;
 use harness::process::binary;
 
 /// Faults that a job of eight seconds survives, and that end within them.
-const FAULTS: [&str; 8] = [
+const FAULTS: [&str; 7] = [
     "kill-master",
     "kill-worker",
     "kill-shard",
-    "stop-worker",
     "cut-worker",
     "cut-link",
     "upload",
