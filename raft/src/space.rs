@@ -21,6 +21,7 @@ pub const RESERVE_FILE: &str = "reserve";
 /// A file system, as far as room goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Space {
+    /// Used and free together.
     pub total: u64,
     /// What this process may still write, in bytes.
     pub free: u64,
@@ -34,16 +35,13 @@ impl Space {
     /// The file system cannot be asked.
     pub fn of(path: &Path) -> io::Result<Self> {
         let found = rustix::fs::statvfs(path)?;
+        // As `df` counts: what is kept for root is nobody's, neither used nor free.
+        let used = found.f_blocks.saturating_sub(found.f_bfree);
+        let inodes_used = found.f_files.saturating_sub(found.f_ffree);
         Ok(Self {
-            // As `df` counts: what is kept from everybody belongs neither to what is used nor to what is
-            // free.
-            total: found
-                .f_blocks
-                .saturating_sub(found.f_bfree)
-                .saturating_add(found.f_bavail)
-                .saturating_mul(found.f_frsize),
+            total: used.saturating_add(found.f_bavail).saturating_mul(found.f_frsize),
             free: found.f_bavail.saturating_mul(found.f_frsize),
-            inodes: found.f_files,
+            inodes: inodes_used.saturating_add(found.f_favail),
             inodes_free: found.f_favail,
         })
     }

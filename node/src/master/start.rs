@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use onrush_raft::ledger::job::{AssignmentState, Job};
+use onrush_raft::ledger::job::{Assignment, AssignmentState, Job};
 use onrush_raft::types::{JobId, UnixMs};
 
 use super::reconcile::{START_DELAY_MS, View};
@@ -51,7 +51,10 @@ pub fn of(view: &View<'_>, job: &Job) -> Option<i64> {
 /// that are committed have been measured.
 fn by_date(view: &View<'_>, job: &Job, start_at: UnixMs) -> i64 {
     let signed = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
-    let seconds = job.assignments.iter().map(|a| a.cursor).max().unwrap_or(0);
+    // A shard that took over counts its frames from where it began.
+    let from = |a: &Assignment| a.begins.as_ref().map_or(0, |begins| begins.at_us / 1_000_000);
+    let measured = job.assignments.iter().filter(|a| a.cursor > 0);
+    let seconds = measured.map(|a| from(a).saturating_add(a.cursor)).max().unwrap_or(0);
     let least = signed(seconds.saturating_mul(1_000)) - signed(START_DELAY_MS);
     let age = signed(view.now).saturating_sub(signed(start_at));
     let believed = age >= least && age <= least.saturating_add(UNSEEN_MAX_MS);
@@ -66,7 +69,7 @@ mod tests {
     use super::super::reconcile::Node;
     use super::*;
     use crate::control_wire::{Phase, ShardKey, ShardReport};
-    use onrush_raft::ledger::job::JobStatus;
+    use onrush_raft::ledger::job::{Begins, JobStatus};
     use onrush_raft::types::PeerName;
 
     /// The master's clocks: an hour and a second; some date.
@@ -164,6 +167,11 @@ mod tests {
         assert_eq!(stepped(&mut scene, -3_600_000), Some(28_500));
         assert_eq!(stepped(&mut scene, 3_600_000), Some(28_500));
         assert_eq!(stepped(&mut scene, 25_000), Some(35_000));
+        // Five frames of a shard that took over after 27.4 s are 32 seconds.
+        let begins = Begins { at_us: 27_400_000, records: vec![], unseen: 0 };
+        scene.job.assignments[2].cursor = 5;
+        scene.job.assignments[2].begins = Some(begins);
+        assert_eq!(stepped(&mut scene, -3_600_000), Some(30_500));
     }
 
     #[test]

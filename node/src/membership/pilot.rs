@@ -41,7 +41,10 @@ pub(super) async fn run(membership: Arc<Membership>) {
             && handed_over.is_none_or(|at| at.elapsed() >= HAND_OVER_PAUSE)
         {
             handed_over = Some(Instant::now());
-            hand_over(&membership, &bound).await;
+            tokio::select! {
+                () = membership.stop.cancelled() => return,
+                () = hand_over(&membership, &bound) => {}
+            }
         }
         let input = input(&membership, &bound);
         pause = if input.forming { ROUND_FORMING } else { ROUND };

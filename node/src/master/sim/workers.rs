@@ -44,6 +44,8 @@ struct Run {
     ready_at: Option<u64>,
     /// What the child says of segments that it gave away, and when it is heard.
     yielded: Vec<(u64, Yielded)>,
+    /// The newest frame that was sent did not arrive: what is sent next will show it.
+    hidden: bool,
 }
 
 pub(super) struct Worker {
@@ -53,7 +55,7 @@ pub(super) struct Worker {
     pub(super) back_at: Option<u64>,
     pub(super) cut_until: u64,
     pub(super) lease_until: u64,
-    book: Book,
+    pub(super) book: Book,
     runs: BTreeMap<ShardKey, Run>,
     session: Option<u64>,
 }
@@ -234,6 +236,10 @@ impl World {
         let now = self.now;
         let Some(run) = self.workers[index].runs.get_mut(key) else { return false };
         let Some(mut child) = run.child.take() else { return false };
+        // Nothing would show it any more. A stream loses what it carries only when it breaks.
+        if std::mem::take(&mut run.hidden) {
+            self.break_streams(|stream| stream.worker == index);
+        }
         let (cuts, _) = child.advance(now);
         self.record.started(key, child.in_flight());
         self.record.used(key, &child.records.take_used());
@@ -312,7 +318,9 @@ impl World {
         let end = run.sender.pump(&run.shelf, place, |(), seq, body| sent.push((seq, body)));
         let more_follows = run.child.is_some();
         for (seq, body) in sent {
-            if more_follows && self.rng.random_bool(self.faults.lost_frame) {
+            let hidden = more_follows && self.rng.random_bool(self.faults.lost_frame);
+            self.workers[index].runs.entry(key.clone()).and_modify(|run| run.hidden = hidden);
+            if hidden {
                 continue;
             }
             self.say(session, FromWorker::Frame { key: key.clone(), seq, body });

@@ -185,6 +185,14 @@ impl World {
             let event = |it: &JobEvent| format!("  {:>6} {}", it.at - UNIX_MS, it.what);
             lines.extend(job.events.iter().map(event));
         }
+        for worker in &self.workers {
+            let up = if worker.is_up() { "up" } else { "down" };
+            lines.push(format!("{}: {up}, {:?}", peer(worker.index), worker.book.reports()));
+        }
+        for master in &self.masters {
+            let tasks: Vec<_> = master.coordinator.under_way().collect();
+            lines.push(format!("term {} on {}: {tasks:?}", master.term, master.node));
+        }
         lines.join("\n")
     }
 
