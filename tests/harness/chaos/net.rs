@@ -122,6 +122,9 @@ fn nft(script: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What is done to the link from one node to another.
+type Hold = (&'static str, usize, usize);
+
 /// See the module.
 #[derive(Clone, Debug)]
 pub struct Net {
@@ -129,7 +132,7 @@ pub struct Net {
     /// On loopback.
     gates: Gates,
     /// How many faults hold a link: it is healed when the last one lets go.
-    held: Arc<Mutex<BTreeMap<(&'static str, usize, usize), usize>>>,
+    held: Arc<Mutex<BTreeMap<Hold, usize>>>,
     /// Delays can be made (`tc netem`).
     pub delays: bool,
     /// Connections can be killed (`ss -K`).

@@ -57,7 +57,7 @@ fn nothing_is_lost_doubled_or_stuck_whatever_dies() {
     let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let one = number("ONRUSH_SIM_SEED");
     let (asked, from) = (number("ONRUSH_SIM_SEEDS"), number("ONRUSH_SIM_FROM").unwrap_or(0));
-    let seeds = one.map_or(from..from + asked.unwrap_or(SEEDS), |seed| seed..seed + 1);
+    let seeds = one.map_or_else(|| from..from + asked.unwrap_or(SEEDS), |seed| seed..seed + 1);
     let (mut outcomes, mut failed) = (BTreeMap::<String, u64>::new(), Vec::new());
     for seed in seeds {
         match attempt(seed) {
