@@ -11,6 +11,8 @@
 //! an epoch and frames of its own. It starts new users at their planned times; what was planned
 //! between the loss and its beginning is missed, counted and not caught up.
 
+use std::collections::BTreeSet;
+
 use onrush_raft::ledger::job::{
     Assignment, AssignmentState, Begins, Division, Job, JobCommand, NewAssignment, OnNodeLoss,
 };
@@ -18,7 +20,9 @@ use onrush_raft::types::PeerName;
 use onrush_scenario::shard::{Plan, RecordsFrom, TakeOver, Yielded};
 
 use super::place;
-use super::reconcile::{Intent, Node, View, key, loss, order, problem_text, report, shard_lost};
+use super::reconcile::{
+    Intent, Node, View, active, key, loss, order, problem_text, report, shard_lost,
+};
 use crate::control_wire::{Phase, ShardKey, ToWorker};
 
 /// Shards given up after as many of one share have been lost in turn: what kills them goes with it.
@@ -34,9 +38,6 @@ const GIVERS_MAX: usize = 4;
 
 /// Gives segments of lost shards to nodes that live.
 pub(super) fn reassign(view: &View<'_>, job: &Job, intents: &mut Vec<Intent>) {
-    if job.abort.is_some() {
-        return;
-    }
     let mut assignments: Vec<NewAssignment> = Vec::new();
     let mut shard = job.next_shard();
     for giver in lost(job) {
@@ -112,12 +113,22 @@ pub(super) fn take_up(view: &View<'_>, job: &Job, taker: &Assignment, intents: &
 }
 
 /// What givers that live say they gave away is theirs no more: before anything else becomes of
-/// either shard it is the taker's, be that lost by now. Its segments are taken from it then.
+/// either shard it is the taker's, be that lost by now. Its segments are taken from it then. What
+/// was given twice went to the first: of the second, nothing is said before that is settled.
 pub(super) fn begin_given(view: &View<'_>, job: &Job, intents: &mut Vec<Intent>) {
-    for taker in &job.assignments {
-        if let Some(Yielded { at_us, records, .. }) = said(view, job, taker) {
-            let begins = Begins { at_us: *at_us, records: records.clone(), unseen: 0 };
-            intents.push(begin(job, taker, begins));
+    for giver in active(job) {
+        let Some(report) = report(view, job, giver) else { continue };
+        let mut given: BTreeSet<u32> = BTreeSet::new();
+        for Yielded { to, at_us, records } in &report.yields {
+            let Some(taker) = job.shard(*to).filter(|it| said(view, job, it).is_some()) else {
+                continue;
+            };
+            let count = given.len() + taker.segments.len();
+            given.extend(&taker.segments);
+            if given.len() == count {
+                let begins = Begins { at_us: *at_us, records: records.clone(), unseen: 0 };
+                intents.push(begin(job, taker, begins));
+            }
         }
     }
 }
@@ -164,7 +175,7 @@ pub(super) fn even_out(view: &View<'_>, job: &Job, intents: &mut Vec<Intent>) {
         .assignments
         .iter()
         .any(|a| a.state == AssignmentState::Active && (!a.has_begun() || owes(view, job, a)));
-    if !to_come || is_moving || job.abort.is_some() {
+    if !to_come || is_moving {
         return;
     }
     let mut assignments = drain(view, job);
@@ -228,8 +239,7 @@ fn welcome(view: &View<'_>, job: &Job) -> Vec<NewAssignment> {
     let Some(new) = eligible.iter().find(is_new) else { return Vec::new() };
     let mut givers: Vec<(&Assignment, Vec<u32>)> =
         running(view, job).map(|(giver, _)| (giver, job.transferable(giver))).collect();
-    let nodes: std::collections::BTreeSet<&PeerName> =
-        givers.iter().map(|(giver, _)| &giver.node).collect();
+    let nodes: BTreeSet<&PeerName> = givers.iter().map(|(giver, _)| &giver.node).collect();
     let whole: usize = givers.iter().map(|(_, segments)| segments.len()).sum();
     let share = whole / (nodes.len() + 1);
     givers.sort_by_key(|(giver, segments)| (std::cmp::Reverse(segments.len()), giver.shard));
@@ -278,7 +288,7 @@ fn is_same_plan(job: &Job, theirs: &str) -> bool {
 
 /// The job asks for it, there is load to come, and it has not been tried too often.
 fn is_worth_it(view: &View<'_>, job: &Job, giver: &Assignment) -> bool {
-    if job.spec.on_node_loss != OnNodeLoss::Rebalance || job.abort.is_some() {
+    if job.spec.on_node_loss != OnNodeLoss::Rebalance {
         return false;
     }
     let age_us = view.age_us(job).unwrap_or(0);

@@ -334,6 +334,46 @@ fn what_was_given_away_is_the_takers_also_when_that_has_died_or_the_giver_has_en
     assert!(is_done(&world.intents(&job)));
 }
 
+/// Once they were lost: the first taker had died when the giver gave to it, and the segments were
+/// on their way to others.
+#[test]
+fn what_was_given_twice_goes_to_the_first_of_the_takers() {
+    let mut job = running(&["a", "b"]);
+    apply(&mut job, &taker(2, "a", &[6, 7, 8], 1));
+    apply(&mut job, &taker(3, "a", &[9, 10, 11], 1));
+    lose(&mut job, 2);
+    apply(&mut job, &taker(4, "a", &[6, 7, 8], 1));
+    let world = World::new(&["a", "b"]).says("b", 1, Phase::Running, 9);
+    let world = world.says("a", 0, Phase::Running, 9).says_in(2, "a", 3, ready("h"), 0);
+    let world = world.says_in(2, "a", 4, ready("h"), 0);
+    let world = world.yields("b", yielded(2)).yields("b", yielded(3)).yields("b", yielded(4));
+    let begun = |intents: &[Intent]| -> Vec<u32> {
+        let of = |intent: &Intent| match intent {
+            Intent::Propose(JobCommand::Begin { shard, .. }) => Some(*shard),
+            _ => None,
+        };
+        intents.iter().filter_map(of).collect()
+    };
+    assert_eq!(begun(&world.intents(&job)), [2, 3]);
+    // As the ledger settles it: the second of the two has come too late.
+    job.assignments[2].begins = Some(Begins::default());
+    lose(&mut job, 4);
+    assert_eq!(begun(&world.intents(&job)), [3]);
+}
+
+/// Whatever is under way between shards ends with the job that a loss ends.
+#[test]
+fn a_failing_job_moves_nothing() {
+    let mut job = running(&["a", "b", "c"]);
+    job.spec.on_node_loss = OnNodeLoss::Fail;
+    lose(&mut job, 2);
+    let mut world = all_run(&["a", "b", "c"]);
+    world.nodes.get_mut(&peer("b")).unwrap().candidate.draining = true;
+    assert_eq!(reassigned(&world.intents(&job)), []);
+    job.spec.on_node_loss = OnNodeLoss::Degrade;
+    assert_eq!(reassigned(&world.intents(&job)), [taker(3, "a", &[6, 7, 8, 9, 10, 11], 1)]);
+}
+
 #[test]
 fn a_node_that_joins_gets_its_share_of_a_job_that_runs_on_all_nodes() {
     let mut job = running(&["a", "b"]);

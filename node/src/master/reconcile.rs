@@ -304,14 +304,20 @@ fn running(view: &View<'_>, job: &Job, intents: &mut Vec<Intent>) {
             _ => {}
         }
     }
+    if let Some((status, reason)) = early_end(view, job) {
+        if stop_all(view, job, &reason, intents) {
+            conclude(job, status, &reason, intents);
+        }
+        return;
+    }
     rebalance::reassign(view, job, intents);
     rebalance::even_out(view, job, intents);
     ending(view, job, intents);
 }
 
-/// Whether, and how, a running job comes to its end.
-fn ending(view: &View<'_>, job: &Job, intents: &mut Vec<Intent>) {
-    let early = job.abort.as_ref().map(|wish| (JobStatus::Aborted, wish.clone())).or_else(|| {
+/// Why a running job ends before all of its shards have, and as what.
+fn early_end(view: &View<'_>, job: &Job) -> Option<(JobStatus, String)> {
+    job.abort.as_ref().map(|wish| (JobStatus::Aborted, wish.clone())).or_else(|| {
         let begun = job.assignments.iter().filter(|a| a.has_begun());
         let crash = begun.clone().find_map(|a| match &report(view, job, a)?.phase {
             Phase::Failed { problem } => Some(problem_text(problem)),
@@ -324,13 +330,11 @@ fn ending(view: &View<'_>, job: &Job, intents: &mut Vec<Intent>) {
             _ => None,
         });
         crash.or(loss).map(|reason| (JobStatus::Failed, reason))
-    });
-    if let Some((status, reason)) = early {
-        if stop_all(view, job, &reason, intents) {
-            conclude(job, status, &reason, intents);
-        }
-        return;
-    }
+    })
+}
+
+/// Whether, and how, a running job comes to its end by itself.
+fn ending(view: &View<'_>, job: &Job, intents: &mut Vec<Intent>) {
     let waits =
         active(job).next().is_some() || rebalance::is_under_way(view, job) || is_owed(view, job);
     if waits {
@@ -456,7 +460,7 @@ fn release(view: &View<'_>, intents: &mut Vec<Intent>) {
     }
 }
 
-fn active(job: &Job) -> impl Iterator<Item = &Assignment> {
+pub(super) fn active(job: &Job) -> impl Iterator<Item = &Assignment> {
     job.assignments.iter().filter(|a| a.state == AssignmentState::Active)
 }
 

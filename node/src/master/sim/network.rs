@@ -93,7 +93,9 @@ impl World {
         let (delay, twice) = (self.delay(), self.rng.random_bool(self.faults.repeated));
         let now = self.now;
         let Some(stream) = self.streams.iter_mut().find(|it| it.id == stream) else { return };
-        if stream.is_broken() || stream.room_up() == 0 {
+        // Frames have found their place before; a report comes again.
+        let is_report = matches!(message, FromWorker::Report { .. });
+        if stream.is_broken() || is_report && stream.room_up() == 0 {
             return;
         }
         stream.last_up = stream.last_up.max(now + delay);

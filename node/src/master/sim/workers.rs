@@ -165,6 +165,10 @@ impl World {
                 }
                 Act::Yield { key, to, segments, .. } => self.give(index, &key, to, &segments),
                 Act::Stop { key, reason } => {
+                    let child = self.child(index, &key);
+                    if child.is_some_and(|child| child.start_ms().is_none()) {
+                        self.record.cause(&key, "it was stopped before it began");
+                    }
                     self.end_child(index, &key, EndReason::Stopped(reason));
                 }
                 Act::Kill { key } => {
@@ -200,6 +204,8 @@ impl World {
         let (now, heard) = (self.now, self.now + self.rng.random_range(0..300));
         let Some(run) = self.workers[index].runs.get_mut(key) else { return };
         let Some(child) = &mut run.child else { return };
+        // One after the other, as a pipe has them.
+        let heard = run.yielded.last().map_or(heard, |(before, _)| heard.max(*before));
         run.yielded.extend(child.give(to, segments, now).map(|yielded| (heard, yielded)));
     }
 

@@ -66,7 +66,17 @@ impl Ledger {
             return Err(Rejection::Conflict(text));
         }
         let (number, giver) = (job.number, taker.takes_over.unwrap_or_default());
+        let instead: Vec<u32> = job.instead_of(taker).map(|other| other.shard).collect();
         self.jobs.change(number, |job| {
+            for other in instead {
+                let reason =
+                    format!("shard {giver} had given its segments to shard {shard} before");
+                job.record(at, format!("shard {other} lost after frame 0: {reason}"));
+                let other = job.assignments.iter_mut().find(|a| a.shard == other);
+                other
+                    .into_iter()
+                    .for_each(|a| a.state = AssignmentState::Lost { reason: reason.clone() });
+            }
             if let Some(taker) = job.find_mut(shard, epoch) {
                 taker.begins = Some(begins.clone());
             }
@@ -133,17 +143,30 @@ impl Job {
 
     /// Whether this shard is about to take over. Of one that was lost before it began, the giver's
     /// word still counts: from the moment that it has named on, it does not have the segments any
-    /// more, and whoever takes them takes them from the lost one.
+    /// more, and whoever takes them takes them from the lost one. That others were to have them
+    /// meanwhile does not change it, as long as none of them has begun.
     #[must_use]
     pub fn may_begin(&self, taker: &Assignment) -> bool {
         let Some(giver) = taker.takes_over.and_then(|shard| self.shard(shard)) else {
             return false;
         };
         if taker.is_void() {
-            let free: BTreeSet<u32> = self.transferable(giver).into_iter().collect();
-            return !giver.is_over() && taker.segments.iter().all(|it| free.contains(it));
+            let begun = self.takers(giver).filter(|other| other.has_begun());
+            let mut taken = begun.flat_map(|other| &other.segments);
+            return !giver.is_over() && !taken.any(|segment| taker.segments.contains(segment));
         }
         !taker.is_over()
+    }
+
+    /// Shards that were to have what the giver of a lost one has given to that one: they come too
+    /// late, and their segments are to be taken from the lost one.
+    fn instead_of<'a>(&'a self, taker: &'a Assignment) -> impl Iterator<Item = &'a Assignment> {
+        let giver = taker.takes_over.and_then(|shard| self.shard(shard));
+        let others = giver.into_iter().flat_map(|giver| self.takers(giver));
+        others.filter(|other| {
+            other.shard != taker.shard
+                && other.segments.iter().any(|segment| taker.segments.contains(segment))
+        })
     }
 
     /// What another shard may take from this one.
@@ -180,9 +203,8 @@ impl Job {
 
     /// Where a shard would begin at `at_us` that takes over from a lost one: not before that one
     /// was to have the segments (until then whoever gave them to it starts their users), and behind
-    /// all that
-    /// those who held its segments are known to have reserved. Each of them that had begun and
-    /// has said nothing yet may have used what a shard reserves before its first frame.
+    /// all that those who held its segments are known to have reserved. Each of them that had begun
+    /// and has said nothing yet may have used what a shard reserves before its first frame.
     #[must_use]
     pub fn begins(&self, taker: &Assignment, at_us: u64) -> Begins {
         let origin = self.origin(taker);

@@ -147,12 +147,32 @@ fn who_was_lost_before_it_began_begins_by_the_word_of_a_giver_that_lives() {
     let job = log.get("j");
     assert!(job.transferable(&job.assignments[1]).is_empty());
     assert_eq!(job.vacant(&job.assignments[2]), owned);
-    // Not when another is to have them already.
+    // Not when another has begun.
     log.job(reassign(&[taker(3, &owned, 2)])).unwrap();
     log.job(begin(3, 3, 9)).unwrap();
     log.job(reassign(&[taker(4, &owned, 3)])).unwrap();
     log.job(gone(4, 4)).unwrap();
     log.job(reassign(&[taker(5, &owned, 3)])).unwrap();
-    assert!(log.job(begin(4, 4, 12)).is_err());
     log.job(begin(5, 5, 12)).unwrap();
+    assert!(log.job(begin(4, 4, 12)).is_err());
+}
+
+/// Those who were to have the segments instead come too late: the giver had them no more.
+#[test]
+fn what_a_giver_gave_to_a_lost_taker_is_not_given_to_others_by_it() {
+    let mut log = Log::running("j");
+    let owned = log.get("j").assignments[1].segments.clone();
+    let (one, other) = owned.split_at(1);
+    log.job(reassign(&[taker(2, &owned, 1)])).unwrap();
+    log.job(gone(2, 2)).unwrap();
+    log.job(reassign(&[taker(3, one, 1), taker(4, other, 1)])).unwrap();
+    log.job(begin(2, 2, 5)).unwrap();
+    let job = log.get("j").clone();
+    assert_eq!(job.vacant(&job.assignments[2]), owned);
+    assert!(job.assignments[3].is_void() && job.assignments[4].is_void());
+    assert!(log.job(begin(3, 3, 9)).is_err() && log.job(begin(4, 3, 9)).is_err());
+    let told: Vec<_> = job.events.iter().map(|event| event.what.as_str()).collect();
+    let text = "shard 4 lost after frame 0: shard 1 had given its segments to shard 2 before";
+    assert!(told.contains(&text), "{told:?}");
+    log.job(reassign(&[taker(5, other, 2)])).unwrap();
 }
