@@ -67,6 +67,7 @@ impl Ledger {
         }
         let (number, giver) = (job.number, taker.takes_over.unwrap_or_default());
         let instead: Vec<u32> = job.instead_of(taker).map(|other| other.shard).collect();
+        let segments = job.left_for(taker);
         self.jobs.change(number, |job| {
             for other in instead {
                 let reason =
@@ -78,7 +79,7 @@ impl Ledger {
                     .for_each(|a| a.state = AssignmentState::Lost { reason: reason.clone() });
             }
             if let Some(taker) = job.find_mut(shard, epoch) {
-                taker.begins = Some(begins.clone());
+                (taker.begins, taker.segments) = (Some(begins.clone()), segments);
             }
             let (seconds, millis) = (begins.at_us / 1_000_000, begins.at_us / 1_000 % 1_000);
             let what = format!(
@@ -151,11 +152,20 @@ impl Job {
             return false;
         };
         if taker.is_void() {
-            let begun = self.takers(giver).filter(|other| other.has_begun());
-            let mut taken = begun.flat_map(|other| &other.segments);
-            return !giver.is_over() && !taken.any(|segment| taker.segments.contains(segment));
+            return !giver.is_over() && !self.left_for(taker).is_empty();
         }
         !taker.is_over()
+    }
+
+    /// Of the segments of a shard that has not begun: those that no other one has begun with.
+    fn left_for(&self, taker: &Assignment) -> Vec<u32> {
+        let giver = taker.takes_over.and_then(|shard| self.shard(shard));
+        let others = giver.into_iter().flat_map(|giver| self.takers(giver));
+        let taken: BTreeSet<u32> = others
+            .filter(|other| other.shard != taker.shard && other.has_begun())
+            .flat_map(|other| other.segments.iter().copied())
+            .collect();
+        taker.segments.iter().copied().filter(|segment| !taken.contains(segment)).collect()
     }
 
     /// Shards that were to have what the giver of a lost one has given to that one: they come too
@@ -165,6 +175,7 @@ impl Job {
         let others = giver.into_iter().flat_map(|giver| self.takers(giver));
         others.filter(|other| {
             other.shard != taker.shard
+                && !other.has_begun()
                 && other.segments.iter().any(|segment| taker.segments.contains(segment))
         })
     }

@@ -170,9 +170,27 @@ fn what_a_giver_gave_to_a_lost_taker_is_not_given_to_others_by_it() {
     let job = log.get("j").clone();
     assert_eq!(job.vacant(&job.assignments[2]), owned);
     assert!(job.assignments[3].is_void() && job.assignments[4].is_void());
-    assert!(log.job(begin(3, 3, 9)).is_err() && log.job(begin(4, 3, 9)).is_err());
+    assert!(log.job(begin(3, 3, 9)).is_err() && log.job(begin(4, 3, 9)).is_err(), "none is left");
     let told: Vec<_> = job.events.iter().map(|event| event.what.as_str()).collect();
     let text = "shard 4 lost after frame 0: shard 1 had given its segments to shard 2 before";
     assert!(told.contains(&text), "{told:?}");
     log.job(reassign(&[taker(5, other, 2)])).unwrap();
+}
+
+/// It was to have more than the first one, and had none of it when the giver gave.
+#[test]
+fn who_was_lost_before_it_began_holds_what_no_other_has_begun_with() {
+    let mut log = Log::running("j");
+    let owned = log.get("j").assignments[1].segments.clone();
+    let (one, rest) = owned.split_at(1);
+    log.job(reassign(&[taker(2, one, 1)])).unwrap();
+    log.job(gone(2, 2)).unwrap();
+    log.job(reassign(&[taker(3, &owned, 1)])).unwrap();
+    log.job(begin(2, 2, 5)).unwrap();
+    log.job(begin(3, 3, 9)).unwrap();
+    let job = log.get("j");
+    assert_eq!(
+        (job.vacant(&job.assignments[2]), job.vacant(&job.assignments[3])),
+        (one.to_vec(), rest.to_vec())
+    );
 }
