@@ -165,13 +165,11 @@ impl World {
                 }
                 Act::Yield { key, to, segments, .. } => self.give(index, &key, to, &segments),
                 Act::Stop { key, reason } => {
-                    let child = self.child(index, &key);
-                    if child.is_some_and(|child| child.start_ms().is_none()) {
-                        self.record.cause(&key, "it was stopped before it began");
-                    }
+                    self.excuse(index, &key);
                     self.end_child(index, &key, EndReason::Stopped(reason));
                 }
                 Act::Kill { key } => {
+                    self.excuse(index, &key);
                     self.kill_child(index, &key);
                 }
                 Act::Resend { key, cursor } => {
@@ -198,6 +196,13 @@ impl World {
 
     fn child(&mut self, index: usize, key: &ShardKey) -> Option<&mut Child> {
         self.workers[index].runs.get_mut(key)?.child.as_mut()
+    }
+
+    /// The master has no use for a process that has not begun.
+    fn excuse(&mut self, index: usize, key: &ShardKey) {
+        if self.child(index, key).is_some_and(|child| child.start_ms().is_none()) {
+            self.record.cause(key, "it was ended before it began");
+        }
     }
 
     fn give(&mut self, index: usize, key: &ShardKey, to: u32, segments: &[u32]) {
