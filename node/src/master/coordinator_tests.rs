@@ -220,6 +220,9 @@ fn what_failed_waits_a_moment_and_nothing_else_starts_again() {
     bench.round();
     bench.coordinator.heard(Heard::Report { peer: peer(), shards: vec![] });
     bench.apply(Command::Job(JobCommand::Abort { id: job(), reason: "enough".into() }));
+    let reason = "gone".to_owned();
+    let gone = JobCommand::ShardLost { id: job(), shard: 0, epoch: 1, reason };
+    bench.apply(Command::Job(gone));
     let ending =
         Ending { status: onrush_raft::ledger::job::JobStatus::Aborted, reason: "enough".into() };
     let conclude =

@@ -261,9 +261,9 @@ fn fail_ends_the_job_when_a_shard_is_lost() {
     let mut job = running(&["a", "b"]);
     job.spec.on_node_loss = OnNodeLoss::Fail;
     lose(&mut job, 1);
-    job.assignments[0].cursor = 9;
-    let world = World::new(&["a", "b"]).says("a", 0, Phase::Gone { reason: "stopped".into() }, 9);
-    let reason = "shard 1 was lost: gone".to_owned();
+    lose(&mut job, 0);
+    let world = World::new(&["a", "b"]).says("a", 0, Phase::Gone { reason: "stopped".into() }, 0);
+    let reason = "shard 0 was lost: gone".to_owned();
     let ending = Ending { status: JobStatus::Failed, reason };
     assert!(world.intents(&job).contains(&Intent::Conclude { job: job.id.clone(), ending }));
 }

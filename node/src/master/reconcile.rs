@@ -173,7 +173,8 @@ fn queue(view: &View<'_>, intents: &mut Vec<Intent>) {
 
 fn preparing(view: &View<'_>, job: &Job, intents: &mut Vec<Intent>) {
     if let Some(wish) = &job.abort {
-        if stop_all(view, job, wish, intents) {
+        stop(view, job, wish, intents);
+        if is_put_down(view, job) {
             conclude(job, JobStatus::Aborted, wish, intents);
         }
         return;
@@ -257,11 +258,17 @@ fn start(view: &View<'_>, job: &Job, plans: &[(&Assignment, &str)], intents: &mu
 
 fn running(view: &View<'_>, job: &Job, intents: &mut Vec<Intent>) {
     let start_us = start::of(view, job);
+    let early = early_end(view, job);
     rebalance::begin_given(view, job, intents);
     for assignment in active(job) {
         let key = key(job, assignment);
         if !assignment.has_begun() {
-            rebalance::take_up(view, job, assignment, intents);
+            match early {
+                None => rebalance::take_up(view, job, assignment, intents),
+                Some(_) => {
+                    intents.push(shard_lost(key, "the job ended before it began".to_owned()));
+                }
+            }
             continue;
         }
         let Some(report) = report(view, job, assignment) else {
@@ -304,8 +311,10 @@ fn running(view: &View<'_>, job: &Job, intents: &mut Vec<Intent>) {
             _ => {}
         }
     }
-    if let Some((status, reason)) = early_end(view, job) {
-        if stop_all(view, job, &reason, intents) {
+    if let Some((status, reason)) = early {
+        stop(view, job, &reason, intents);
+        // Of each shard the ledger knows what became of it: what is missing is declared.
+        if active(job).next().is_none() {
             conclude(job, status, &reason, intents);
         }
         return;
@@ -369,31 +378,24 @@ fn is_owed(view: &View<'_>, job: &Job) -> bool {
     })
 }
 
-/// Tells every living shard to stop. True once none can be alive and all delivered its frames.
-fn stop_all(view: &View<'_>, job: &Job, reason: &str, intents: &mut Vec<Intent>) -> bool {
-    let mut over = true;
+/// Tells every living shard to stop.
+fn stop(view: &View<'_>, job: &Job, reason: &str, intents: &mut Vec<Intent>) {
     for assignment in active(job) {
-        match report(view, job, assignment) {
-            Some(report) if report.phase.is_live() => {
-                over = false;
-                intents.push(Intent::Order {
-                    peer: assignment.node.clone(),
-                    order: ToWorker::Stop { key: key(job, assignment), reason: reason.to_owned() },
-                });
-            }
-            // While it runs, its last frames become ticks first; before, there are none.
-            Some(report) => {
-                let delivered = assignment.cursor >= report.newest;
-                over &= delivered || job.status == JobStatus::Preparing;
-            }
-            None => {
-                let unknown =
-                    view.nodes.get(&assignment.node).is_some_and(|node| node.candidate.present);
-                over &= unknown || loss(view, assignment, true).is_some();
-            }
+        if report(view, job, assignment).is_some_and(|report| report.phase.is_live()) {
+            intents.push(Intent::Order {
+                peer: assignment.node.clone(),
+                order: ToWorker::Stop { key: key(job, assignment), reason: reason.to_owned() },
+            });
         }
     }
-    over
+}
+
+/// Whether no process of a job that was being prepared can be alive any more.
+fn is_put_down(view: &View<'_>, job: &Job) -> bool {
+    active(job).all(|assignment| match report(view, job, assignment) {
+        Some(report) => !report.phase.is_live(),
+        None => loss(view, assignment, true).is_some(),
+    })
 }
 
 /// Why an active shard of a running job, of which nothing is reported, is gone for good. `known`: its

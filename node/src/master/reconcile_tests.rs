@@ -346,7 +346,26 @@ fn an_abort_stops_all_then_waits_for_their_frames() {
     assert_eq!(world.intents(&job), vec![]);
     (job.assignments[0].cursor, job.assignments[1].cursor) = (3, 2);
     let got = world.intents(&job);
-    assert_eq!(got.last(), Some(&conclude(JobStatus::Aborted, "enough")));
+    assert!(got.iter().all(|it| matches!(it, Intent::Propose(_))) && got.len() == 2, "{got:?}");
+    job.assignments[0].state = AssignmentState::Done { final_seq: 3 };
+    job.assignments[1].state = AssignmentState::Lost { reason: "killed".into() };
+    assert!(world.intents(&job).contains(&conclude(JobStatus::Aborted, "enough")));
+}
+
+/// Once such a job ended with a shard of which nobody knew what became of it: its last frames were
+/// neither counted nor declared.
+#[test]
+fn an_aborted_job_ends_when_a_node_that_is_not_reached_is_given_up() {
+    let mut job = on(&["a", "b"], JobStatus::Running);
+    job.abort = Some("enough".into());
+    job.assignments[0].state = AssignmentState::Done { final_seq: 3 };
+    let world = World::new(&["a", "b"]).silent("b", 7_999);
+    assert_eq!(world.intents(&job), vec![]);
+    let world = world.silent("b", 8_001);
+    let ShardKey { job: id, shard, epoch } = key_of(1, 1);
+    let reason = "node-b was not reached for 8 s".to_owned();
+    let lost = JobCommand::ShardLost { id, shard, epoch, reason };
+    assert_eq!(world.intents(&job), vec![Intent::Propose(lost)]);
 }
 
 #[test]

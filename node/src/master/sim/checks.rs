@@ -134,6 +134,7 @@ impl World {
             self.each_frame_once_or_declared_lost(job, &told);
             self.totals_are_equal(job, &told);
             self.arrivals_are_the_plan_minus_what_is_declared(job, &told);
+            self.nothing_is_left_open(job);
             self.no_loss_without_a_cause(job);
             self.void_shards_measured_nothing(job);
         }
@@ -169,9 +170,7 @@ impl World {
             self.record.hold(CHECK, *counted == expected, || {
                 format!("{key}: by second {counted:?}, cut were {expected:?}")
             });
-            // A job that ends early does not declare what a dead node took with it.
-            let gone = job.status != JobStatus::Finished && self.record.causes.contains_key(&key);
-            let lost = gone || matches!(held.state, AssignmentState::Lost { .. });
+            let lost = matches!(held.state, AssignmentState::Lost { .. });
             self.record.hold(CHECK, lost || committed == cuts.len(), || {
                 let events: Vec<_> = job.events.iter().map(|event| &event.what).collect();
                 format!(
@@ -271,6 +270,15 @@ impl World {
                 }
             }
         }
+    }
+
+    /// However it ended: what became of each shard is known, or nothing ever ran.
+    fn nothing_is_left_open(&self, job: &Job) {
+        let ran = job.start_at.is_some();
+        let open = job.assignments.iter().find(|held| ran && held.state == AssignmentState::Active);
+        self.record.hold("what became of each shard is known", open.is_none(), || {
+            format!("{}: {open:?}", job.id)
+        });
     }
 
     fn no_loss_without_a_cause(&self, job: &Job) {
