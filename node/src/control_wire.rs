@@ -162,6 +162,9 @@ pub struct ShardReport {
     pub yields: Vec<Yielded>,
 }
 
+/// Why a shard is gone whose node has ended since.
+pub const RESTARTED: &str = "its node was restarted";
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Phase {
     /// Pulling files, starting the child, compiling.
@@ -185,7 +188,7 @@ pub enum Phase {
     Unable {
         reason: String,
     },
-    /// The process ended without saying so; nothing follows `newest`.
+    /// The process ended without saying so; nothing follows `newest`. [`RESTARTED`]: with its node.
     Gone {
         reason: String,
     },

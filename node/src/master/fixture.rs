@@ -21,6 +21,7 @@ pub(crate) fn job(number: u64, status: JobStatus) -> Job {
         abort: None,
         plan: None,
         epoch: 1,
+        failed_preparations: 0,
         assignments: Vec::new(),
         ticks: Vec::new(),
         last_tick: 0,

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use onrush_raft::ledger::job::{Division, Job, JobStatus, NewAssignment};
+use onrush_raft::ledger::job::{AssignmentState, Division, Job, JobStatus, NewAssignment};
 use onrush_raft::types::{JobId, PeerName, ProjectName};
 use onrush_scenario::inject::division;
 
@@ -45,7 +45,7 @@ pub fn place(jobs: &[&Job], nodes: &[Candidate]) -> Vec<Placement> {
     let mut busy: BTreeMap<&PeerName, usize> = BTreeMap::new();
     let mut running: BTreeMap<&ProjectName, usize> = BTreeMap::new();
     for job in jobs.iter().filter(|job| job.status != JobStatus::Queued) {
-        for assignment in &job.assignments {
+        for assignment in job.assignments.iter().filter(|a| a.state == AssignmentState::Active) {
             *busy.entry(&assignment.node).or_default() += 1;
             *running.entry(&job.project).or_default() += 1;
         }
@@ -282,6 +282,10 @@ pub(super) mod tests {
         jobs.push(queued(5, "q", 2));
         jobs.push(queued(6, "q", 1));
         assert_eq!(placed(&jobs, &nodes(&["a", "b"])), Vec::<String>::new());
+        // A shard that is over leaves its place.
+        jobs[0].assignments[0].state = AssignmentState::Done { final_seq: 1 };
+        let got = placed(&jobs, &nodes(&["a", "b"]));
+        assert_eq!(got, ["job_5: 0=ax360 1=bx360", "job_6: 0=bx720"]);
     }
 
     #[test]

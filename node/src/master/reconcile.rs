@@ -21,7 +21,7 @@ use onrush_scenario::shard::{EndReason, Plan, Problem};
 use super::place::{self, Candidate};
 use super::rebalance;
 use super::start::{self, OwnStarts};
-use crate::control_wire::{Phase, ShardKey, ShardOrder, ShardReport, ToWorker};
+use crate::control_wire::{Phase, RESTARTED, ShardKey, ShardOrder, ShardReport, ToWorker};
 
 /// How long a shard may generate load after its master's last heartbeat.
 pub const LEASE_MS: u64 = 6_000;
@@ -29,8 +29,9 @@ pub const LEASE_MS: u64 = 6_000;
 pub const LEASE_MARGIN_MS: u64 = 2_000;
 /// From the commit of the start to the start: orders reach all nodes, clocks are converted.
 pub const START_DELAY_MS: u64 = 1_500;
-/// Times a job is prepared before nodes that cannot are its failure.
-pub const PREPARATIONS_MAX: u64 = 5;
+/// Preparations that nodes were not able to before that is the job's failure. Those that ended with
+/// a node are not counted: a cluster that is restarted node by node fails no job.
+pub const PREPARATIONS_MAX: u32 = 5;
 /// Ticks per sealed segment: a minute, or less where a wide job has several a second.
 pub const SEAL_TICKS: u64 = 60;
 /// Ticks that stay in the ledger behind a sealed minute, for those who follow a job live.
@@ -152,10 +153,11 @@ fn queue(view: &View<'_>, intents: &mut Vec<Intent>) {
     for job in view.live.iter().filter(|job| job.status == JobStatus::Queued) {
         if let Some(wish) = &job.abort {
             conclude(job, JobStatus::Aborted, wish, intents);
-        } else if job.epoch >= PREPARATIONS_MAX {
+        } else if job.failed_preparations >= PREPARATIONS_MAX {
             let last = job.events.iter().rev().find_map(|e| e.what.strip_prefix("queued again: "));
             let why = last.unwrap_or("no node could prepare it");
-            let reason = format!("given up after {} preparations: {why}", job.epoch);
+            let tried = job.failed_preparations;
+            let reason = format!("given up after {tried} preparations: {why}");
             conclude(job, JobStatus::Failed, &reason, intents);
         }
     }
@@ -163,7 +165,7 @@ fn queue(view: &View<'_>, intents: &mut Vec<Intent>) {
         .live
         .iter()
         .copied()
-        .filter(|job| job.epoch < PREPARATIONS_MAX || job.status != JobStatus::Queued)
+        .filter(|job| job.failed_preparations < PREPARATIONS_MAX || job.status != JobStatus::Queued)
         .collect();
     for placement in place::place(&placeable, &candidates) {
         let place::Placement { job: id, assignments } = placement;
@@ -182,10 +184,11 @@ fn preparing(view: &View<'_>, job: &Job, intents: &mut Vec<Intent>) {
     let mut plans: Vec<(&Assignment, &str)> = Vec::new();
     for assignment in &job.assignments {
         let Some(node) = view.nodes.get(&assignment.node) else {
-            return requeue(job, format!("{} left the cluster", assignment.node), intents);
+            let reason = format!("{} left the cluster", assignment.node);
+            return requeue(job, reason, false, intents);
         };
         if node.is_lost() {
-            return requeue(job, format!("{} was lost", node.candidate.name), intents);
+            return requeue(job, format!("{} was lost", node.candidate.name), false, intents);
         }
         match report(view, job, assignment).map(|report| &report.phase) {
             None if node.candidate.present => intents.push(Intent::Order {
@@ -199,15 +202,23 @@ fn preparing(view: &View<'_>, job: &Job, intents: &mut Vec<Intent>) {
                 return conclude(job, JobStatus::Failed, &reason, intents);
             }
             Some(Phase::Unable { reason } | Phase::Gone { reason }) => {
-                return requeue(job, format!("{}: {reason}", node.candidate.name), intents);
+                let failed = reason != RESTARTED;
+                return requeue(job, format!("{}: {reason}", node.candidate.name), failed, intents);
             }
             Some(Phase::Running | Phase::Ended { .. }) => {
                 let name = &node.candidate.name;
-                return requeue(job, format!("{name} ended before the start"), intents);
+                return requeue(job, format!("{name} ended before the start"), true, intents);
             }
         }
     }
-    if plans.len() == job.assignments.len() && !plans.is_empty() {
+    // In the order of the queue.
+    let first = view.live.iter().all(|other| {
+        other.number >= job.number
+            || other.project != job.project
+            || other.status != JobStatus::Preparing
+            || other.abort.is_some()
+    });
+    if first && plans.len() == job.assignments.len() && !plans.is_empty() {
         start(view, job, &plans, intents);
     }
 }
@@ -511,9 +522,9 @@ fn clip(mut reason: String) -> String {
     reason
 }
 
-fn requeue(job: &Job, reason: String, intents: &mut Vec<Intent>) {
+fn requeue(job: &Job, reason: String, failed: bool, intents: &mut Vec<Intent>) {
     let reason = clip(reason);
-    intents.push(Intent::Propose(JobCommand::Requeue { id: job.id.clone(), reason }));
+    intents.push(Intent::Propose(JobCommand::Requeue { id: job.id.clone(), reason, failed }));
 }
 
 pub(super) fn shard_lost(key: ShardKey, reason: String) -> Intent {

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use onrush_raft::ledger::job::{AssignmentState, Job, JobCommand, JobStatus, OnNodeLoss, Tick};
-use onrush_raft::types::{JobId, PeerName};
+use onrush_raft::types::{JobId, PeerName, ProjectName};
 use onrush_scenario::shard::{EndReason, Plan, Problem, ProblemKind};
 
 use super::fixture::{assigned, job};
 use super::place::Candidate;
 use super::reconcile::{Ending, Intent, Node, View, reconcile};
 use super::start::OwnStarts;
-use crate::control_wire::{Phase, ShardKey, ShardReport, ToWorker};
+use crate::control_wire::{Phase, RESTARTED, ShardKey, ShardReport, ToWorker};
 
 const NOW: u64 = 100_000;
 /// The master's monotonic clock, which is younger than the job.
@@ -88,12 +88,16 @@ impl World {
             if job.status.is_terminal() { (None, Some(job)) } else { (Some(job), None) };
         let live: Vec<&Job> = live.into_iter().collect();
         let unsealed: Vec<&Job> = ended.into_iter().collect();
+        self.intents_of(&live, &unsealed)
+    }
+
+    fn intents_of(&self, live: &[&Job], unsealed: &[&Job]) -> Vec<Intent> {
         reconcile(&View {
             now: NOW,
             now_us: NOW_US,
             starts: &OwnStarts::new(),
-            live: &live,
-            unsealed: &unsealed,
+            live,
+            unsealed,
             nodes: &self.nodes,
             reports: &self.reports,
         })
@@ -145,9 +149,9 @@ fn conclude(status: JobStatus, reason: &str) -> Intent {
     Intent::Conclude { job: JobId("job_1".into()), ending }
 }
 
-fn requeue(reason: &str) -> Intent {
+fn requeue(reason: &str, failed: bool) -> Intent {
     let id = JobId("job_1".into());
-    Intent::Propose(JobCommand::Requeue { id, reason: reason.into() })
+    Intent::Propose(JobCommand::Requeue { id, reason: reason.into(), failed })
 }
 
 fn lost(shard: u32, reason: &str) -> Intent {
@@ -234,18 +238,46 @@ fn a_node_that_cannot_prepare_sends_the_job_back() {
     let job = on(&["a"], JobStatus::Preparing);
     let unable = Phase::Unable { reason: "disk full".into() };
     let got = World::new(&["a"]).says("a", 0, unable, 0).intents(&job);
-    assert_eq!(got, vec![requeue("node-a: disk full")]);
+    assert_eq!(got, vec![requeue("node-a: disk full", true)]);
     assert_eq!(World::new(&["a"]).silent("a", 8_000).intents(&job), vec![]);
     assert_eq!(
         World::new(&["a"]).silent("a", 8_001).intents(&job),
-        vec![requeue("node-a was lost")]
+        vec![requeue("node-a was lost", false)]
     );
+    // It came back, and says what became of what it was preparing.
+    let restarted = Phase::Gone { reason: RESTARTED.into() };
+    let got = World::new(&["a"]).says("a", 0, restarted, 0).intents(&job);
+    assert_eq!(got, vec![requeue("node-a: its node was restarted", false)]);
+}
+
+#[test]
+fn jobs_of_a_project_start_in_the_order_of_the_queue() {
+    let (first, mut second) = (on(&["a"], JobStatus::Preparing), job(2, JobStatus::Preparing));
+    second.assignments = assigned(&["b"]);
+    let world = World::new(&["a", "b"]).says("a", 0, Phase::Preparing, 0);
+    let world = world.says("b", 1, ready("h"), 0);
+    let mut world = world;
+    let report = &mut world.reports.get_mut(&peer("b")).unwrap()[0].key;
+    (report.job, report.shard) = (JobId("job_2".into()), 0);
+    let started = |first: &Job, second: &Job| {
+        let intents = world.intents_of(&[first, second], &[]);
+        intents.iter().any(|it| matches!(it, Intent::Propose(JobCommand::Start { .. })))
+    };
+    assert!(!started(&first, &second));
+    // Nobody waits for one that goes back into the queue, is ended, or is another project's.
+    let (mut back, mut aborted) = (first.clone(), first.clone());
+    back.status = JobStatus::Queued;
+    back.assignments.clear();
+    aborted.abort = Some("enough".into());
+    assert!(started(&back, &second) && started(&aborted, &second));
+    second.project = ProjectName("other".into());
+    assert!(started(&first, &second));
 }
 
 #[test]
 fn a_job_that_was_prepared_too_often_fails() {
     let mut job = job(1, JobStatus::Queued);
-    job.epoch = 5;
+    (job.epoch, job.failed_preparations) = (7, 5);
     let reason = "given up after 5 preparations: no node could prepare it";
     let got = World::new(&["a"]).intents(&job);
     assert_eq!(got, vec![conclude(JobStatus::Failed, reason)]);

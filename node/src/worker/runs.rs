@@ -12,7 +12,7 @@ use onrush_raft::types::JobId;
 
 use super::outbox::{self, Outbox};
 use super::sender::Spool;
-use crate::control_wire::{Phase, ShardKey, ShardReport};
+use crate::control_wire::{Phase, RESTARTED, ShardKey, ShardReport};
 
 /// Jobs whose folders stay for their logs; the oldest go first.
 pub const JOBS_KEPT_MAX: usize = 200;
@@ -126,7 +126,7 @@ fn reopen(run: &RunFolder, spool: &Path) -> Result<(Outbox, ShardReport), outbox
         Some(report) => ShardReport { newest: newest.max(report.newest), ..report },
         None => ShardReport {
             key: run.key.clone(),
-            phase: Phase::Gone { reason: "its node was restarted".to_owned() },
+            phase: Phase::Gone { reason: RESTARTED.to_owned() },
             newest,
             start_us: None,
             yields: Vec::new(),

@@ -60,7 +60,7 @@ fn all_commands() -> Vec<Command> {
     let job = [
         JobCommand::Submit { id: id(), project: "a".into(), spec, idempotency_key: None },
         JobCommand::Prepare { id: id(), assignments: vec![] },
-        JobCommand::Requeue { id: id(), reason: text() },
+        JobCommand::Requeue { id: id(), reason: text(), failed: true },
         JobCommand::Start { id: id(), start_at: 5, plan: text() },
         JobCommand::Ticks { sections: vec![section] },
         JobCommand::ShardDone { id: id(), shard: 1, epoch: 2, final_seq: 3 },

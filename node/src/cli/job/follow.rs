@@ -182,6 +182,7 @@ mod tests {
             abort: None,
             plan: None,
             epoch: 1,
+            failed_preparations: 0,
             assignments: Vec::new(),
             ticks: Vec::new(),
             last_tick: 0,

@@ -10,7 +10,7 @@ use rand::Rng;
 use super::engine::{self, Child, Cut};
 use super::network::TO_MASTER_MAX;
 use super::world::World;
-use crate::control_wire::{FromWorker, Phase, ShardKey, ShardReport, ToWorker};
+use crate::control_wire::{FromWorker, Phase, RESTARTED, ShardKey, ShardReport, ToWorker};
 use crate::worker::book::{Act, Book, Happening};
 use crate::worker::sender::{Damage, Sender, Spool};
 
@@ -350,7 +350,7 @@ impl World {
             self.kill_child(index, &key);
             let kept = self.workers[index].book.report(&key).filter(|it| !it.phase.is_live());
             let Some(run) = self.workers[index].runs.remove(&key) else { continue };
-            let reason = "its node was restarted".to_owned();
+            let reason = RESTARTED.to_owned();
             let (gone, newest) = (Phase::Gone { reason }, run.shelf.newest);
             let (start_us, yields) = (None, vec![]);
             let fresh = ShardReport { key: key.clone(), phase: gone, newest, start_us, yields };

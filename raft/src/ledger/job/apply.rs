@@ -22,7 +22,7 @@ impl Ledger {
                 self.submit(at, id, project, spec, idempotency_key.as_deref())
             }
             JobCommand::Prepare { id, assignments } => self.prepare(at, id, assignments),
-            JobCommand::Requeue { id, reason } => self.requeue(at, id, reason),
+            JobCommand::Requeue { id, reason, failed } => self.requeue(at, id, reason, *failed),
             JobCommand::Start { id, start_at, plan } => self.start(at, id, *start_at, plan),
             JobCommand::Ticks { sections } => self.ticks(at, sections),
             JobCommand::ShardDone { id, shard, epoch, final_seq } => {
@@ -128,7 +128,13 @@ impl Ledger {
         Ok(Outcome::Epoch(epoch))
     }
 
-    fn requeue(&mut self, at: At<'_>, id: &JobId, reason: &str) -> Result<Outcome, Rejection> {
+    fn requeue(
+        &mut self,
+        at: At<'_>,
+        id: &JobId,
+        reason: &str,
+        failed: bool,
+    ) -> Result<Outcome, Rejection> {
         let job = self.require_status(id, &[JobStatus::Preparing])?;
         job.refuse_if_aborting()?;
         limits::text("the reason", reason, limits::REASON_BYTES_MAX)?;
@@ -136,6 +142,7 @@ impl Ledger {
         self.jobs.change(number, |job| {
             job.status = JobStatus::Queued;
             job.assignments.clear();
+            job.failed_preparations += u32::from(failed);
             job.record(at, format!("queued again: {reason}"));
         });
         Ok(Outcome::Done)
@@ -283,6 +290,7 @@ fn new_job(at: At<'_>, id: &JobId, project: &ProjectName, spec: &JobSpec, number
         ended_at: None,
         plan: None,
         epoch: 0,
+        failed_preparations: 0,
         assignments: Vec::new(),
         ticks: Vec::new(),
         last_tick: 0,

@@ -39,6 +39,8 @@ pub struct Job {
     pub plan: Option<String>,
     /// The highest epoch given out; the next assignment takes the one after it.
     pub epoch: u64,
+    /// Preparations that ended because a node was unable, not because one was lost.
+    pub failed_preparations: u32,
     pub assignments: Vec<Assignment>,
     /// Committed ticks not yet sealed into a blob, oldest first.
     pub ticks: Vec<Arc<Tick>>,
@@ -229,11 +231,12 @@ pub enum JobCommand {
         id: JobId,
         assignments: Vec<NewAssignment>,
     },
-    /// `Preparing` → `Queued` again: a node could not prepare for a reason of its own. The
-    /// assignments are void; their epoch is never given out again.
+    /// `Preparing` → `Queued` again: a node could not prepare for a reason of its own (`failed`),
+    /// or is not there any more. The assignments are void; their epoch is never given out again.
     Requeue {
         id: JobId,
         reason: String,
+        failed: bool,
     },
     /// → `Running`.
     Start {

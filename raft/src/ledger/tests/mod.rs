@@ -208,8 +208,15 @@ fn what_does_not_follow_is_refused() {
     assert_eq!(log.tick("x", &[(0, 1, 0, 1)]), TickOutcome::Refused { cursors: vec![] });
     assert!(matches!(log.job(start("x")), Err(Rejection::NotFound { .. })));
     log.job(prepare("j")).unwrap();
-    log.job(JobCommand::Requeue { id: "j".into(), reason: "busy".to_owned() }).unwrap();
+    let requeue = |failed| {
+        let reason = "busy".to_owned();
+        JobCommand::Requeue { id: "j".into(), reason, failed }
+    };
+    log.job(requeue(true)).unwrap();
     assert_eq!(log.job(prepare("j")), Ok(Outcome::Epoch(2)));
+    log.job(requeue(false)).unwrap();
+    assert_eq!(log.job(prepare("j")), Ok(Outcome::Epoch(3)));
+    assert_eq!(log.get("j").failed_preparations, 1);
 
     let twice = vec![assignment(0, &[1]), assignment(1, &[1])];
     log.submit("k", None).unwrap();

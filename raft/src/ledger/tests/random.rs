@@ -17,7 +17,11 @@ fn any_command() -> impl Strategy<Value = Command> {
         }),
         2 => id().prop_map(prepare),
         2 => id().prop_map(start),
-        1 => id().prop_map(|id| JobCommand::Requeue { id: id.into(), reason: String::new() }),
+        1 => (id(), any::<bool>()).prop_map(|(id, failed)| JobCommand::Requeue {
+            id: id.into(),
+            reason: String::new(),
+            failed,
+        }),
         8 => (id(), proptest::collection::vec(moves, 0..3)).prop_map(|(id, moves)| {
             let step = |(shard, epoch, from, to)| step(shard, epoch, from, to);
             let cursors = moves.into_iter().map(step).collect();
