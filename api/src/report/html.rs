@@ -238,6 +238,13 @@ fn generator(summary: &Summary) -> Markup {
             @else { "✓ Healthy: the target set the pace, not the generator. " }
             (count(g.flagged_seconds)) " of " (count(g.measured_seconds)) " seconds are flagged."
         }
+        @if !g.nodes.is_empty() {
+            ul class="reasons" {
+                @for (node, seconds) in &g.nodes {
+                    li { "On " (one_line(node, 60)) ": " (count(*seconds)) " s" }
+                }
+            }
+        }
         @if !g.reasons.is_empty() {
             ul class="reasons" {
                 @for (why, seconds) in &g.reasons {

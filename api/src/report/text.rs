@@ -113,10 +113,12 @@ fn errors(out: &mut String, summary: &Summary) -> std::fmt::Result {
 
 fn generator(out: &mut String, summary: &Summary) -> std::fmt::Result {
     let (g, h) = (&summary.generator, &summary.generator.health);
+    let on = g.worst_node().map(|node| format!(" (most of all {})", one_line(node, 60)));
+    let on = on.unwrap_or_default();
     let state = match (g.saturated, g.flagged_seconds) {
-        (true, _) => "SATURATED".to_owned(),
+        (true, _) => format!("SATURATED{on}"),
         (false, 0) => "OK".to_owned(),
-        (false, seconds) => format!("OK but for {seconds} s"),
+        (false, seconds) => format!("OK but for {seconds} s{on}"),
     };
     writeln!(
         out,

@@ -50,7 +50,7 @@ impl Aggregate {
         let judged = if context.judge { context.assertions } else { &[] };
         let assertions: Vec<_> =
             judged.iter().flat_map(|spec| spec.judge(&measured, window_s)).collect();
-        let generator = self.generator();
+        let generator = self.generator(&context.nodes);
         let sent: u64 = self.requests.values().map(|total| total.sum.sent).sum();
         let answered = self.ok.count + self.ko.count;
         let verdict = verdict::judge(sent.max(answered), &generator, &context.lost, &assertions);
@@ -203,16 +203,23 @@ impl Aggregate {
         }
     }
 
-    fn generator(&self) -> Generator {
+    fn generator(&self, names: &BTreeMap<u32, String>) -> Generator {
         let flagged_seconds = self.flagged.len() as u64;
         let measured_seconds = self.measured.map_or(0, |(first, last)| u64::from(last - first) + 1);
         let seconds = |set: &BTreeSet<u32>| set.len() as u64;
+        let mut nodes = BTreeMap::new();
+        for ((shard, _), total) in self.shards.iter().filter(|(_, total)| total.flagged > 0) {
+            if let Some(name) = names.get(shard) {
+                *nodes.entry(name.clone()).or_default() += total.flagged;
+            }
+        }
         Generator {
             health: health(&self.health()),
             flagged_seconds,
             measured_seconds,
             saturated: verdict::saturated(flagged_seconds, measured_seconds),
             reasons: self.reasons.iter().map(|(why, s)| ((*why).to_owned(), seconds(s))).collect(),
+            nodes,
         }
     }
 

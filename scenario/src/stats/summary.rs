@@ -2,6 +2,7 @@
 //! Additions keep the version; times are integer microseconds (`…_us`), rates are per second,
 //! shares are percent (0 to 100). A value that does not exist (a percentile of nothing) is `null`.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -272,6 +273,18 @@ pub struct Generator {
     pub saturated: bool,
     /// Why seconds were flagged: reason → seconds.
     pub reasons: BTreeMap<String, u64>,
+    /// Whose: node → flagged seconds of its shards, those with none left out. Empty without nodes.
+    #[serde(default)]
+    pub nodes: BTreeMap<String, u64>,
+}
+
+impl Generator {
+    /// The node with the most flagged seconds, the first by name among equals.
+    #[must_use]
+    pub fn worst_node(&self) -> Option<&str> {
+        let worst = self.nodes.iter().max_by_key(|(name, seconds)| (**seconds, Reverse(*name)));
+        worst.map(|(name, _)| name.as_str())
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]

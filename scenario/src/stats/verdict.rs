@@ -57,7 +57,10 @@ pub fn judge(
         let worst = generator.reasons.iter().max_by_key(|(_, seconds)| **seconds);
         let why = worst.map_or("", |(why, _)| why.as_str());
         let (flagged, all) = (generator.flagged_seconds, generator.measured_seconds);
-        let reason = format!("the generator was saturated in {flagged} of {all} seconds: {why}");
+        let on = generator.worst_node().map(|node| format!(", most of all {node}"));
+        let on = on.unwrap_or_default();
+        let reason =
+            format!("the generator was saturated in {flagged} of {all} seconds{on}: {why}");
         return verdict(VerdictValue::Inconclusive, reason);
     }
     let failed = assertions.iter().filter(|result| !result.passed).count();
@@ -104,6 +107,8 @@ mod tests {
             reasons: [("arrivals were dropped".to_owned(), 4)].into(),
             ..Generator::default()
         };
+        let nodes = [("c".to_owned(), 1), ("b".to_owned(), 3), ("d".to_owned(), 3)].into();
+        let named = Generator { nodes, ..busy.clone() };
         let lost = |made_up| LostPart { shard: 2, node: "b".into(), made_up, ..Default::default() };
         let table = [
             (0, &fine, vec![], vec![good.clone()], Inconclusive, "no request was sent"),
@@ -131,6 +136,14 @@ mod tests {
                 vec![bad.clone()],
                 Inconclusive,
                 "the generator was saturated in 4 of 20 seconds: arrivals were dropped",
+            ),
+            (
+                1,
+                &named,
+                vec![],
+                vec![],
+                Inconclusive,
+                "the generator was saturated in 4 of 20 seconds, most of all b: arrivals were dropped",
             ),
             (1, &fine, vec![], vec![], None, "the simulation has no assertions"),
             (1, &fine, vec![], vec![good.clone(), good.clone()], Passed, "all 2 assertions hold"),
