@@ -9,13 +9,14 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use onrush_raft::ledger::job::{
-    Assignment, AssignmentState, CursorMove, Job, Reserved, TickSection,
+    Assignment, AssignmentState, CursorMove, Job, Reserved, Stages, TickSection,
 };
-use onrush_raft::ledger::limits::{SEQUENCES_MAX, SHARDS_MAX, TICK_BYTES_MAX};
+use onrush_raft::ledger::limits::{SEQUENCES_MAX, SHARDS_MAX, STAGES_MAX, TICK_BYTES_MAX};
 use onrush_raft::ledger::outcome::TickOutcome;
 use onrush_raft::types::JobId;
 use onrush_scenario::stats::frame::Frame;
-use onrush_scenario::stats::merge::{Tick, merge};
+use onrush_scenario::stats::merge::{ShardDelta, Tick, merge};
+use onrush_scenario::time::MICROS_PER_SECOND;
 
 use crate::control_wire::ShardKey;
 
@@ -134,21 +135,47 @@ impl Batch {
     }
 }
 
-/// What the shards of a tick have reserved with it; nothing where the job has no feeders.
+/// What the shards of a tick have reserved and begun with it; nothing where the job has neither
+/// feeders nor populations that follow on others.
 fn reserved(tick: &Tick) -> Vec<Reserved> {
-    let mut all: BTreeMap<(u32, u64), Vec<u64>> = BTreeMap::new();
-    for shard in tick.seconds.iter().flat_map(|second| &second.shards) {
-        for delta in &shard.feeders {
-            let numbers = all.entry((shard.shard, shard.epoch)).or_default();
-            let index = delta.feeder as usize;
-            if index < SEQUENCES_MAX {
-                numbers.resize(numbers.len().max(index + 1), 0);
-                numbers[index] = numbers[index].max(delta.reserved);
+    let mut all: BTreeMap<(u32, u64), Reserved> = BTreeMap::new();
+    for second in &tick.seconds {
+        for delta in &second.shards {
+            if delta.feeders.is_empty() && delta.stages.is_empty() {
+                continue;
             }
+            let (shard, epoch) = (delta.shard, delta.epoch);
+            let of_shard = all.entry((shard, epoch)).or_insert_with(|| Reserved {
+                shard,
+                epoch,
+                ..Reserved::default()
+            });
+            reserve(&mut of_shard.numbers, delta);
+            begin(&mut of_shard.stages, delta, second.second);
         }
     }
-    let one = |((shard, epoch), numbers)| Reserved { shard, epoch, numbers };
-    all.into_iter().map(one).collect()
+    all.into_values().collect()
+}
+
+fn reserve(numbers: &mut Vec<u64>, delta: &ShardDelta) {
+    for feeder in &delta.feeders {
+        let index = feeder.feeder as usize;
+        if index < SEQUENCES_MAX {
+            numbers.resize(numbers.len().max(index + 1), 0);
+            numbers[index] = numbers[index].max(feeder.reserved);
+        }
+    }
+}
+
+fn begin(stages: &mut Stages, delta: &ShardDelta, second: u32) {
+    for stage in &delta.stages {
+        let index = stage.stage as usize;
+        if index < STAGES_MAX {
+            stages.began_us.resize(stages.began_us.len().max(index + 1), None);
+            stages.began_us[index] = stages.began_us[index].or(stage.began_us);
+            stages.known_us = stages.known_us.max((u64::from(second) + 1) * MICROS_PER_SECOND);
+        }
+    }
 }
 
 /// How far a shard is, by the ledger.

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use onrush_raft::ledger::job::{Assignment, AssignmentState, Job, JobSpec, JobStatus, Verdict};
+use onrush_raft::ledger::job::{
+    Assignment, AssignmentState, Job, JobSpec, JobStatus, Stages, Verdict,
+};
 use onrush_raft::types::{JobId, PeerName, ProjectName};
 
 /// Job `job_<number>` of project `default`, with no assignments.
@@ -45,6 +47,7 @@ pub(crate) fn assigned(nodes: &[&str]) -> Vec<Assignment> {
             cursor: 0,
             state: AssignmentState::Active,
             reserved: Vec::new(),
+            stages: Stages::default(),
             takes_over: None,
             begins: None,
         })

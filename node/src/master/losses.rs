@@ -179,7 +179,7 @@ impl Losses<'_> {
     /// Nothing of the profiles was to come when it was lost, as far as its frames go.
     fn was_over(&self, lost: &Assignment) -> bool {
         let Some(plan) = self.plan else { return false };
-        if plan.staged {
+        if plan.stages > 0 {
             return false;
         }
         let until = self.arrivals(lost).map_or(0, |it| u64::from(it.last_second) + 1);
@@ -264,7 +264,7 @@ mod tests {
             simulation: "s".into(),
             scenarios: vec![("s".into(), Some(10))],
             injection_us: 10_000_000,
-            staged: false,
+            stages: 0,
             max_duration_us: None,
             assertions: serde_json::Value::Null,
         };

@@ -15,7 +15,9 @@ use std::collections::BTreeSet;
 
 use onrush_raft::ledger::job::{
     Assignment, AssignmentState, Begins, Division, Job, JobCommand, NewAssignment, OnNodeLoss,
+    Stages,
 };
+use onrush_raft::ledger::limits::STAGES_MAX;
 use onrush_raft::types::PeerName;
 use onrush_scenario::shard::{Plan, RecordsFrom, TakeOver, Yielded};
 
@@ -119,14 +121,16 @@ pub(super) fn begin_given(view: &View<'_>, job: &Job, intents: &mut Vec<Intent>)
     for giver in active(job) {
         let Some(report) = report(view, job, giver) else { continue };
         let mut given: BTreeSet<u32> = BTreeSet::new();
-        for Yielded { to, at_us, records } in &report.yields {
+        for Yielded { to, at_us, records, stages } in &report.yields {
             let Some(taker) = job.shard(*to).filter(|it| said(view, job, it).is_some()) else {
                 continue;
             };
             let count = given.len() + taker.segments.len();
             given.extend(&taker.segments);
             if given.len() == count {
-                let begins = Begins { at_us: *at_us, records: records.clone(), unseen: 0 };
+                let stages = Stages { began_us: stages.clone(), known_us: *at_us };
+                let (at_us, records) = (*at_us, records.clone());
+                let begins = Begins { at_us, records, unseen: 0, stages };
                 intents.push(begin(job, taker, begins));
             }
         }
@@ -169,8 +173,7 @@ fn ask(view: &View<'_>, job: &Job, giver: &Assignment, taker: &Assignment) -> Op
 /// where the job runs on all nodes.
 pub(super) fn even_out(view: &View<'_>, job: &Job, intents: &mut Vec<Intent>) {
     let age_us = view.age_us(job).unwrap_or(u64::MAX);
-    let to_come = plan(job)
-        .is_some_and(|plan| age_us.saturating_add(WORTH_US) < plan.injection_us && !plan.staged);
+    let to_come = has_load_at(job, age_us.saturating_add(WORTH_US));
     let is_moving = job
         .assignments
         .iter()
@@ -266,6 +269,8 @@ pub(super) fn take_over(assignment: &Assignment) -> Option<TakeOver> {
         from_us: Some(begins.at_us),
         feeders: feeders.map(|(feeder, &record)| RecordsFrom { feeder, record }).collect(),
         unseen: begins.unseen,
+        stages: begins.stages.began_us.clone(),
+        known_us: begins.stages.known_us,
     })
 }
 
@@ -281,6 +286,20 @@ fn plan(job: &Job) -> Option<Plan> {
     serde_json::from_str(job.plan.as_deref()?).ok()
 }
 
+/// Whether users may start then or later. Where populations follow on others, nobody knows until
+/// when: whoever finds that nothing is left ends at once.
+fn has_load_at(job: &Job, age_us: u64) -> bool {
+    plan(job).is_some_and(|plan| {
+        let over = plan.max_duration_us.is_some_and(|most| age_us >= most);
+        let to_come = match plan.stages as usize {
+            0 => age_us < plan.injection_us,
+            // More than the ledger has room for.
+            stages => stages <= STAGES_MAX,
+        };
+        to_come && !over
+    })
+}
+
 fn is_same_plan(job: &Job, theirs: &str) -> bool {
     let theirs = serde_json::from_str::<Plan>(theirs).ok();
     theirs.zip(plan(job)).is_some_and(|(theirs, plan)| theirs.plan_hash == plan.plan_hash)
@@ -292,7 +311,7 @@ fn is_worth_it(view: &View<'_>, job: &Job, giver: &Assignment) -> bool {
         return false;
     }
     let age_us = view.age_us(job).unwrap_or(0);
-    let to_come = plan(job).is_some_and(|plan| age_us < plan.injection_us && !plan.staged);
+    let to_come = has_load_at(job, age_us);
     let origin = job.origin(giver);
     let of_share = || lost(job).filter(|a| job.origin(a) == origin);
     let begun = of_share().filter(|a| !a.is_void()).count();

@@ -117,7 +117,7 @@ pub(super) fn ready(hash: &str) -> Phase {
         simulation: "main".into(),
         scenarios: vec![],
         injection_us: 1,
-        staged: false,
+        stages: 0,
         max_duration_us: None,
         assertions: serde_json::Value::Null,
     };

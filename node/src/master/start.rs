@@ -168,7 +168,7 @@ mod tests {
         assert_eq!(stepped(&mut scene, 3_600_000), Some(28_500));
         assert_eq!(stepped(&mut scene, 25_000), Some(35_000));
         // Five frames of a shard that took over after 27.4 s are 32 seconds.
-        let begins = Begins { at_us: 27_400_000, records: vec![], unseen: 0 };
+        let begins = Begins { at_us: 27_400_000, ..Begins::default() };
         scene.job.assignments[2].cursor = 5;
         scene.job.assignments[2].begins = Some(begins);
         assert_eq!(stepped(&mut scene, -3_600_000), Some(30_500));

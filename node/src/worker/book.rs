@@ -293,7 +293,7 @@ mod tests {
             simulation: "main".into(),
             scenarios: vec![],
             injection_us: 0,
-            staged: false,
+            stages: 0,
             max_duration_us: None,
             assertions: serde_json::Value::Null,
         })

@@ -6,7 +6,8 @@ use super::*;
 use crate::ledger::command::{Command, Proposal};
 use crate::ledger::file::FileCommand;
 use crate::ledger::job::{
-    Begins, JobCommand, JobSpec, JobStatus, NewAssignment, SealedTicks, TickSection, Verdict,
+    Begins, JobCommand, JobSpec, JobStatus, NewAssignment, SealedTicks, Stages, TickSection,
+    Verdict,
 };
 use crate::ledger::member::MemberCommand;
 use crate::ledger::project::ProjectCommand;
@@ -56,7 +57,12 @@ fn all_commands() -> Vec<Command> {
     let section = TickSection { job: id(), cursors: vec![], payload: vec![1, 2], reserved: vec![] };
     let artifacts = std::collections::BTreeMap::new();
     let new = NewAssignment { shard: 4, node: "n".into(), segments: vec![6], takes_over: Some(1) };
-    let begins = Begins { at_us: 7, records: vec![8], unseen: 1 };
+    let begins = Begins {
+        at_us: 7,
+        records: vec![8],
+        unseen: 1,
+        stages: Stages { began_us: vec![Some(1), None], known_us: 2 },
+    };
     let job = [
         JobCommand::Submit { id: id(), project: "a".into(), spec, idempotency_key: None },
         JobCommand::Prepare { id: id(), assignments: vec![] },

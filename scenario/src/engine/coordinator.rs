@@ -19,6 +19,7 @@ use super::pacing::Gate;
 use super::reserve::{Place, Reserve};
 use super::shared::{Kept, NEVER, Parts, PopulationState, Shared, Stop, problem};
 use super::split;
+use super::stages::{self, Known, Staged, next_tick};
 use super::thread::{FromThread, Second};
 use super::watchdog::{HUNG, Watchdog};
 use super::{Control, Event, LATE_START_MAX_US};
@@ -31,7 +32,7 @@ use crate::script::GlobalStore;
 use crate::shard::{
     EndReason, OutputStream, Plan, Problem, ProblemKind, ShardSpec, TakeOver, Yielded,
 };
-use crate::stats::frame::{FeederDelta, GeneratorHealth};
+use crate::stats::frame::{FeederDelta, GeneratorHealth, StageDelta};
 use crate::time::{MICROS_PER_SECOND, Micros, second_of};
 
 /// The owner's wishes, leases and the progress of the populations are looked at this often.
@@ -91,7 +92,13 @@ pub(super) fn run(
         crew,
         hung: 0,
         max_duration: load::max_duration(spec, &loaded.simulation),
-        after: loaded.program.scenarios.iter().map(|it| it.after.clone()).collect(),
+        staged: loaded
+            .program
+            .scenarios
+            .iter()
+            .map(|it| Staged { after: it.after.clone(), duration_us: it.inject.duration_us() })
+            .collect(),
+        given_until: 0,
         closed: loaded
             .program
             .scenarios
@@ -164,7 +171,9 @@ struct Run<'a> {
     /// Threads that do not come back.
     hung: usize,
     max_duration: Option<Micros>,
-    after: Vec<Vec<u32>>,
+    staged: Vec<Staged>,
+    /// Segments change hands then, the last time so far.
+    given_until: Micros,
     /// Which populations are of the closed model.
     closed: Vec<bool>,
     /// The latest lease, by [`clock::boot_us`].
@@ -202,6 +211,7 @@ impl Run<'_> {
         self.renew_lease(clock);
         self.reserve(take_over.as_ref());
         let go = self.go(clock, take_over.as_ref());
+        self.resume_stages(take_over.as_ref(), go.begin);
         for hand in &self.crew {
             // A thread that is gone has said why.
             let _ = hand.go.send(go);
@@ -219,6 +229,16 @@ impl Run<'_> {
         let from = take_over.from_us.unwrap_or(now).max(now.saturating_sub(LATE_START_MAX_US));
         let begin = Some(Begin { at: from, epoch: self.spec.epoch });
         Go { clock, first_second: second_of(from.min(now)), known_from: from, begin }
+    }
+
+    /// Populations that had begun with whoever held the segments before go on.
+    fn resume_stages(&self, take_over: Option<&TakeOver>, begin: Option<Begin>) {
+        let Some((take_over, begin)) = take_over.zip(begin) else { return };
+        let known = Known { began_us: &take_over.stages, until_us: take_over.known_us };
+        let starts = stages::begun(&self.staged, known, begin.at);
+        for (population, start) in self.shared.populations.iter().zip(starts) {
+            population.start_at.store(start.unwrap_or(NEVER), Ordering::Release);
+        }
     }
 
     /// Where the shard's records and numbers begin, and how far they go for now.
@@ -366,7 +386,8 @@ impl Run<'_> {
         }
         self.health.sample(&mut self.health_now);
         let feeders = self.feeders(framer.next_second());
-        for frame in framer.take_rest(self.health_now, &feeders) {
+        for mut frame in framer.take_rest(self.health_now, &feeders) {
+            frame.stages = self.stages();
             (self.on_event)(Event::Frame(Box::new(frame)));
         }
         if let Some(writer) = &mut starts {
@@ -379,10 +400,28 @@ impl Run<'_> {
         while framer.is_complete() {
             self.health.sample(&mut self.health_now);
             let feeders = self.feeders(framer.next_second());
-            if let Some(frame) = framer.take_complete(self.health_now, feeders) {
+            if let Some(mut frame) = framer.take_complete(self.health_now, feeders) {
+                frame.stages = self.stages();
                 (self.on_event)(Event::Frame(Box::new(frame)));
             }
         }
+    }
+
+    /// The populations that follow on others. A frame of a second says of each that begins with the
+    /// next one: that is decided before, on this thread.
+    fn stages(&self) -> Vec<StageDelta> {
+        let began = self.began().into_iter().zip(0..);
+        began.map(|(began_us, stage)| StageDelta { stage, began_us }).collect()
+    }
+
+    fn began(&self) -> Vec<Option<Micros>> {
+        let followers = self.shared.populations.iter().zip(&self.staged);
+        followers
+            .filter(|(_, staged)| !staged.after.is_empty())
+            .map(|(state, _)| {
+                Some(state.start_at.load(Ordering::Acquire)).filter(|at| *at != NEVER)
+            })
+            .collect()
     }
 
     /// What the frame of `second` says of feeders and counters.
@@ -445,7 +484,9 @@ impl Run<'_> {
             sequence.keep(&left, *number);
         }
         self.shared.keep(Kept { from, segments: left, epoch });
-        (self.on_event)(Event::Yielded(Yielded { to, at_us: from, records }));
+        let stages = self.began();
+        self.given_until = from;
+        (self.on_event)(Event::Yielded(Yielded { to, at_us: from, records, stages }));
     }
 
     fn renew_lease(&self, clock: Clock) {
@@ -479,11 +520,12 @@ impl Run<'_> {
             it.exhausted.load(Ordering::Acquire) == self.shared.threads
                 && it.active.load(Ordering::Acquire) <= 0
         };
-        for (population, after) in populations.iter().zip(&self.after) {
-            let mut awaited = after.iter().filter_map(|&index| populations.get(index as usize));
-            if population.start_at.load(Ordering::Acquire) == NEVER && awaited.all(is_done) {
-                let tick = (now / MICROS_PER_SECOND + 1) * MICROS_PER_SECOND;
-                population.start_at.store(tick, Ordering::Release);
+        for (population, staged) in populations.iter().zip(&self.staged) {
+            let mut awaited = staged.after.iter().filter_map(|&it| populations.get(it as usize));
+            let waits = population.start_at.load(Ordering::Acquire) == NEVER;
+            // Whoever takes segments over was told which of them had begun by then.
+            if waits && now >= self.given_until && awaited.all(is_done) {
+                population.start_at.store(next_tick(now), Ordering::Release);
                 self.shared.wake_all();
             }
         }

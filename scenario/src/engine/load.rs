@@ -187,10 +187,15 @@ pub(super) fn plan(
             .map(|it| (it.name.to_string(), it.inject.planned_users()))
             .collect(),
         injection_us: simulation.populations.iter().map(injection_us).max().unwrap_or(0),
-        staged: simulation.populations.iter().any(|it| !it.children.is_empty()),
+        stages: followers(&loaded.program),
         max_duration_us: max_duration(spec, simulation),
         assertions: serde_json::to_value(&simulation.assertions).map_err(internal)?,
     })
+}
+
+fn followers(program: &Program) -> u32 {
+    let count = program.scenarios.iter().filter(|it| !it.after.is_empty()).count();
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 /// What the profiles of the open model say, of the whole and of this shard's segments.

@@ -23,6 +23,7 @@ mod queues;
 mod reserve;
 mod shared;
 mod split;
+pub mod stages;
 mod thread;
 mod watchdog;
 

@@ -118,6 +118,13 @@ pub struct TakeOver {
     /// may have used what a shard reserves before its first frame.
     #[serde(default)]
     pub unseen: u32,
+    /// Of the populations that follow on others, in order: since when each of them ran, if it did;
+    /// none where nothing is known.
+    #[serde(default)]
+    pub stages: Vec<Option<u64>>,
+    /// They were so until then, microseconds since the common start.
+    #[serde(default)]
+    pub known_us: u64,
 }
 
 /// A shard has given segments away.
@@ -128,6 +135,9 @@ pub struct Yielded {
     pub at_us: u64,
     /// Where its records begin, by feeder and then by counter.
     pub records: Vec<u64>,
+    /// Since when each population runs that follows on others, then as now.
+    #[serde(default)]
+    pub stages: Vec<Option<u64>>,
 }
 
 /// Records of one feeder below `record` are used, as far as anybody knows.
@@ -176,10 +186,10 @@ pub struct Plan {
     pub scenarios: Vec<(String, Option<u64>)>,
     /// Of the injection profiles (not the users' own work); absent when only `maxDuration` bounds it.
     pub injection_us: u64,
-    /// `andThen`: populations follow upon others. When they begin is known to each shard alone, so
-    /// another cannot go on in its place.
+    /// `andThen`: populations that follow upon others. When they begin is known to each shard alone,
+    /// which tells the others with its frames.
     #[serde(default)]
-    pub staged: bool,
+    pub stages: u32,
     pub max_duration_us: Option<u64>,
     /// Assertions as JSON (`stats::assertion`), so that the master can judge without a script engine.
     pub assertions: serde_json::Value,

@@ -13,7 +13,7 @@ use super::times;
 use crate::time::Micros;
 
 /// Bumped when the layout changes; nodes of another version refuse the shard at `Ready`.
-pub const FRAME_VERSION: u16 = 5;
+pub const FRAME_VERSION: u16 = 6;
 
 /// The largest encoded frame: alone in a tick, it fits the ledger, with room for what a tick adds.
 /// The one limit of who writes frames ([`Frame::encode_within`]) and of all who read them.
@@ -40,6 +40,7 @@ pub struct Frame {
     pub scenarios: Vec<ScenarioDelta>,
     pub errors: Vec<ErrorDelta>,
     pub feeders: Vec<FeederDelta>,
+    pub stages: Vec<StageDelta>,
     pub connections: ConnectionDelta,
     pub generator: GeneratorHealth,
     /// What its writer could not tell apart within [`FRAME_BYTES_MAX`].
@@ -122,6 +123,33 @@ pub struct FeederDelta {
     /// The shard hands out no record from this number on before this frame is committed, so that
     /// whoever takes over knows where nothing was used.
     pub reserved: u64,
+}
+
+/// A population that follows on others (`andThen`), as it was at the end of the frame's second.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StageDelta {
+    /// Its place among those that follow on others.
+    pub stage: u32,
+    /// Since when it runs, microseconds since the common start; none: those before it still do.
+    pub began_us: Option<u64>,
+}
+
+impl StageDelta {
+    /// Takes in what another process, or a later frame, says of the same population: it runs from
+    /// where it began first.
+    pub fn widen(&mut self, other: &Self) {
+        self.began_us = [self.began_us, other.began_us].into_iter().flatten().min();
+    }
+}
+
+/// What several lists say of the same populations, ascending.
+#[must_use]
+pub fn merge_stages<'a>(all: impl Iterator<Item = &'a StageDelta>) -> Vec<StageDelta> {
+    let mut merged: BTreeMap<u32, StageDelta> = BTreeMap::new();
+    for stage in all {
+        merged.entry(stage.stage).or_insert(*stage).widen(stage);
+    }
+    merged.into_values().collect()
 }
 
 impl FeederDelta {
@@ -214,7 +242,7 @@ pub struct FrameHeader {
 
 /// One frame of what all engine threads measured in the same second. Rows are sorted by path and
 /// name, so that the order of `partials` does not matter. The caller adds what threads do not know:
-/// `feeders`, `totals`, `planned`, and the process's part of `generator`.
+/// `feeders`, `stages`, `totals`, `planned`, and the process's part of `generator`.
 #[must_use]
 pub fn merge_partials(header: FrameHeader, partials: Vec<Partial>) -> Frame {
     let mut requests: BTreeMap<Vec<String>, RequestDelta> = BTreeMap::new();
@@ -256,6 +284,7 @@ pub fn merge_partials(header: FrameHeader, partials: Vec<Partial>) -> Frame {
         scenarios: scenarios.into_values().collect(),
         errors: error_rows(errors),
         feeders: Vec::new(),
+        stages: Vec::new(),
         connections,
         generator,
         totals: None,

@@ -9,12 +9,13 @@ use serde::{Deserialize, Serialize};
 use super::fit::Folded;
 use super::frame::{
     self, ConnectionDelta, ErrorDelta, FeederDelta, Frame, GeneratorHealth, GroupDelta,
-    RequestDelta, ScenarioDelta, Totals, check_rows, merge_groups, merge_requests,
+    RequestDelta, ScenarioDelta, StageDelta, Totals, check_rows, merge_groups, merge_requests,
+    merge_stages,
 };
 use super::sample::{error_rows, merge_errors};
 
 /// Bumped when the layout changes; first in the decoded payload.
-pub const TICK_VERSION: u16 = 5;
+pub const TICK_VERSION: u16 = 6;
 /// The largest tick that is unpacked.
 pub const TICK_BYTES_MAX: usize = 64 << 20;
 
@@ -52,6 +53,7 @@ pub struct ShardDelta {
     /// Users of this shard, ascending by name.
     pub scenarios: Vec<ScenarioDelta>,
     pub feeders: Vec<FeederDelta>,
+    pub stages: Vec<StageDelta>,
     pub generator: GeneratorHealth,
     pub totals: Option<Totals>,
     pub folded: Folded,
@@ -153,6 +155,7 @@ impl SecondDelta {
             errors: frame.errors.iter().map(|error| error.count).sum(),
             scenarios: frame.scenarios,
             feeders: frame.feeders,
+            stages: frame.stages,
             generator: frame.generator,
             totals: frame.totals,
             folded: frame.folded,
@@ -235,6 +238,7 @@ impl ShardDelta {
             feeders.entry(feeder.feeder).or_insert(feeder).widen(&feeder);
         }
         self.feeders = feeders.into_values().collect();
+        self.stages = merge_stages(self.stages.iter().chain(&other.stages));
         self.generator = worst(&self.generator, &other.generator);
         self.folded.add(&other.folded);
         self.frames += other.frames;

@@ -219,7 +219,7 @@ impl World {
                 format!("{}: arrival {arrival} of segment {segment} is missing: {job:#?}", job.id)
             });
         }
-        let plan = engine::plan();
+        let plan = engine::plan(self.staged);
         let losses = Losses { job, plan: Some(&plan), aggregate: &told.aggregate };
         let parts = losses.parts(ToString::to_string);
         let missed: u64 = parts.iter().map(|part| part.arrivals_missed).sum();

@@ -4,8 +4,11 @@
 //! started in its second.
 
 use bytes::Bytes;
+use onrush_scenario::engine::stages::{self, Known, Staged, next_tick};
 use onrush_scenario::shard::{EndReason, Plan, TakeOver, Yielded};
-use onrush_scenario::stats::frame::{FRAME_VERSION, FeederDelta, Frame, ScenarioDelta, Totals};
+use onrush_scenario::stats::frame::{
+    FRAME_VERSION, FeederDelta, Frame, ScenarioDelta, StageDelta, Totals,
+};
 
 use super::records::Records;
 use crate::control_wire::{ShardKey, ShardOrder};
@@ -25,18 +28,31 @@ const WHOLE: &str = "all";
 /// Arrivals of the whole plan: numbers 0 to this.
 pub(super) const ARRIVALS: u64 = PER_SECOND * SECONDS;
 
-/// t(k), from the common start.
-pub(super) fn at_ms(arrival: u64) -> u64 {
+/// Of a staged plan: these come first; the others follow when the users of these have ended.
+const FIRST: u64 = 100;
+/// Users of the first population go on for up to this after its last arrival.
+pub(super) const LINGER_MS: u64 = 4_000;
+
+/// t(k), from the begin of a population whose first arrival is k = 0.
+fn after_ms(arrival: u64) -> u64 {
     arrival * 1_000 / PER_SECOND
 }
 
-pub(super) fn plan() -> Plan {
+fn populations() -> Vec<Staged> {
+    let of = |after: &[u32], arrivals| {
+        let duration_us = after_ms(arrivals) * 1_000;
+        Staged { after: after.to_vec(), duration_us }
+    };
+    vec![of(&[], FIRST), of(&[0], ARRIVALS - FIRST)]
+}
+
+pub(super) fn plan(staged: bool) -> Plan {
     Plan {
         plan_hash: "same".into(),
         simulation: "main".into(),
         scenarios: vec![(WHOLE.to_owned(), Some(ARRIVALS))],
         injection_us: SECONDS * 1_000_000,
-        staged: false,
+        stages: staged.into(),
         max_duration_us: None,
         assertions: serde_json::Value::Null,
     }
@@ -89,11 +105,23 @@ pub(super) struct Child {
     alive: u64,
     pub(super) records: Records,
     totals: Totals,
+    staged: bool,
+    /// Since when the second population runs, of the plan.
+    stage_ms: Option<u64>,
+    /// When the users of the first one have ended, where this shard starts any.
+    first_ends_ms: u64,
+    /// It does not begin before: who takes segments over was told that it has not.
+    given_ms: u64,
 }
 
 impl Child {
-    pub(super) fn new(order: &ShardOrder) -> Self {
+    /// In a staged plan, `lingers_ms` is how long users of the first population go on.
+    pub(super) fn new(order: &ShardOrder, lingers_ms: Option<u64>) -> Self {
         Self {
+            staged: lingers_ms.is_some(),
+            stage_ms: None,
+            first_ends_ms: after_ms(FIRST) + lingers_ms.unwrap_or(0),
+            given_ms: 0,
             key: order.key.clone(),
             segments_total: order.segments_total,
             held: vec![(0, order.segments.clone())],
@@ -125,7 +153,45 @@ impl Child {
         self.done_ms = self.from_ms;
         self.first_second = self.from_ms.min(plan_ms) / 1_000;
         self.records.begin(take_over);
+        self.resume(take_over);
         self.from_ms > from
+    }
+
+    /// As the engine does it.
+    fn resume(&mut self, take_over: &TakeOver) {
+        if !self.staged {
+            return;
+        }
+        let known = Known { began_us: &take_over.stages, until_us: take_over.known_us };
+        let begun = stages::begun(&populations(), known, self.from_ms * 1_000);
+        self.stage_ms = begun[1].map(|us| us / 1_000);
+        if self.from_ms >= after_ms(FIRST) {
+            self.first_ends_ms = 0;
+        }
+    }
+
+    /// The second population begins when the users of the first one have ended.
+    fn follow(&mut self, plan_ms: u64) {
+        let waits = self.staged && self.stage_ms.is_none();
+        if waits && plan_ms >= self.given_ms && plan_ms >= self.first_ends_ms {
+            self.stage_ms = Some(next_tick(plan_ms * 1_000) / 1_000);
+        }
+    }
+
+    /// When the last arrivals have come; none: not known yet.
+    fn ends_ms(&self) -> Option<u64> {
+        if !self.staged {
+            return Some(SECONDS * 1_000);
+        }
+        Some(self.stage_ms? + after_ms(ARRIVALS - FIRST))
+    }
+
+    /// t(k), from the common start; none: not known yet.
+    fn at_ms(&self, arrival: u64) -> Option<u64> {
+        if self.staged && arrival >= FIRST {
+            return Some(self.stage_ms? + after_ms(arrival - FIRST));
+        }
+        Some(after_ms(arrival))
     }
 
     /// The common start, once it was told.
@@ -138,14 +204,16 @@ impl Child {
         let Some(start) = self.start_ms else { return (Vec::new(), None) };
         let plan_ms = now_ms.saturating_sub(start);
         let mut cuts = Vec::new();
-        while self.second() + 1 < SECONDS && plan_ms >= (self.second() + 1) * 1_000 {
+        let ends_ms = self.ends_ms().unwrap_or(u64::MAX);
+        while (self.second() + 1) * 1_000 < ends_ms && plan_ms >= (self.second() + 1) * 1_000 {
             let second = self.second();
             self.begin_until((second + 1) * 1_000);
             cuts.push(self.frame(second, false));
         }
-        self.begin_until(plan_ms.min(SECONDS * 1_000));
+        self.begin_until(plan_ms.min(ends_ms));
         let has_given_all = self.held_at(plan_ms).is_empty();
-        if plan_ms >= SECONDS * 1_000 || has_given_all {
+        self.follow(plan_ms);
+        if plan_ms >= ends_ms || has_given_all {
             let second = self.second();
             cuts.push(self.frame(second, true));
             return (cuts, Some(EndReason::Completed));
@@ -170,7 +238,13 @@ impl Child {
         let left: Vec<u32> = held.iter().copied().filter(|it| !segments.contains(it)).collect();
         self.held.push((at_ms, left.clone()));
         let record = self.records.keep(left);
-        Some(Yielded { to, at_us: at_ms * 1_000, records: vec![record] })
+        self.given_ms = at_ms;
+        let stages = if self.staged { vec![self.began_us()] } else { vec![] };
+        Some(Yielded { to, at_us: at_ms * 1_000, records: vec![record], stages })
+    }
+
+    fn began_us(&self) -> Option<u64> {
+        self.stage_ms.map(|ms| ms * 1_000)
     }
 
     /// What was started and is in no frame.
@@ -193,10 +267,11 @@ impl Child {
     }
 
     fn begin_until(&mut self, plan_ms: u64) {
-        let first = (0..ARRIVALS).skip_while(|k| at_ms(*k) < self.done_ms);
-        let due = first.take_while(|k| at_ms(*k) < plan_ms);
-        let own: Vec<u64> =
-            due.filter(|k| self.held_at(at_ms(*k)).contains(&self.segment(*k))).collect();
+        let is_due = |k: &u64| {
+            let at_ms = self.at_ms(*k).filter(|at| (self.done_ms..plan_ms).contains(at));
+            at_ms.is_some_and(|at| self.held_at(at).contains(&self.segment(*k)))
+        };
+        let own: Vec<u64> = (0..ARRIVALS).filter(is_due).collect();
         self.records.want(own.len() as u64 * RECORDS_PER_USER);
         self.pending.extend(own);
         self.done_ms = self.done_ms.max(plan_ms);
@@ -220,7 +295,9 @@ impl Child {
         });
         let all = &self.held[0].1;
         let own = (0..ARRIVALS).filter(|k| all.contains(&self.segment(*k)));
-        let before = own.clone().filter(|k| at_ms(*k) < self.from_ms).count() as u64;
+        let before =
+            own.clone().filter(|k| self.at_ms(*k).is_some_and(|at| at < self.from_ms)).count()
+                as u64;
         let whole = ScenarioDelta {
             name: WHOLE.to_owned(),
             ended,
@@ -231,6 +308,7 @@ impl Child {
             ..ScenarioDelta::default()
         };
         let (position, reserved) = self.records.cut(seq);
+        let stage = StageDelta { stage: 0, began_us: self.began_us() };
         let frame = Frame {
             version: FRAME_VERSION,
             shard: self.key.shard,
@@ -240,6 +318,7 @@ impl Child {
             scenarios: arrivals.iter().map(started).chain([whole]).collect(),
             totals: last.then_some(self.totals),
             feeders: vec![FeederDelta { feeder: 0, position, reserved }],
+            stages: if self.staged { vec![stage] } else { vec![] },
             ..Frame::default()
         };
         Cut { seq, second, arrivals, ended, body: frame.encode().into() }

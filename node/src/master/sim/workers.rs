@@ -150,7 +150,9 @@ impl World {
             match act {
                 Act::Launch(order) => {
                     let ready_at = Some(self.now + self.rng.random_range(50..900));
-                    let child = Some(Child::new(&order));
+                    let linger = 0..engine::LINGER_MS;
+                    let lingers_ms = self.staged.then(|| self.rng.random_range(linger));
+                    let child = Some(Child::new(&order, lingers_ms));
                     let run = Run { child, ready_at, ..Run::default() };
                     self.workers[index].runs.insert(order.key, run);
                 }
@@ -295,7 +297,8 @@ impl World {
         let Some(run) = worker.runs.get_mut(key) else { return };
         if run.ready_at.is_some_and(|at| at <= now) {
             run.ready_at = None;
-            return self.happened(index, key, Happening::Ready(Box::new(engine::plan())));
+            let plan = Box::new(engine::plan(self.staged));
+            return self.happened(index, key, Happening::Ready(plan));
         }
         let running = worker.book.report(key).is_some_and(|it| it.phase == Phase::Running);
         if running && now > lease_until {

@@ -42,6 +42,8 @@ pub(super) struct World {
     pub(super) now: u64,
     pub(super) rng: StdRng,
     pub(super) faults: Faults,
+    /// A population follows on the first one, in every third simulation.
+    pub(super) staged: bool,
     pub(super) raft: Raft,
     pub(super) masters: Vec<Master>,
     pub(super) workers: Vec<Worker>,
@@ -64,6 +66,7 @@ impl World {
         let mut world = Self {
             now: 1_000,
             faults,
+            staged: seed % 3 == 2,
             rng,
             raft: Raft::new(),
             masters: Vec::new(),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Assignment, AssignmentState, Division, Job, JobCommand, JobEvent, JobSpec, JobStatus,
-    NewAssignment, SealedTicks, Verdict, spec,
+    NewAssignment, SealedTicks, Stages, Verdict, spec,
 };
 use crate::ledger::file::check_content;
 use crate::ledger::outcome::{Outcome, Rejection};
@@ -311,6 +311,7 @@ pub(super) fn assigned(new: &NewAssignment, epoch: u64) -> Assignment {
         cursor: 0,
         state: AssignmentState::Active,
         reserved: Vec::new(),
+        stages: Stages::default(),
         takes_over: new.takes_over,
         begins: None,
     }

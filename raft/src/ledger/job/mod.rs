@@ -148,6 +148,8 @@ pub struct Assignment {
     pub state: AssignmentState,
     /// What it had reserved of the job's feeders and counters at the cursor (the engine's numbers).
     pub reserved: Vec<u64>,
+    /// Its populations that follow on others, at the cursor.
+    pub stages: Stages,
     /// The shard whose segments these were: given to this one in mid-run.
     pub takes_over: Option<u32>,
     /// Of one that takes over: from when on the segments are its own. None: not yet.
@@ -163,6 +165,18 @@ pub struct Begins {
     pub records: Vec<u64>,
     /// Holders of these segments that may have used more than is known: see `Job::begins`.
     pub unseen: u32,
+    /// What is known of the populations with whoever held the segments before.
+    pub stages: Stages,
+}
+
+/// Populations that follow on others (`andThen`), in the order of the simulation: when they begin is
+/// known to the shard alone that runs those before them. Empty in simulations without.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stages {
+    /// Since when each of them runs, microseconds since the common start; none: not yet.
+    pub began_us: Vec<Option<u64>>,
+    /// They were so until then.
+    pub known_us: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -320,14 +334,16 @@ pub struct TickSection {
     pub job: JobId,
     pub cursors: Vec<CursorMove>,
     pub payload: Vec<u8>,
-    /// What shards among them have reserved, where the job has feeders or counters.
+    /// What shards among them have reserved and begun, where the job has feeders, counters or
+    /// populations that follow on others.
     pub reserved: Vec<Reserved>,
 }
 
-/// What one shard has reserved with the frames of a section.
+/// What one shard has reserved and begun with the frames of a section.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reserved {
     pub shard: u32,
     pub epoch: u64,
     pub numbers: Vec<u64>,
+    pub stages: Stages,
 }

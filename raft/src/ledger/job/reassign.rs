@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use super::apply::assigned;
-use super::{Assignment, AssignmentState, Begins, Job, JobStatus, NewAssignment};
+use super::{Assignment, AssignmentState, Begins, Job, JobStatus, NewAssignment, Stages};
 use crate::ledger::outcome::{Outcome, Rejection};
 use crate::ledger::{At, Ledger, limits};
 use crate::types::{JobId, PeerName};
@@ -52,6 +52,7 @@ impl Ledger {
         let job = self.require_status(id, &[JobStatus::Running])?;
         job.refuse_if_aborting()?;
         limits::count("feeders and counters", begins.records.len(), limits::SEQUENCES_MAX)?;
+        limits::count("populations", begins.stages.began_us.len(), limits::STAGES_MAX)?;
         let taker = job.require_assignment(shard, epoch)?;
         match &taker.begins {
             Some(known) if known == begins => return Ok(Outcome::Done),
@@ -225,9 +226,11 @@ impl Job {
                 && self.origin(a) == origin
                 && a.segments.iter().any(|segment| taker.segments.contains(segment))
         };
-        let giver = taker.takes_over.and_then(|shard| self.shard(shard)?.begins.as_ref());
-        let at_us = giver.map_or(at_us, |giver| giver.at_us.max(at_us));
-        let mut begins = Begins { at_us, ..Begins::default() };
+        let giver = taker.takes_over.and_then(|shard| self.shard(shard));
+        let since = giver.and_then(|giver| giver.begins.as_ref());
+        let at_us = since.map_or(at_us, |since| since.at_us.max(at_us));
+        let stages = giver.map(Assignment::stages).unwrap_or_default();
+        let mut begins = Begins { at_us, stages, ..Begins::default() };
         for holder in self.assignments.iter().filter(held) {
             let mut known = &holder.reserved;
             if known.is_empty() {
@@ -247,6 +250,14 @@ impl Job {
 }
 
 impl Assignment {
+    /// By its last frame, or as it was to find them.
+    fn stages(&self) -> Stages {
+        if self.stages.began_us.is_empty() {
+            return self.begins.as_ref().map(|begins| begins.stages.clone()).unwrap_or_default();
+        }
+        self.stages.clone()
+    }
+
     /// It was to take segments over and was lost before it began: they are still its giver's, and
     /// another may take them.
     #[must_use]

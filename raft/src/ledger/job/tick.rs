@@ -50,6 +50,7 @@ impl Ledger {
             for reserved in &section.reserved {
                 if let Some(assignment) = job.find_mut(reserved.shard, reserved.epoch) {
                     assignment.reserved.clone_from(&reserved.numbers);
+                    assignment.stages.clone_from(&reserved.stages);
                 }
             }
             job.last_tick = number;
@@ -160,7 +161,10 @@ impl Job {
             && !section.cursors.is_empty()
             && self.ticks.len() < limits::UNSEALED_TICKS_MAX
             && section.payload.len() <= limits::TICK_BYTES_MAX
-            && section.reserved.iter().all(|it| it.numbers.len() <= limits::SEQUENCES_MAX)
+            && section.reserved.iter().all(|it| {
+                it.numbers.len() <= limits::SEQUENCES_MAX
+                    && it.stages.began_us.len() <= limits::STAGES_MAX
+            })
             && section.reserved.len() <= section.cursors.len()
             && section
                 .cursors

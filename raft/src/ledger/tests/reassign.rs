@@ -1,7 +1,7 @@
 //! Segments that change hands while a job runs.
 
 use super::*;
-use crate::ledger::job::{Begins, Reserved};
+use crate::ledger::job::{Begins, Reserved, Stages};
 
 fn taker(shard: u32, segments: &[u32], giver: u32) -> NewAssignment {
     NewAssignment {
@@ -84,20 +84,22 @@ fn a_taker_begins_behind_what_those_before_it_have_reserved() {
     log.job(reassign(&[taker(2, &owned, 1)])).unwrap();
     let first = job(&log);
     let begins = first.begins(&first.assignments[2], 9);
-    assert_eq!(begins, Begins { at_us: 9, records: vec![], unseen: 1 });
+    assert_eq!(begins, Begins { at_us: 9, unseen: 1, ..Begins::default() });
     log.job(JobCommand::Begin { id: "j".into(), shard: 2, epoch: 2, begins }).unwrap();
+    let stages = Stages { began_us: vec![Some(3)], known_us: 10 };
     let section = TickSection {
         job: "j".into(),
         cursors: vec![CursorMove { shard: 2, epoch: 2, from: 0, to: 1 }],
         payload: vec![1],
-        reserved: vec![Reserved { shard: 2, epoch: 2, numbers: vec![5_000, 300] }],
+        reserved: vec![Reserved { shard: 2, epoch: 2, numbers: vec![5_000, 300], stages }],
     };
     log.job(JobCommand::Ticks { sections: vec![section] }).unwrap();
     log.job(gone(2, 2)).unwrap();
     log.job(reassign(&[taker(3, &owned, 2)])).unwrap();
     let second = job(&log);
+    let stages = Stages { began_us: vec![Some(3)], known_us: 10 };
     let begins = second.begins(&second.assignments[3], 11);
-    assert_eq!(begins, Begins { at_us: 11, records: vec![5_000, 300], unseen: 1 });
+    assert_eq!(begins, Begins { at_us: 11, records: vec![5_000, 300], unseen: 1, stages });
 }
 
 /// A node that comes back delivers what it measured before it was given up.

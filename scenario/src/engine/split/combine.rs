@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::stats::fit::Folded;
 use crate::stats::frame::{
-    FeederDelta, Frame, FrameHeader, GeneratorHealth, Totals, merge_partials,
+    FeederDelta, Frame, FrameHeader, GeneratorHealth, Totals, merge_partials, merge_stages,
 };
 use crate::stats::merge::beside;
 use crate::stats::record::Partial;
@@ -76,6 +76,7 @@ fn joined(frames: Vec<Frame>, second: u32, seq: u64) -> Frame {
         }
         generator = beside(&generator, &frame.generator);
     }
+    let stages = merge_stages(frames.iter().flat_map(|frame| &frame.stages));
     let (shard, epoch) = frames.first().map_or((0, 0), |frame| (frame.shard, frame.epoch));
     let rows = frames.into_iter().map(|frame| Partial {
         requests: frame.requests,
@@ -89,6 +90,7 @@ fn joined(frames: Vec<Frame>, second: u32, seq: u64) -> Frame {
     let mut joined = merge_partials(header, rows.collect());
     (joined.generator, joined.folded) = (generator, folded);
     joined.feeders = feeders.into_values().collect();
+    joined.stages = stages;
     joined
 }
 

@@ -202,7 +202,7 @@ fn plan() -> String {
         simulation: "bench".to_owned(),
         scenarios: Vec::new(),
         injection_us: IDLE.as_secs() * 1_000_000,
-        staged: false,
+        stages: 0,
         max_duration_us: None,
         assertions: serde_json::Value::Null,
     };
