@@ -36,7 +36,8 @@ fn options(arguments: &[String]) -> anyhow::Result<(Options, Option<Inside>)> {
         faults: Vec::new(),
         runs: None,
         minutes: None,
-        load: Load { users_per_sec: 60, seconds: 15 },
+        // Long enough that most losses can be made up for.
+        load: Load { users_per_sec: 60, seconds: 30 },
         network: None,
         out: default_out(),
         verbose: false,

@@ -91,6 +91,14 @@ impl Target {
         Ok(serde_json::from_value(self.rest().get("/__counts")?["by_name"].clone())?)
     }
 
+    /// When the first request came.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn first_unix_ms(&self) -> anyhow::Result<Option<u64>> {
+        Ok(self.rest().get("/__counts")?["first_unix_ms"].as_u64())
+    }
+
     /// By name: which arrivals' requests came.
     ///
     /// # Errors

@@ -119,7 +119,7 @@ fn verdict(summary: &Summary) -> Markup {
         @for notice in &summary.notices { p class="notice" { "⚠ " (one_line(notice, 300)) } }
         @for part in &summary.lost {
             p class="notice" {
-                "⚠ shard " (part.shard) " on " bdi { (one_line(&part.node, 60)) } " was lost: "
+                "⚠ load of shard " (part.shard) " on " bdi { (one_line(&part.node, 60)) } " was lost: "
                 (one_line(&part.reason, 200)) ". "
                 (count(part.users_in_flight)) " users in flight, "
                 (count(part.arrivals_missed)) " arrivals missed, "
@@ -130,7 +130,11 @@ fn verdict(summary: &Summary) -> Markup {
                 @if let Some((from, to)) = part.disturbed {
                     "; disturbed from second " (from) " to " (to)
                 }
-                @if part.made_up { "; its share of the load was taken over." } @else { "." }
+                @if part.made_up && part.users_in_flight + part.arrivals_missed + part.seconds == 0 {
+                    "; nothing of it is missing."
+                } @else if part.made_up {
+                    "; what was to come of its share was taken over."
+                } @else { "." }
             }
         }
         (tables::assertions(summary))

@@ -19,12 +19,41 @@ pub struct Losses<'a> {
 }
 
 impl Losses<'_> {
-    /// One for each shard that was lost after it began, and for each that gave segments to others
-    /// which began late.
+    /// One for each shard that was lost after it began, for each that gave segments to others which
+    /// began late, and for each that began late itself.
     pub fn parts(&self, name: impl Fn(&PeerName) -> String) -> Vec<LostPart> {
+        let all = || self.job.assignments.iter();
         let lost = lost(self.job).map(|(lost, reason)| self.part(lost, reason, &name));
-        let given = self.job.assignments.iter().filter(|giver| self.between(giver) > 0);
-        lost.chain(given.map(|giver| self.late(giver, &name))).collect()
+        let given = all().filter(|giver| self.between(giver) > 0);
+        let tardy = all().filter(|shard| self.untold(shard) > 0);
+        lost.chain(given.map(|giver| self.late(giver, &name)))
+            .chain(tardy.map(|shard| self.tardy(shard, &name)))
+            .collect()
+    }
+
+    /// Arrivals that were planned before the order to start reached a shard. Those of a lost one are
+    /// among what it missed in all.
+    fn untold(&self, shard: &Assignment) -> u64 {
+        if matches!(shard.state, AssignmentState::Lost { .. }) {
+            return 0;
+        }
+        self.arrivals(shard).map_or(0, |it| it.dropped).min(self.missed(shard))
+    }
+
+    fn tardy(&self, shard: &Assignment, name: &impl Fn(&PeerName) -> String) -> LostPart {
+        let from = shard.begins.as_ref().map_or(0, |begins| second(begins.at_us));
+        let to = self.arrivals(shard).map_or(from, |it| it.first_second.max(from));
+        LostPart {
+            shard: shard.shard,
+            node: name(&shard.node),
+            reason: "the order to start reached it late".to_owned(),
+            users_in_flight: 0,
+            arrivals_missed: self.untold(shard),
+            records_skipped: 0,
+            seconds: u64::from(to - from),
+            disturbed: Some((from, to)),
+            made_up: true,
+        }
     }
 
     /// What was planned after a shard gave its segments away, and before its takers began.
@@ -69,7 +98,8 @@ impl Losses<'_> {
         name: &impl Fn(&PeerName) -> String,
     ) -> LostPart {
         let seen = self.aggregate.shard_totals(lost.shard, lost.epoch).unwrap_or_default();
-        let made_up = self.job.vacant(lost).is_empty() || self.was_over(lost);
+        let made_up =
+            self.job.vacant(lost).is_empty() || self.was_over(lost) || self.is_whole(lost);
         let (first, last) = self.silence(lost);
         LostPart {
             shard: lost.shard,
@@ -176,14 +206,30 @@ impl Losses<'_> {
         }
     }
 
-    /// Nothing of the profiles was to come when it was lost, as far as its frames go.
+    /// Nothing of the profiles was to come when it was lost, as far as its frames go; or when it was
+    /// to begin.
     fn was_over(&self, lost: &Assignment) -> bool {
         let Some(plan) = self.plan else { return false };
         if plan.stages > 0 {
             return false;
         }
+        let begun = lost.begins.as_ref().map_or(0, |begins| begins.at_us);
         let until = self.arrivals(lost).map_or(0, |it| u64::from(it.last_second) + 1);
-        until.saturating_mul(1_000_000) >= plan.injection_us
+        until.saturating_mul(1_000_000).max(begun) >= plan.injection_us
+    }
+
+    /// It had done all that was its own, and only the word of it came late: every one of its frames
+    /// is here, and none of its users is missing. How many users of the closed model there were to
+    /// come, no count tells.
+    fn is_whole(&self, lost: &Assignment) -> bool {
+        let open = self.plan.is_some_and(|plan| {
+            !plan.scenarios.is_empty() && plan.scenarios.iter().all(|(_, users)| users.is_some())
+        });
+        let users = self.aggregate.shard_totals(lost.shard, lost.epoch);
+        let ended = users.is_some_and(|seen| seen.users_started == seen.users_ended);
+        open && ended
+            && self.aggregate.has_said_all(lost.shard, lost.epoch)
+            && self.missed(lost) == 0
     }
 
     /// Share of the planned load that is in the figures: 1 when nothing was lost.
@@ -201,7 +247,8 @@ impl Losses<'_> {
                 planned.saturating_sub(started) + self.in_flight()
             } else {
                 let missed: u64 = lost(self.job).map(|(a, _)| self.missed(a)).sum();
-                let late: u64 = self.job.assignments.iter().map(|a| self.between(a)).sum();
+                let late = |a: &Assignment| self.between(a) + self.untold(a);
+                let late: u64 = self.job.assignments.iter().map(late).sum();
                 missed + late + self.in_flight()
             };
             return 1.0 - missing.min(planned) as f64 / planned as f64;
@@ -244,7 +291,7 @@ pub fn lost(job: &Job) -> impl Iterator<Item = (&Assignment, &str)> {
 #[cfg(test)]
 mod tests {
     use onrush_raft::ledger::job::Begins;
-    use onrush_scenario::stats::frame::{FRAME_VERSION, Frame, ScenarioDelta};
+    use onrush_scenario::stats::frame::{FRAME_VERSION, Frame, ScenarioDelta, Totals};
 
     use super::super::fixture::{assigned, job};
     use super::*;
@@ -310,6 +357,63 @@ mod tests {
         // The giver lived, and has started what was its own.
         let (job, plan) = handed_on(&[done(), lost(), done()]);
         assert_eq!(missed(&job, &plan, &frames), [(1, 3)]);
+    }
+
+    /// Once a shard whose node was silent when its load ended put the verdict in doubt although all
+    /// of it was counted.
+    #[test]
+    fn a_lost_shard_of_which_nothing_is_missing_is_made_up_for() {
+        let made_up = |frames: &[Frame], staged: bool| {
+            let (job, plan) = handed_on(&[lost()]);
+            let mut aggregate = Aggregate::new();
+            aggregate.apply_frames(frames.iter().cloned());
+            let plan = Plan { staged, ..plan };
+            let losses = Losses { job: &job, plan: Some(&plan), aggregate: &aggregate };
+            let parts = losses.parts(ToString::to_string);
+            assert_eq!(losses.coverage(JobStatus::Finished) < 1.0, frames[0].scenarios[0].started < 10);
+            (parts[0].made_up, parts[0].arrivals_missed)
+        };
+        let last = |started: u64| {
+            let totals = Totals { users_started: started, users_ended: started, ..Totals::default() };
+            Frame { totals: Some(Totals { frames: 1, ..totals }), ..frame(0, 7, 0, started) }
+        };
+        for staged in [false, true] {
+            assert_eq!(made_up(&[last(10)], staged), (true, 0));
+            // Its last word is not here, or not all users are.
+            assert_eq!(made_up(&[frame(0, 7, 0, 10)], staged), (false, 0));
+            assert_eq!(made_up(&[last(9)], staged), (false, 1));
+        }
+    }
+
+    /// Once what a shard could not start, because a link was cut when the job began, was in no figure
+    /// but the generator's.
+    #[test]
+    fn what_was_planned_before_a_shard_heard_of_its_start_is_missed() {
+        let (job, plan) = handed_on(&[done()]);
+        let mut late = frame(0, 3, 0, 7);
+        late.generator.dropped = 3;
+        assert_eq!(missed(&job, &plan, &[late.clone()]), [(0, 3)]);
+        let mut aggregate = Aggregate::new();
+        aggregate.apply_frames([late.clone()]);
+        let losses = Losses { job: &job, plan: Some(&plan), aggregate: &aggregate };
+        let part = &losses.parts(ToString::to_string)[0];
+        assert_eq!((part.seconds, part.disturbed, part.made_up), (3, Some((0, 3)), true));
+        assert!((losses.coverage(JobStatus::Finished) - 0.7).abs() < 1e-9);
+        // Of a lost shard it is a part of what it missed.
+        let (job, plan) = handed_on(&[lost()]);
+        assert_eq!(missed(&job, &plan, &[late]), [(0, 3)]);
+    }
+
+    #[test]
+    fn a_taker_that_was_to_begin_after_the_profiles_leaves_nothing() {
+        for (at_us, made_up) in [(9_999_999, false), (10_000_000, true)] {
+            let (mut job, plan) = handed_on(&[lost(), lost()]);
+            job.assignments[1].begins = Some(Begins { at_us, ..Begins::default() });
+            let aggregate = Aggregate::new();
+            let losses = Losses { job: &job, plan: Some(&plan), aggregate: &aggregate };
+            let parts = losses.parts(ToString::to_string);
+            assert_eq!(parts[1].made_up, made_up, "{at_us}");
+        }
     }
 
     /// Once nobody said so: the giver was not lost.

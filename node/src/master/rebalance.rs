@@ -33,6 +33,9 @@ const LOSSES_MAX: usize = 8;
 const TAKE_UPS_MAX: usize = 8;
 /// Shards of a job that died one after another on a node that lives: then others get the segments.
 const DEATHS_PER_NODE_MAX: usize = 3;
+/// Times that a node was given segments of a job and could not take them (its disk is full, say):
+/// then it is asked no more, as long as there are others.
+const REFUSALS_PER_NODE_MAX: usize = 2;
 /// Less than this before the end of the profiles, nothing is moved between nodes that live.
 const WORTH_US: u64 = 5_000_000;
 /// Shards that give to a node that is new: it runs a process for each.
@@ -238,6 +241,7 @@ fn welcome(view: &View<'_>, job: &Job) -> Vec<NewAssignment> {
             && !avoided
             && !busy(&node.peer)
             && deaths(job, &node.peer) < DEATHS_PER_NODE_MAX
+            && refusals(job, &node.peer) < REFUSALS_PER_NODE_MAX
     };
     let Some(new) = eligible.iter().find(is_new) else { return Vec::new() };
     let mut givers: Vec<(&Assignment, Vec<u32>)> =
@@ -329,6 +333,7 @@ fn able<'a>(view: &View<'a>, job: &Job, giver: &Assignment) -> Vec<&'a Node> {
     let steady = |node: &Node| {
         failed(&node.candidate.peer) == 0
             && deaths(job, &node.candidate.peer) < DEATHS_PER_NODE_MAX
+            && refusals(job, &node.candidate.peer) < REFUSALS_PER_NODE_MAX
             && !node.candidate.draining
     };
     if let Some(own) = view.nodes.get(&giver.node)
@@ -370,6 +375,13 @@ fn able<'a>(view: &View<'a>, job: &Job, giver: &Assignment) -> Vec<&'a Node> {
 /// Shards of the job that were lost on a node.
 fn deaths(job: &Job, peer: &PeerName) -> usize {
     lost(job).filter(|a| !a.is_void() && &a.node == peer).count()
+}
+
+/// Times that a node was given segments and began with none of them; what it got at one time is of
+/// one epoch.
+fn refusals(job: &Job, peer: &PeerName) -> usize {
+    let void = lost(job).filter(|a| a.is_void() && &a.node == peer);
+    void.map(|a| a.epoch).collect::<std::collections::BTreeSet<u64>>().len()
 }
 
 /// Evenly, by the nodes' weights; a copy of the whole simulation goes to one of them.

@@ -424,6 +424,26 @@ fn a_node_that_joins_gets_its_share_of_a_job_that_runs_on_all_nodes() {
     assert!(reassigned(&world().intents(&job)).is_empty());
 }
 
+/// Once a node whose disk was full was asked again and again, three shards at a time.
+#[test]
+fn a_node_that_could_not_take_segments_twice_is_asked_no_more() {
+    let mut job = running(&["a", "b"]);
+    let world = || {
+        let world = World::new(&["a", "b", "c"]).says("a", 0, Phase::Running, 9);
+        world.says("b", 1, Phase::Running, 9)
+    };
+    for epoch in [2, 3] {
+        let asked = reassigned(&world().intents(&job));
+        assert!(!asked.is_empty() && asked.iter().all(|new| new.node == peer("c")), "{asked:?}");
+        for new in &asked {
+            apply(&mut job, new);
+            job.assignments.last_mut().unwrap().epoch = epoch;
+            lose(&mut job, new.shard);
+        }
+    }
+    assert!(reassigned(&world().intents(&job)).is_empty());
+}
+
 #[test]
 fn nothing_is_moved_between_the_living_when_the_profiles_are_almost_over() {
     let mut job = running(&["a"]);

@@ -18,7 +18,7 @@ use super::logs::RunLogs;
 use super::offset::{Estimator, Exchange, SkewWatch};
 use super::outbox::Outbox;
 use super::pulse::Pulse;
-use super::runs;
+use super::runs::{self, Left};
 use super::sender::Sender;
 use crate::clock::Clock;
 use crate::control_wire::{FromWorker, ShardKey, ToWorker};
@@ -102,6 +102,10 @@ pub(super) struct Actor {
     pub(super) lease: Lease,
     /// When a heartbeat last brought a report, by the monotonic clock.
     reported_us: u64,
+    /// Folders of released shards that could not be cleared yet.
+    pub(super) left: Vec<Left>,
+    /// When they are tried again, by the monotonic clock.
+    pub(super) clear_again_us: u64,
 }
 
 impl Actor {
@@ -127,6 +131,8 @@ impl Actor {
             estimator: Estimator::default(),
             lease: Lease::default(),
             reported_us: 0,
+            left: Vec::new(),
+            clear_again_us: 0,
         };
         for (run, outbox, report) in runs::recall(&actor.config.runs) {
             tracing::info!(run = %run.key, newest = report.newest, "found frames of an earlier life");

@@ -22,3 +22,5 @@ pub(super) const LEASE_KILL_US: u64 = 900_000;
 pub(super) const REPORT_EVERY_US: u64 = 400_000;
 /// Exchanges in quick succession at the beginning of a session; later, one per heartbeat.
 pub(super) const PROBES_FIRST: u32 = 5;
+/// Folders of released shards that a disk does not let go are tried again after this.
+pub(super) const CLEAR_EVERY_US: u64 = 1_000_000;

@@ -83,16 +83,51 @@ pub fn keep_report(folder: &Path, report: &ShardReport) -> std::io::Result<()> {
     fs::rename(beside, folder.join(REPORT))
 }
 
+/// The folder of a shard that is released, until all but its logs is gone.
+#[derive(Debug)]
+pub struct Left {
+    pub key: ShardKey,
+    pub folder: PathBuf,
+    /// How it ended, unless that is kept already; none: there never was a shard.
+    pub report: Option<ShardReport>,
+}
+
+impl Left {
+    /// Removes all but the logs. May be called again: what was refused may be possible later.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn clear(&self) -> std::io::Result<()> {
+        // On a full disk the report has room once the files are gone.
+        discard_files(&self.folder)?;
+        if let Some(report) = self.report.as_ref().filter(|_| !is_over(&self.folder)) {
+            keep_report(&self.folder, report)?;
+        }
+        discard(&self.folder)
+    }
+}
+
+fn gone(result: std::io::Result<()>) -> std::io::Result<()> {
+    match result {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Removes what the simulation read.
+///
+/// # Errors
+/// The disk's.
+pub fn discard_files(folder: &Path) -> std::io::Result<()> {
+    gone(fs::remove_dir_all(folder.join(FILES)))
+}
+
 /// Removes all but the logs.
 ///
 /// # Errors
 /// The disk's.
 pub fn discard(folder: &Path) -> std::io::Result<()> {
-    let gone = |result: std::io::Result<()>| match result {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    };
-    gone(fs::remove_dir_all(folder.join(FILES)))?;
+    discard_files(folder)?;
     gone(fs::remove_file(folder.join(SPOOL)))
 }
 
@@ -206,5 +241,26 @@ mod tests {
         discard(&folder).unwrap();
         assert!(recall(dir.path()).is_empty());
         assert!(is_over(&folder));
+    }
+
+    /// Once the spool of a shard that was released on a full disk stayed for ever.
+    #[test]
+    fn what_a_disk_refuses_to_let_go_goes_later() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = folder(dir.path(), &key()).unwrap();
+        fs::create_dir_all(folder.join(FILES)).unwrap();
+        fs::write(folder.join(SPOOL), "x").unwrap();
+        let phase = Phase::Gone { reason: "released".into() };
+        let report =
+            ShardReport { key: key(), phase, newest: 1, start_us: None, yields: Vec::new() };
+        let left = Left { key: key(), folder: folder.clone(), report: Some(report) };
+        // The report cannot be written: as on a disk without room.
+        fs::create_dir(folder.join("report.tmp")).unwrap();
+        assert!(left.clear().is_err());
+        assert!(!folder.join(FILES).exists() && folder.join(SPOOL).exists());
+        fs::remove_dir(folder.join("report.tmp")).unwrap();
+        left.clear().unwrap();
+        assert!(is_over(&folder) && !folder.join(SPOOL).exists());
+        left.clear().unwrap();
     }
 }

@@ -15,9 +15,10 @@ use tokio::sync::mpsc;
 use super::actor::{Actor, Event, Run};
 use super::book::Happening;
 use super::child::{self, Child, ChildEvent};
-use super::limits::{LEASE_KILL_US, STOP_LIMIT_US};
+use super::limits::{CLEAR_EVERY_US, LEASE_KILL_US, STOP_LIMIT_US};
 use super::logs::RunLogs;
 use super::outbox::Outbox;
+use super::runs::Left;
 use super::sender::{Damage, Spool};
 use super::{Config, fetch, runs};
 use crate::control_wire::{FromWorker, Phase, ShardKey, ShardOrder, ShardReport};
@@ -26,6 +27,7 @@ use crate::repository::Repository;
 impl Actor {
     pub(super) fn launch(&mut self, order: ShardOrder) {
         let key = order.key.clone();
+        self.left.retain(|left| left.key != key);
         match self.prepare_run(order) {
             Ok(run) => {
                 let (events, repository) = (self.events.clone(), Arc::clone(&self.repository));
@@ -43,7 +45,11 @@ impl Actor {
                     let _ = events.send(Event::Launched { key, child }).await;
                 });
             }
-            Err(reason) => self.happened(&key, Happening::Unable(reason)),
+            Err(reason) => {
+                // What there was room for is nobody's: no run will be released.
+                self.discard_files(&key);
+                self.happened(&key, Happening::Unable(reason));
+            }
         }
     }
 
@@ -109,13 +115,35 @@ impl Actor {
         }
     }
 
-    /// Of a shard that was released while its files were on their way.
-    fn discard_files(&self, key: &ShardKey) {
-        let discarded = runs::folder(&self.config.runs, key)
-            .and_then(|folder| runs::discard(&folder).map_err(|error| error.to_string()));
-        if let Err(error) = discarded {
-            tracing::warn!(%key, %error, "the run's folder stays");
+    /// Of a shard that was released while its files were on their way, or that had no room for them.
+    fn discard_files(&mut self, key: &ShardKey) {
+        // An id that is no folder's name has none.
+        if let Ok(folder) = runs::folder(&self.config.runs, key) {
+            self.leave(Left { key: key.clone(), folder, report: None });
         }
+    }
+
+    /// Removes what a shard does not need any more; what a disk refuses is tried again.
+    fn leave(&mut self, left: Left) {
+        if let Err(error) = left.clear() {
+            tracing::warn!(key = %left.key, %error, "the run's folder stays for now");
+            self.left.push(left);
+        }
+    }
+
+    fn clear_what_is_left(&mut self) {
+        let now = self.clock.now_us();
+        if self.left.is_empty() || now < self.clear_again_us {
+            return;
+        }
+        self.clear_again_us = now.saturating_add(CLEAR_EVERY_US);
+        self.left.retain(|left| match left.clear() {
+            Ok(()) => {
+                tracing::info!(key = %left.key, "the run's folder is cleared");
+                false
+            }
+            Err(_) => true,
+        });
     }
 
     pub(super) fn start(&mut self, key: &ShardKey, master_us: i64, take_over: Option<TakeOver>) {
@@ -167,7 +195,6 @@ impl Actor {
         if let Some(logs) = &mut run.logs {
             logs.close(self.clock.unix_ms());
         }
-        let over = runs::is_over(&run.folder);
         let report = ShardReport {
             key: key.clone(),
             phase: Phase::Gone { reason: "released".to_owned() },
@@ -175,10 +202,7 @@ impl Actor {
             start_us: None,
             yields: Vec::new(),
         };
-        let kept = if over { Ok(()) } else { runs::keep_report(&run.folder, &report) };
-        if let Err(error) = kept.and_then(|()| runs::discard(&run.folder)) {
-            tracing::warn!(%key, %error, "the run's folder stays");
-        }
+        self.leave(Left { key: key.clone(), folder: run.folder, report: Some(report) });
     }
 
     pub(super) fn child_event(&mut self, key: &ShardKey, event: ChildEvent) {
@@ -286,6 +310,7 @@ impl Actor {
     }
 
     pub(super) fn on_tick(&mut self) {
+        self.clear_what_is_left();
         let now = self.clock.now_us();
         let keys: Vec<ShardKey> = self.runs.keys().cloned().collect();
         for key in keys {

@@ -262,6 +262,12 @@ impl Aggregate {
         self.shards.get(&(shard, epoch)).map(|total| total.seen)
     }
 
+    /// Whether all frames of a shard are here: it said what it did in all, and that is what was merged.
+    #[must_use]
+    pub fn has_said_all(&self, shard: u32, epoch: u64) -> bool {
+        self.shards.get(&(shard, epoch)).is_some_and(|total| total.sum.totals == Some(total.seen))
+    }
+
     /// What one shard's frames say of the open model in an epoch; none without a frame.
     #[must_use]
     pub fn arrivals(&self, shard: u32, epoch: u64) -> Option<Arrivals> {

@@ -345,7 +345,7 @@ pub struct LostPart {
     pub seconds: u64,
     /// The first and the last second of the run in which its share was not what was planned.
     pub disturbed: Option<(u32, u32)>,
-    /// Survivors took over its share of the load, or nothing of it was to come.
+    /// Survivors took over its share of the load, or nothing of it was to come, or is missing.
     pub made_up: bool,
 }
 

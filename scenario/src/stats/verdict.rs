@@ -83,9 +83,9 @@ fn made_up(lost: &[LostPart]) -> String {
     let users: u64 = lost.iter().map(|part| part.users_in_flight).sum();
     let missed: u64 = lost.iter().map(|part| part.arrivals_missed).sum();
     let what = match lost.len() {
-        1 if first.node.is_empty() => format!("shard {} was lost", first.shard),
-        1 => format!("shard {} on {} was lost", first.shard, first.node),
-        count => format!("{count} shards were lost"),
+        1 if first.node.is_empty() => format!("load of shard {} was lost", first.shard),
+        1 => format!("load of shard {} on {} was lost", first.shard, first.node),
+        count => format!("load was lost {count} times"),
     };
     format!("; {what} and made up for: {users} users lost, {missed} arrivals missed")
 }
@@ -126,7 +126,7 @@ mod tests {
                 vec![lost(true)],
                 vec![good.clone()],
                 Passed,
-                "the assertion holds; shard 2 on b was lost and made up for: 0 users lost, \
+                "the assertion holds; load of shard 2 on b was lost and made up for: 0 users lost, \
                  0 arrivals missed",
             ),
             (

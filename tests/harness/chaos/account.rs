@@ -17,6 +17,9 @@ pub enum Holds {
     Exact,
     /// What was lost was made up for: passed, and what is missing is declared to the request.
     MadeUp,
+    /// As [`Holds::MadeUp`], where there was load left when the loss became certain; if not, the
+    /// verdict is in doubt because of it, and says so.
+    Late,
     /// The job ended, and what it says is true.
     Accounted,
 }
@@ -80,12 +83,24 @@ pub fn check(
         findings.extend(exact(planned, &said, seen));
     }
     let verdict = &job["verdict"];
-    let held_up = holds == Holds::Exact && verdict["value"] == "inconclusive";
-    if holds <= Holds::MadeUp && verdict["value"] != "passed" && !held_up {
+    let is_right = match holds {
+        _ if verdict["value"] == "passed" => true,
+        Holds::Exact => verdict["value"] == "inconclusive",
+        Holds::Late => {
+            let reason = verdict["reason"].as_str().unwrap_or_default();
+            verdict["value"] == "inconclusive" && reason.ends_with(NOT_MADE_UP)
+        }
+        Holds::Accounted => true,
+        Holds::Untouched | Holds::MadeUp => false,
+    };
+    if !is_right {
         findings.push(Finding::new(Harm::Broken, format!("verdict {verdict}")));
     }
     findings
 }
+
+/// The verdict's reason, where a loss puts it in doubt.
+const NOT_MADE_UP: &str = "was lost and not made up for";
 
 /// Nothing twice: neither sent nor counted.
 fn doubled(said: &Said, seen: &Seen) -> Vec<Finding> {
@@ -199,7 +214,8 @@ mod tests {
     }
 
     fn found(summary: &Value, seen: &Seen, holds: Holds, verdict: &str) -> Vec<Harm> {
-        let job = json!({"verdict": {"value": verdict}});
+        let (value, reason) = verdict.split_once(": ").unwrap_or((verdict, ""));
+        let job = json!({"verdict": {"value": value, "reason": reason}});
         check(PLANNED, &job, summary, seen, holds).iter().map(|finding| finding.harm).collect()
     }
 
@@ -232,6 +248,21 @@ mod tests {
         let lost = json!([{"arrivals_missed": 3, "users_in_flight": 2}]);
         let said = summary([8, 7], 8, 7, &lost);
         assert_eq!(found(&said, &seen, Holds::Accounted, "inconclusive"), [Harm::Lost; 2]);
+    }
+
+    #[test]
+    fn a_loss_that_is_certain_too_late_may_be_the_verdicts_reason_and_nothing_else() {
+        let seen = seen(&ALL[..8], &ALL[..7]);
+        let said = summary([8, 7], 8, 7, &json!([{"arrivals_missed": 2, "users_in_flight": 1}]));
+        let lost = "inconclusive: shard 1 on n2 was lost and not made up for";
+        assert_eq!(found(&said, &seen, Holds::Late, "passed"), []);
+        assert_eq!(found(&said, &seen, Holds::Late, lost), []);
+        let other = "inconclusive: the generator was saturated";
+        assert_eq!(found(&said, &seen, Holds::Late, other), [Harm::Broken]);
+        assert_eq!(found(&said, &seen, Holds::MadeUp, lost), [Harm::Broken]);
+        // What is missing is declared all the same.
+        let said = summary([8, 7], 8, 7, &json!([{"arrivals_missed": 1, "users_in_flight": 1}]));
+        assert!(found(&said, &seen, Holds::Late, lost).contains(&Harm::Lost));
     }
 
     #[test]

@@ -174,7 +174,7 @@ fn clocks(options: &Options, cluster: u64) -> bool {
 
 fn schedule_of(options: &Options, world: &World, seed: u64) -> anyhow::Result<Schedule> {
     let can = |fault: &&'static Fault| fault.can_be_made(world);
-    let load_ms = u64::from(options.load.seconds) * 1_000;
+    let load_ms = options.load.millis();
     if options.faults.is_empty() {
         let kinds: Vec<Kind> = faults::registry().filter(can).map(Fault::kind).collect();
         return Ok(schedule::draw(seed, &kinds, options.nodes, load_ms));

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::account::{self, Holds, Planned, Seen};
 use super::history::{Record, list_path};
 use super::world::{World, choose};
-use super::{Finding, Harm, Load, NAMES, Outcome, baseline, submit};
+use super::{Effect, Finding, Harm, Load, NAMES, Outcome, baseline, must_hold, submit};
 use crate::wait::within;
 
 /// All nodes have the same state after this.
@@ -22,9 +22,12 @@ pub(super) fn job(
     world: &World,
     job: &Value,
     load: Load,
-    holds: Holds,
+    effects: &[Effect],
     outcome: &mut Outcome,
 ) -> anyhow::Result<()> {
+    // A load that never began was held up by all that struck.
+    let begun = world.target.first_unix_ms()?;
+    let holds = must_hold(effects, begun.map_or((u64::MAX, 0), |at| (at, at + load.millis())));
     outcome.status = job["status"].as_str().unwrap_or_default().to_owned();
     outcome.documents.push(("job.json", format!("{job:#}")));
     let seen = Seen { by_name: world.target.counts()?, ids: world.target.ids()? };

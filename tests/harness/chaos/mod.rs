@@ -21,7 +21,7 @@ pub mod timeline;
 pub mod world;
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use serde_json::Value;
@@ -31,7 +31,7 @@ use crate::wait::within;
 use account::Holds;
 use faults::{Fault, Heal};
 use history::Clients;
-use schedule::{Schedule, Strike};
+use schedule::{Schedule, Strike, Takes};
 use world::World;
 
 /// What a finding means.
@@ -72,6 +72,11 @@ impl Load {
     pub fn users(self) -> u64 {
         u64::from(self.users_per_sec) * u64::from(self.seconds)
     }
+
+    #[must_use]
+    pub fn millis(self) -> u64 {
+        u64::from(self.seconds) * 1_000
+    }
 }
 
 /// The requests of a user of `chaos.gatling.js`.
@@ -94,6 +99,37 @@ pub struct Outcome {
     pub status: String,
     /// For the folder of a run that failed: what is in which file.
     pub documents: Vec<(&'static str, String)>,
+}
+
+/// What a fault that struck does to the job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Effect {
+    holds: Holds,
+    struck_at_ms: u64,
+    /// Orders to nodes come late while it lasts.
+    takes_nodes: bool,
+    /// Whatever it took is made up for by then, in milliseconds since 1970 by this program's clock.
+    made_up_by_ms: u64,
+}
+
+/// What must hold of a job whose load was to last from `load_ms.0` to `load_ms.1` after all that
+/// struck.
+fn must_hold(effects: &[Effect], load_ms: (u64, u64)) -> Holds {
+    let of = |effect: &Effect| match effect.holds {
+        Holds::MadeUp if effect.made_up_by_ms > load_ms.1 => Holds::Late,
+        // A shard that hears late of its start begins late.
+        Holds::Untouched | Holds::Exact if effect.takes_nodes && effect.struck_at_ms < load_ms.0 => {
+            Holds::MadeUp
+        }
+        holds => holds,
+    };
+    effects.iter().map(of).max().unwrap_or(Holds::Untouched)
+}
+
+/// By this program's clock, which no fault touches.
+fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Something that happens at a time of the run.
@@ -128,7 +164,7 @@ pub fn run(
             .extend(running.err().map(|error| Finding::new(Harm::Stuck, format!("{error:#}"))));
     }
     let begun = Instant::now();
-    let holds = play(world, schedule, &mut outcome)?;
+    let effects = play(world, schedule, &mut outcome)?;
     let formed = within("the cluster to be whole again", HEALING_LIMIT, || world.cluster.formed());
     if let Err(error) = formed {
         outcome.findings.push(Finding::new(Harm::Stuck, format!("{error:#}")));
@@ -142,7 +178,7 @@ pub fn run(
     match ended {
         Ok(found) => {
             world.timeline.note(format!("{job} is {}, {}", found["status"], found["verdict"]));
-            checks::job(world, &found, load, holds, &mut outcome)?;
+            checks::job(world, &found, load, &effects, &mut outcome)?;
             checks::submitted_once(world, load, &key, &job, &mut outcome);
         }
         Err(error) => {
@@ -204,10 +240,14 @@ fn await_job(world: &World, job: &str, wanted: &[&str], limit: Duration) -> anyh
     })
 }
 
-/// Lets the faults strike and heals them, each at its time. Gives what must hold of the job.
-fn play(world: &mut World, schedule: &Schedule, outcome: &mut Outcome) -> anyhow::Result<Holds> {
+/// Lets the faults strike and heals them, each at its time. Gives what they do to the job.
+fn play(
+    world: &mut World,
+    schedule: &Schedule,
+    outcome: &mut Outcome,
+) -> anyhow::Result<Vec<Effect>> {
     let start = Instant::now();
-    let mut holds = Holds::Untouched;
+    let mut effects = Vec::new();
     let strikes = schedule.strikes.iter().cloned();
     let mut turns: Vec<(u64, Turn)> =
         strikes.map(|strike| (strike.at_ms, Turn::Strike(strike))).collect();
@@ -219,8 +259,14 @@ fn play(world: &mut World, schedule: &Schedule, outcome: &mut Outcome) -> anyhow
         match turn {
             Turn::Strike(strike) => {
                 let fault = faults::named(strike.fault).context("a fault of the registry")?;
+                let struck_at = unix_ms();
                 if let Some(heal) = strike_one(world, fault, &strike, outcome) {
-                    holds = holds.max((fault.holds)(strike.lasts_ms()));
+                    effects.push(Effect {
+                        holds: (fault.holds)(strike.lasts_ms()),
+                        struck_at_ms: struck_at,
+                        takes_nodes: fault.takes != Takes::Nothing,
+                        made_up_by_ms: unix_ms() + fault.made_up_within_ms,
+                    });
                     turns.push((strike.heals_at_ms, Turn::Heal(fault.name, heal)));
                 }
             }
@@ -235,7 +281,7 @@ fn play(world: &mut World, schedule: &Schedule, outcome: &mut Outcome) -> anyhow
     }
     world.find_the_dead();
     world.net.heal_all()?;
-    Ok(holds)
+    Ok(effects)
 }
 
 /// A fault that finds nobody to strike is noted, and no finding.
@@ -262,4 +308,34 @@ fn strike_one(
 #[must_use]
 pub fn failure_folder(out: &std::path::Path, seed: u64) -> PathBuf {
     out.join(format!("seed-{seed}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn effect(holds: Holds, made_up_by_ms: u64) -> Effect {
+        Effect { holds, struck_at_ms: 5_000, takes_nodes: true, made_up_by_ms }
+    }
+
+    #[test]
+    fn what_is_certain_before_the_load_ends_must_be_made_up_for() {
+        let cut = effect(Holds::MadeUp, 20_000);
+        assert_eq!(must_hold(&[], (0, 20_000)), Holds::Untouched);
+        assert_eq!(must_hold(&[cut], (0, 20_000)), Holds::MadeUp);
+        assert_eq!(must_hold(&[cut], (0, 19_999)), Holds::Late);
+        let short = effect(Holds::Untouched, 30_000);
+        assert_eq!(must_hold(&[short], (0, 20_000)), Holds::Untouched);
+        assert_eq!(must_hold(&[short, cut], (0, 19_999)), Holds::Late);
+        assert_eq!(must_hold(&[cut, effect(Holds::Accounted, 0)], (0, 19_999)), Holds::Accounted);
+    }
+
+    #[test]
+    fn what_holds_a_start_up_may_make_it_late() {
+        let short = effect(Holds::Untouched, 9_000);
+        assert_eq!(must_hold(&[short], (5_000, 20_000)), Holds::Untouched);
+        assert_eq!(must_hold(&[short], (5_001, 20_000)), Holds::MadeUp);
+        let upload = Effect { takes_nodes: false, ..short };
+        assert_eq!(must_hold(&[upload], (5_001, 20_000)), Holds::Untouched);
+    }
 }

@@ -28,6 +28,8 @@ pub struct World {
     pub timeline: Timeline,
     /// Nodes that a fault has its hands on.
     pub struck: BTreeSet<usize>,
+    /// Nodes that are to end by themselves.
+    pub refusing: BTreeSet<usize>,
     /// What the faults themselves found.
     pub findings: Vec<Finding>,
     /// The job that runs.
@@ -65,6 +67,7 @@ impl World {
             target,
             timeline: Timeline::default(),
             struck: BTreeSet::new(),
+            refusing: BTreeSet::new(),
             findings: Vec::new(),
             job: None,
             spent: false,
@@ -164,6 +167,9 @@ impl World {
     /// Nodes whose process has ended though nobody ended it: each is a finding, and is started again.
     pub fn find_the_dead(&mut self) {
         for index in self.running() {
+            if self.refusing.contains(&index) {
+                continue;
+            }
             let Some(status) = self.cluster.nodes[index].ended() else { continue };
             let name = self.name(index).to_owned();
             self.timeline.note(format!("{name} has ended by itself: {status}"));

@@ -1,6 +1,6 @@
 //! Wall clocks that step. What counts time in a node is not the wall clock.
 
-use super::{Fault, Heal, Needs};
+use super::{CERTAIN_AT_ONCE_MS, Fault, Heal, Needs};
 use crate::chaos::account::Holds;
 use crate::chaos::schedule::{Strike, Takes};
 use crate::chaos::world::{World, choose};
@@ -14,6 +14,7 @@ pub(super) static FAULTS: [Fault; 1] = [Fault {
     takes: Takes::Nothing,
     lasts_ms: &[4_000, 12_000],
     holds: |_| Holds::Untouched,
+    made_up_within_ms: CERTAIN_AT_ONCE_MS,
     strike,
 }];
 

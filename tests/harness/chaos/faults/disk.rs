@@ -3,15 +3,19 @@
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 
-use super::{Fault, Heal, Needs};
+use super::{CERTAIN_AT_ONCE_MS, CERTAIN_BY_LEASE_MS, Fault, Heal, Needs};
 use crate::chaos::account::Holds;
 use crate::chaos::history::PROJECT;
 use crate::chaos::schedule::{Strike, Takes};
 use crate::chaos::world::{World, choose};
 use crate::chaos::{Finding, Harm};
+use crate::cluster::Node;
+use crate::process::binary;
+use crate::wait::within;
 
 pub(super) static FAULTS: [Fault; 3] = [
     Fault {
@@ -21,6 +25,7 @@ pub(super) static FAULTS: [Fault; 3] = [
         takes: Takes::Alone,
         lasts_ms: &[4_000, 12_000],
         holds: |_| Holds::MadeUp,
+        made_up_within_ms: CERTAIN_AT_ONCE_MS,
         strike: fill,
     },
     Fault {
@@ -30,15 +35,18 @@ pub(super) static FAULTS: [Fault; 3] = [
         takes: Takes::Nothing,
         lasts_ms: &[1_500],
         holds: |_| Holds::Untouched,
+        made_up_within_ms: CERTAIN_AT_ONCE_MS,
         strike: flip,
     },
     Fault {
         name: "old-copy",
-        what: "a node is started on an older copy of its data directory; the true one comes back later",
+        what: "a node is started on an older copy of its data directory, and refuses; later it gets the \
+               true one back, or is replaced",
         needs: Needs::Nothing,
         takes: Takes::Alone,
         lasts_ms: &[8_000],
         holds: |_| Holds::MadeUp,
+        made_up_within_ms: CERTAIN_BY_LEASE_MS,
         strike: old_copy,
     },
 ];
@@ -152,6 +160,10 @@ fn empty(folder: &Path) -> anyhow::Result<()> {
 
 /// Writes that the cluster acknowledges while the node is away, so that its copy becomes an old one.
 const WRITES_BETWEEN: u64 = 20;
+/// A node that was started has what the others have after this; one that is to refuse has refused.
+const STARTED_LIMIT: Duration = Duration::from_secs(20);
+/// Exit codes of a node whose log went back: at first, and at each start after that.
+const WENT_BACK: [i32; 2] = [70, 78];
 
 fn old_copy(world: &mut World, strike: &Strike) -> anyhow::Result<Heal> {
     let node = world.worker(strike.pick)?;
@@ -171,24 +183,67 @@ fn old_copy(world: &mut World, strike: &Strike) -> anyhow::Result<Heal> {
             world.any()?.rest().put(&path, format!("{number} of {}", strike.pick).as_bytes())?;
         ensure!((200..300).contains(&status), "a write with all nodes up: {status} {body}");
     }
+    // What it has not acknowledged it cannot forget.
+    let written = applied_index(world.any()?)?;
+    within(&format!("{name} to have all of it"), STARTED_LIMIT, || {
+        let has = applied_index(&world.cluster.nodes[node])?;
+        ensure!(has >= written, "it is at {has} of {written}");
+        Ok(())
+    })?;
     world.kill(node);
     copy(&data_dir, &new)?;
     empty(&data_dir)?;
     copy(&old, &data_dir)?;
     world.timeline.note(format!("{name} is started on its older copy"));
+    world.refusing.insert(node);
     world.cluster.start_node(node);
+    let replaced = strike.pick % 2 == 1;
     Ok(Box::new(move |world| {
-        // It may have refused to go on, with advice: that is as it should be.
-        if let Some(status) = world.cluster.nodes[node].ended() {
-            world.timeline.note(format!("{name} has refused its older copy: {status}"));
+        let refused = refuses(world, node);
+        world.refusing.remove(&node);
+        if let Err(error) = refused {
+            world.findings.push(Finding::new(Harm::Broken, format!("{error:#}")));
         }
         the_others_write(world);
         world.kill(node);
-        empty(&data_dir)?;
-        copy(&new, &data_dir)?;
+        if replaced {
+            world.timeline.note(format!("onrush node replace on {name}"));
+            replace(&data_dir)?;
+        } else {
+            world.timeline.note(format!("{name} gets its newest copy back"));
+            empty(&data_dir)?;
+            copy(&new, &data_dir)?;
+        }
         world.start_again(node);
         Ok(())
     }))
+}
+
+fn applied_index(node: &Node) -> anyhow::Result<u64> {
+    node.rest().get("/api/v1/raft/digest")?["applied_index"].as_u64().context("applied_index")
+}
+
+/// It does not go on with what it has forgotten, and says so by its exit code.
+fn refuses(world: &mut World, node: usize) -> anyhow::Result<()> {
+    let name = world.name(node).to_owned();
+    let status = within(&format!("{name} to refuse its older copy"), STARTED_LIMIT, || {
+        world.cluster.nodes[node].ended().context("it goes on with it")
+    })?;
+    world.timeline.note(format!("{name} has refused its older copy: {status}"));
+    let code = status.code().unwrap_or_default();
+    ensure!(WENT_BACK.contains(&code), "{name} refused its older copy with {status}");
+    Ok(())
+}
+
+/// As the node advises.
+fn replace(data_dir: &Path) -> anyhow::Result<()> {
+    let output = Command::new(binary("onrush"))
+        .args(["node", "replace", "--data-dir"])
+        .arg(data_dir)
+        .output()?;
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "onrush node replace: {complaint}");
+    Ok(())
 }
 
 /// The others are a majority: they write.

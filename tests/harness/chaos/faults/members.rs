@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 
-use super::{Fault, Heal, Needs};
+use super::{CERTAIN_AT_ONCE_MS, Fault, Heal, Needs};
 use crate::chaos::account::Holds;
 use crate::chaos::history::PROJECT;
 use crate::chaos::schedule::{Strike, Takes};
@@ -23,6 +23,7 @@ pub(super) static FAULTS: [Fault; 3] = [
         takes: Takes::Alone,
         lasts_ms: &[6_000],
         holds: |_| Holds::Accounted,
+        made_up_within_ms: CERTAIN_AT_ONCE_MS,
         strike: join,
     },
     Fault {
@@ -32,6 +33,7 @@ pub(super) static FAULTS: [Fault; 3] = [
         takes: Takes::Nodes(1),
         lasts_ms: &[5_000, 12_000],
         holds: |_| Holds::Untouched,
+        made_up_within_ms: CERTAIN_AT_ONCE_MS,
         strike: drain,
     },
     Fault {
@@ -41,6 +43,7 @@ pub(super) static FAULTS: [Fault; 3] = [
         takes: Takes::Nothing,
         lasts_ms: &[4_000],
         holds: |_| Holds::Exact,
+        made_up_within_ms: CERTAIN_AT_ONCE_MS,
         strike: upload,
     },
 ];

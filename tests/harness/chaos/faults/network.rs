@@ -1,7 +1,7 @@
 //! Links that are cut, in both directions or in one, that lose packets, or carry them late. No fault
 //! here touches the way to the target: the load itself can always go on.
 
-use super::{Fault, Heal, Needs, by_the_lease};
+use super::{CERTAIN_AT_ONCE_MS, CERTAIN_BY_LEASE_MS, Fault, Heal, Needs, by_the_lease};
 use crate::chaos::account::Holds;
 use crate::chaos::schedule::{Strike, Takes};
 use crate::chaos::world::{World, choose};
@@ -17,6 +17,7 @@ pub(super) static FAULTS: [Fault; 9] = [
         takes: Takes::Nodes(1),
         lasts_ms: CUT_MS,
         holds: by_the_lease,
+        made_up_within_ms: CERTAIN_BY_LEASE_MS,
         strike: |world, _| {
             let master = world.master()?;
             isolate(world, &[master])
@@ -29,6 +30,7 @@ pub(super) static FAULTS: [Fault; 9] = [
         takes: Takes::Nodes(1),
         lasts_ms: CUT_MS,
         holds: by_the_lease,
+        made_up_within_ms: CERTAIN_BY_LEASE_MS,
         strike: |world, strike| {
             let worker = world.worker(strike.pick)?;
             isolate(world, &[worker])
@@ -41,6 +43,7 @@ pub(super) static FAULTS: [Fault; 9] = [
         takes: Takes::Nodes(1),
         lasts_ms: CUT_MS,
         holds: by_the_lease,
+        made_up_within_ms: CERTAIN_BY_LEASE_MS,
         strike: |world, strike| {
             let (master, worker) = (world.master()?, world.worker(strike.pick)?);
             links(world, &[(master, worker), (worker, master)], &[worker])
@@ -54,6 +57,7 @@ pub(super) static FAULTS: [Fault; 9] = [
         takes: Takes::Nodes(1),
         lasts_ms: CUT_MS,
         holds: by_the_lease,
+        made_up_within_ms: CERTAIN_BY_LEASE_MS,
         strike: one_way,
     },
     Fault {
@@ -63,6 +67,7 @@ pub(super) static FAULTS: [Fault; 9] = [
         takes: Takes::Minority,
         lasts_ms: CUT_MS,
         holds: by_the_lease,
+        made_up_within_ms: CERTAIN_BY_LEASE_MS,
         strike: split,
     },
     Fault {
@@ -72,6 +77,7 @@ pub(super) static FAULTS: [Fault; 9] = [
         takes: Takes::Minority,
         lasts_ms: CUT_MS,
         holds: by_the_lease,
+        made_up_within_ms: CERTAIN_BY_LEASE_MS,
         strike: bridge,
     },
     Fault {
@@ -81,6 +87,7 @@ pub(super) static FAULTS: [Fault; 9] = [
         takes: Takes::Nothing,
         lasts_ms: &[5_000, 12_000],
         holds: |_| Holds::Untouched,
+        made_up_within_ms: CERTAIN_AT_ONCE_MS,
         strike: |world, _| {
             world.timeline.note("all links lose a tenth of their packets");
             let pairs = all_pairs(world.cluster.nodes.len());
@@ -100,6 +107,7 @@ pub(super) static FAULTS: [Fault; 9] = [
         takes: Takes::Nothing,
         lasts_ms: &[5_000, 12_000],
         holds: |_| Holds::Untouched,
+        made_up_within_ms: CERTAIN_AT_ONCE_MS,
         strike: |world, _| {
             world.timeline.note("all that the nodes send is delayed");
             let nodes = world.cluster.nodes.len();
@@ -117,6 +125,7 @@ pub(super) static FAULTS: [Fault; 9] = [
         takes: Takes::Nothing,
         lasts_ms: &[100],
         holds: |_| Holds::Untouched,
+        made_up_within_ms: CERTAIN_AT_ONCE_MS,
         strike: |world, strike| {
             let (one, other) = (world.master()?, world.worker(strike.pick)?);
             world.timeline.note(format!("connections of {} end", world.names(&[one, other])));

@@ -1,6 +1,6 @@
 //! Processes that are killed, stopped, started again.
 
-use super::{Fault, Heal, Needs, by_the_lease};
+use super::{CERTAIN_AT_ONCE_MS, CERTAIN_BY_LEASE_MS, CERTAIN_BY_SILENCE_MS, Fault, Heal, Needs, by_the_lease};
 use crate::chaos::account::Holds;
 use crate::chaos::schedule::{Strike, Takes};
 use crate::chaos::world::{World, choose};
@@ -16,6 +16,7 @@ pub(super) static FAULTS: [Fault; 9] = [
         takes: Takes::Nodes(1),
         lasts_ms: DOWN_MS,
         holds: |_| Holds::MadeUp,
+        made_up_within_ms: CERTAIN_AT_ONCE_MS,
         strike: |world, _| {
             let master = world.master()?;
             Ok(kill(world, vec![master]))
@@ -28,6 +29,7 @@ pub(super) static FAULTS: [Fault; 9] = [
         takes: Takes::Nodes(1),
         lasts_ms: DOWN_MS,
         holds: |_| Holds::MadeUp,
+        made_up_within_ms: CERTAIN_AT_ONCE_MS,
         strike: |world, strike| {
             let worker = world.worker(strike.pick)?;
             Ok(kill(world, vec![worker]))
@@ -40,6 +42,7 @@ pub(super) static FAULTS: [Fault; 9] = [
         takes: Takes::Nodes(2),
         lasts_ms: DOWN_MS,
         holds: |_| Holds::MadeUp,
+        made_up_within_ms: CERTAIN_AT_ONCE_MS,
         strike: |world, strike| {
             let both = vec![world.master()?, world.worker(strike.pick)?];
             Ok(kill(world, both))
@@ -52,6 +55,7 @@ pub(super) static FAULTS: [Fault; 9] = [
         takes: Takes::Alone,
         lasts_ms: &[200, 2_000, 9_000],
         holds: |_| Holds::Accounted,
+        made_up_within_ms: CERTAIN_AT_ONCE_MS,
         strike: |world, _| {
             let all = world.free();
             Ok(kill(world, all))
@@ -64,6 +68,7 @@ pub(super) static FAULTS: [Fault; 9] = [
         takes: Takes::Nodes(1),
         lasts_ms: &[3_000],
         holds: |_| Holds::MadeUp,
+        made_up_within_ms: CERTAIN_AT_ONCE_MS,
         strike: restart,
     },
     Fault {
@@ -73,6 +78,7 @@ pub(super) static FAULTS: [Fault; 9] = [
         takes: Takes::Nodes(1),
         lasts_ms: STOPPED_MS,
         holds: by_the_lease,
+        made_up_within_ms: CERTAIN_BY_LEASE_MS,
         strike: |world, _| {
             let master = world.master()?;
             Ok(stop(world, master))
@@ -85,6 +91,7 @@ pub(super) static FAULTS: [Fault; 9] = [
         takes: Takes::Nodes(1),
         lasts_ms: STOPPED_MS,
         holds: by_the_lease,
+        made_up_within_ms: CERTAIN_BY_LEASE_MS,
         strike: |world, strike| {
             let worker = world.worker(strike.pick)?;
             Ok(stop(world, worker))
@@ -97,6 +104,7 @@ pub(super) static FAULTS: [Fault; 9] = [
         takes: Takes::Nothing,
         lasts_ms: &[100],
         holds: |_| Holds::MadeUp,
+        made_up_within_ms: CERTAIN_AT_ONCE_MS,
         strike: |world, strike| {
             if let Some((node, pid)) = a_shard(world, strike.pick) {
                 let whom = format!("the shard of {}", world.name(node));
@@ -112,6 +120,7 @@ pub(super) static FAULTS: [Fault; 9] = [
         takes: Takes::Nothing,
         lasts_ms: &[1_000, 3_000, 25_000],
         holds: |ms| if ms <= 3_000 { Holds::Exact } else { Holds::MadeUp },
+        made_up_within_ms: CERTAIN_BY_SILENCE_MS,
         strike: stop_shard,
     },
 ];
