@@ -127,7 +127,7 @@ struct Table {
 
 /// A request that is under way, until it is dropped.
 #[derive(Debug)]
-pub struct UnderWay(Arc<Counts>);
+pub(super) struct UnderWay(Arc<Counts>);
 
 impl Drop for UnderWay {
     fn drop(&mut self) {

@@ -107,7 +107,7 @@ fn queue(world: &mut World, random: &mut Random) -> anyhow::Result<Run> {
     let (gaps, skipped) = (gaps(&ids), evidence.sum_lost("records_skipped"));
     let node = &world.cluster.nodes[victim];
     let saw = total(&evidence.sources, "row", &node.place.host);
-    let users = evidence.by_node(|it| it["users_started"].as_u64().unwrap_or(0));
+    let users = evidence.by_node("shards", |it| it["users_started"].as_u64().unwrap_or(0));
     let unreported = saw.saturating_sub(users.get(&node.name).copied().unwrap_or(0));
     run.figure("passed over", gaps as f64);
     run.figure("reported as left out", skipped as f64);
@@ -194,13 +194,14 @@ fn exhausted(world: &mut World, _: &mut Random) -> anyhow::Result<Run> {
     run.must(window_s as f64 <= planned_s + STOPPED_S, Harm::Broken, || {
         format!("the run took {window_s} s, the rows {planned_s}")
     });
-    run.must(errors.len() == 1, Harm::Broken, || format!("what is said: {errors:?}"));
-    run.remarks.push(format!(
-        "{} ({}); {}",
-        evidence.job["verdict"]["reason"],
-        evidence.summary["run"]["end_reason"],
-        errors.join(", ")
-    ));
+    // One message: why the job failed, and the same in the summary.
+    let reason = evidence.job["verdict"]["reason"].as_str().unwrap_or_default();
+    let said = evidence.summary["run"]["end_reason"].as_str().unwrap_or_default();
+    let status = run.verdict.clone();
+    run.must(status == "failed" && errors.is_empty() && reason == said, Harm::Broken, || {
+        format!("the job is {status}: {reason:?}, {said:?}, errors {errors:?}")
+    });
+    run.remarks.push(reason.to_owned());
     Ok(run)
 }
 

@@ -18,14 +18,14 @@ const STEADY_SECONDS: usize = 3;
 
 /// A load of constantly so many users a second.
 #[derive(Clone, Copy, Debug)]
-pub struct Load {
-    pub rate: u32,
-    pub seconds: u32,
+pub(super) struct Load {
+    pub(super) rate: u32,
+    pub(super) seconds: u32,
 }
 
 impl Load {
     #[must_use]
-    pub fn users(self) -> u64 {
+    pub(super) fn users(self) -> u64 {
         u64::from(self.rate) * u64::from(self.seconds)
     }
 
@@ -44,7 +44,7 @@ impl Load {
 
     /// Arrivals that did not come, by the second for which they were planned.
     #[must_use]
-    pub fn missing(self, ids: &Ids) -> BTreeMap<u32, u64> {
+    pub(super) fn missing(self, ids: &Ids) -> BTreeMap<u32, u64> {
         let mut missing = BTreeMap::new();
         for (_, at_us) in self.plan().filter(|(k, _)| !has(ids, *k)) {
             *missing.entry(u32::try_from(at_us / 1_000_000).unwrap_or(u32::MAX)).or_default() += 1;
@@ -54,7 +54,7 @@ impl Load {
 
     /// When the last arrival that did not come was planned, in microseconds from the start.
     #[must_use]
-    pub fn last_missing_us(self, ids: &Ids) -> Option<u64> {
+    pub(super) fn last_missing_us(self, ids: &Ids) -> Option<u64> {
         self.plan().filter(|(k, _)| !has(ids, *k)).map(|(_, at_us)| at_us).max()
     }
 }
@@ -66,13 +66,13 @@ fn has(ids: &Ids, id: u64) -> bool {
 
 /// Whether a count of a second is the planned one.
 #[must_use]
-pub fn as_planned(count: u64, rate: f64) -> bool {
+pub(super) fn as_planned(count: u64, rate: f64) -> bool {
     (count as f64 - rate).abs() <= rate * TOLERANCE
 }
 
 /// Requests of a name in each bucket, from all addresses or from one.
 #[must_use]
-pub fn buckets(sources: &Sources, name: &str, from: Option<IpAddr>) -> Vec<u64> {
+pub(super) fn buckets(sources: &Sources, name: &str, from: Option<IpAddr>) -> Vec<u64> {
     let mut sum = Vec::new();
     let wanted = sources.by_source.iter().filter(|(it, _)| from.is_none_or(|from| from == **it));
     for counts in wanted.filter_map(|(_, names)| names.get(name)) {
@@ -86,13 +86,13 @@ pub fn buckets(sources: &Sources, name: &str, from: Option<IpAddr>) -> Vec<u64> 
 
 /// Counts of whole seconds, from a bucket on.
 #[must_use]
-pub fn seconds(buckets: &[u64], from: usize) -> Vec<u64> {
+pub(super) fn seconds(buckets: &[u64], from: usize) -> Vec<u64> {
     buckets.get(from..).unwrap_or_default().chunks(SECOND).map(|it| it.iter().sum()).collect()
 }
 
 /// From which bucket on the rate is as planned, and stays so for some seconds.
 #[must_use]
-pub fn back(buckets: &[u64], rate: f64, from: usize) -> Option<usize> {
+pub(super) fn back(buckets: &[u64], rate: f64, from: usize) -> Option<usize> {
     let steady = |at: &usize| {
         let next = seconds(buckets, *at);
         next.len() >= STEADY_SECONDS
@@ -103,19 +103,19 @@ pub fn back(buckets: &[u64], rate: f64, from: usize) -> Option<usize> {
 
 /// The most that came within any second.
 #[must_use]
-pub fn most(buckets: &[u64]) -> u64 {
+pub(super) fn most(buckets: &[u64]) -> u64 {
     buckets.windows(SECOND).map(|it| it.iter().sum()).max().unwrap_or_else(|| buckets.iter().sum())
 }
 
 /// The last bucket before `to` in which something came.
 #[must_use]
-pub fn last_before(buckets: &[u64], to: usize) -> Option<usize> {
+pub(super) fn last_before(buckets: &[u64], to: usize) -> Option<usize> {
     buckets.iter().take(to).rposition(|count| *count > 0)
 }
 
 /// The bucket of a time.
 #[must_use]
-pub fn bucket_of(sources: &Sources, unix_ms: u64) -> usize {
+pub(super) fn bucket_of(sources: &Sources, unix_ms: u64) -> usize {
     let since = unix_ms.saturating_sub(sources.start_unix_ms.unwrap_or(unix_ms));
     usize::try_from(since / BUCKET_MS).unwrap_or(usize::MAX)
 }

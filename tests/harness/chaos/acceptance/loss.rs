@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::figures::{as_planned, back, bucket_of, buckets, last_before, seconds};
-use super::{Case, Evidence, Job, Load, Run, unix_ms};
+use super::{Case, Evidence, Job, Load, Run, signed, unix_ms};
 use crate::chaos::account::Holds;
 use crate::chaos::world::World;
 use crate::chaos::{Harm, await_job};
@@ -84,31 +84,35 @@ fn made_up(world: &mut World, victim: usize, at_ms: u64) -> anyhow::Result<Run> 
     missing(&evidence, unreported, &mut run);
     unreported_is_recent(&evidence, world, victim, killed_ms, unreported, &mut run);
     rate_is_back(&evidence, killed_ms, BACK_S, &mut run);
-    outside_is_disturbed(&evidence, &mut run);
+    missing_is_declared(&evidence, unreported, &mut run);
     Ok(run)
 }
 
-/// What is declared is what the target misses, and what it saw of the dead that nobody reported.
-pub(super) fn missing(evidence: &Evidence, unreported: u64, run: &mut Run) {
+/// What is declared is what the target misses: what it saw of the dead that nobody reported is
+/// declared missed, and who had begun there without a request so far is lost in flight.
+pub(super) fn missing(evidence: &Evidence, unreported: i64, run: &mut Run) {
     let planned = evidence.load.users();
-    let came = evidence.seen.ids.get("first").map_or(0, |ids| ids.distinct);
+    let distinct = |name| evidence.seen.ids.get(name).map_or(0, |ids| ids.distinct);
+    let (came, second) = (distinct("first"), distinct("second"));
     let missed = evidence.sum_lost("arrivals_missed");
+    let in_flight = evidence.sum_lost("users_in_flight");
     run.figure("missed", missed as f64);
-    run.figure("in flight", evidence.sum_lost("users_in_flight") as f64);
+    run.figure("in flight", in_flight as f64);
     run.figure("never came", planned.saturating_sub(came) as f64);
     run.figure("came unreported", unreported as f64);
-    run.must(missed == planned.saturating_sub(came) + unreported, Harm::Lost, || {
+    run.must(signed(missed) == signed(planned) - signed(came) + unreported, Harm::Lost, || {
         format!("{missed} are declared missed; of {planned}, {came} came, {unreported} unreported")
     });
-    let second = evidence.seen.ids.get("second").map_or(0, |ids| ids.distinct);
-    let reported: u64 =
-        evidence.by_node(|it| it["users_ended"].as_u64().unwrap_or(0)).values().sum();
-    let lost = missed + evidence.sum_lost("users_in_flight");
-    run.must(reported + lost == planned, Harm::Lost, || {
-        format!("{reported} users are reported as ended, {lost} as missed or lost, of {planned}")
+    let ended = evidence.by_node("shards", |it| it["users_ended"].as_u64().unwrap_or(0));
+    let ended: u64 = ended.values().sum();
+    run.must(ended + missed + in_flight == planned, Harm::Lost, || {
+        format!(
+            "{ended} users are reported as ended, {missed} as missed, {in_flight} as lost, of \
+             {planned}"
+        )
     });
-    run.must(second >= reported, Harm::Doubled, || {
-        format!("{reported} users are reported as ended, {second} came so far")
+    run.must(ended <= second, Harm::Doubled, || {
+        format!("{ended} users are reported as ended, {second} came so far")
     });
 }
 
@@ -118,61 +122,71 @@ fn unreported_is_recent(
     world: &World,
     victim: usize,
     killed_ms: u64,
-    unreported: u64,
+    unreported: i64,
     run: &mut Run,
 ) {
     let host = world.cluster.nodes[victim].place.host.parse().ok();
     let sent = buckets(&evidence.sources, "first", host);
     let killed = bucket_of(&evidence.sources, killed_ms);
-    let recent: u64 = sent[killed.saturating_sub(UNREPORTED_S * 10).min(sent.len())..].iter().sum();
-    run.must(unreported <= recent, Harm::Lost, || {
-        format!("{unreported} that the killed node sent are in no report, {recent} are of its last {UNREPORTED_S} s")
+    let recent = killed.saturating_sub(UNREPORTED_S * 10).min(sent.len());
+    let recent: u64 = sent[recent..].iter().sum();
+    run.must(unreported <= signed(recent), Harm::Lost, || {
+        format!(
+            "{unreported} that the killed node sent are in no report, {recent} are of its last \
+             {UNREPORTED_S} s"
+        )
     });
 }
 
-/// By the target's clock, and by the plan of the arrivals that did not come.
+/// By the plan of the arrivals that did not come, and by the target's clock.
 fn rate_is_back(evidence: &Evidence, killed_ms: u64, within_s: f64, run: &mut Run) {
-    let all = buckets(&evidence.sources, "first", None);
+    let late = evidence.late_before(killed_ms, run);
     let killed = bucket_of(&evidence.sources, killed_ms);
-    let start = evidence.sources.start_unix_ms.unwrap_or(0);
-    let after_kill = |unix_ms: f64| (unix_ms - killed_ms as f64) / 1_000.0;
-    let back =
-        back(&all, evidence.rate(), killed).map(|at| after_kill((start + at as u64 * 100) as f64));
+    let start = evidence.sources.start_unix_ms.unwrap_or(0) as f64;
+    let after_kill = |ms: f64| (start + ms - killed_ms as f64) / 1_000.0;
+    let ids = evidence.seen.ids.get("first");
+    let last_us = ids.and_then(|ids| evidence.load.last_missing_us(ids)).unwrap_or(0);
+    let last_s = after_kill(last_us as f64 / 1_000.0);
+    run.figure("last missing after s", last_s);
+    run.must(last_s <= within_s, Harm::Broken, || {
+        format!("arrivals are missing until {last_s} s after the kill, {within_s} s are promised")
+    });
+    let all = buckets(&evidence.sources, "first", None);
+    let back = back(&all, evidence.rate(), killed).map(|at| after_kill(at as f64 * 100.0));
     run.figure("back after s", back.unwrap_or(f64::INFINITY));
-    run.must(back.is_some_and(|it| it <= within_s), Harm::Broken, || {
+    run.by_the_clock(late, back.is_some_and(|it| it <= within_s), || {
         format!("the rate is back {back:?} s after the kill, {within_s} s are promised")
     });
-    if let Some(last_us) =
-        evidence.seen.ids.get("first").and_then(|ids| evidence.load.last_missing_us(ids))
-    {
-        run.figure("last missing after s", after_kill(start as f64 + last_us as f64 / 1_000.0));
-    }
+    let declared = |second| declares(&evidence.disturbed(), second);
+    let all = (0..).zip(evidence.per_second("first"));
+    let outside: Vec<(u64, u64)> =
+        all.filter(|(at, it)| !as_planned(*it, evidence.rate()) && !declared(*at)).collect();
+    run.figure("undeclared seconds outside 1 %", outside.len() as f64);
+    run.by_the_clock(late, outside.is_empty(), || {
+        format!("seconds outside of 1 % that are not declared as disturbed: {outside:?}")
+    });
 }
 
-/// Each second whose arrivals are not the planned ones is in a window that the report calls disturbed.
-fn outside_is_disturbed(evidence: &Evidence, run: &mut Run) {
+fn declares(windows: &[(u64, u64)], second: u64) -> bool {
+    windows.iter().any(|(from, to)| (*from..=*to).contains(&second))
+}
+
+/// Each second of which arrivals are missing is in a window that the report calls disturbed, but for
+/// users that had begun and were lost in flight.
+fn missing_is_declared(evidence: &Evidence, unreported: i64, run: &mut Run) {
     let windows = evidence.disturbed();
     let length = windows.iter().map(|(from, to)| to - from).max();
     run.figure("disturbed s", length.map_or(f64::INFINITY, |it| it as f64));
     run.must(length.is_some_and(|it| it <= DISTURBED_S), Harm::Broken, || {
         format!("the report's disturbed windows are {windows:?}")
     });
-    let declared = |second: u64| windows.iter().any(|(from, to)| (*from..=*to).contains(&second));
-    let missing =
-        evidence.seen.ids.get("first").map(|ids| evidence.load.missing(ids)).unwrap_or_default();
-    let undeclared: Vec<_> = missing.iter().filter(|(at, _)| !declared(u64::from(**at))).collect();
-    run.must(undeclared.is_empty(), Harm::Lost, || {
-        format!(
-            "arrivals of these seconds are missing, which are not in {windows:?}: {undeclared:?}"
-        )
-    });
-    let counts = evidence.per_second("first");
-    let outside: Vec<(u64, u64)> =
-        (0..).zip(counts).filter(|(_, it)| !as_planned(*it, evidence.rate())).collect();
-    let elsewhere: Vec<&(u64, u64)> = outside.iter().filter(|(at, _)| !declared(*at)).collect();
-    run.figure("seconds outside 1 %", outside.len() as f64);
-    run.must(elsewhere.is_empty(), Harm::Broken, || {
-        format!("seconds outside of 1 % that are not in {windows:?}: {elsewhere:?}")
+    let ids = evidence.seen.ids.get("first");
+    let missing = ids.map(|ids| evidence.load.missing(ids)).unwrap_or_default();
+    let undeclared: Vec<(u32, u64)> =
+        missing.into_iter().filter(|(at, _)| !declares(&windows, u64::from(*at))).collect();
+    let sum: u64 = undeclared.iter().map(|(_, count)| count).sum();
+    run.must(signed(sum) <= (-unreported).max(0), Harm::Lost, || {
+        format!("missing are arrivals of seconds that are not in {windows:?}: {undeclared:?}")
     });
 }
 
@@ -219,19 +233,30 @@ fn degrade(world: &mut World, random: &mut Random) -> anyhow::Result<Run> {
     run.must(run.verdict == "inconclusive", Harm::Broken, || {
         format!("verdict {}", evidence.job["verdict"])
     });
-    // The first bucket that has nothing of the dead node.
+    let share = evidence.rate() * 0.75;
+    let late = evidence.late_before(killed_ms, &mut run);
+    // The first bucket that has nothing of the dead node, to the last whole second.
     let from = bucket_of(&evidence.sources, killed_ms) + 1;
     let all = buckets(&evidence.sources, "first", None);
-    let load = all.len().min(LOAD.seconds as usize * 10);
-    let rest = seconds(&all[..load], from);
+    let rest = seconds(&all[..all.len().min(LOAD.seconds as usize * 10)], from);
     let whole = &rest[..rest.len().saturating_sub(1)];
-    let (least, most) =
-        (whole.iter().min().copied().unwrap_or(0), whole.iter().max().copied().unwrap_or(0));
-    let share = evidence.rate() * 0.75;
+    let least = whole.iter().min().copied().unwrap_or(0);
+    let most = whole.iter().max().copied().unwrap_or(0);
     run.figure("least per s after", least as f64);
     run.figure("most per s after", most as f64);
-    run.must(as_planned(least, share) && as_planned(most, share), Harm::Broken, || {
+    run.by_the_clock(late, as_planned(least, share) && as_planned(most, share), || {
         format!("{least} to {most} arrivals a second after the kill, {share} ± 1 % are promised")
+    });
+    let ids = evidence.seen.ids.get("first");
+    let missing = ids.map(|ids| evidence.load.missing(ids)).unwrap_or_default();
+    let first = u32::try_from(from / 10).unwrap_or(0) + 1;
+    let of = |second: u32| u64::from(LOAD.rate) - missing.get(&second).copied().unwrap_or(0);
+    let other: Vec<(u32, u64)> = (first..LOAD.seconds)
+        .map(|second| (second, of(second)))
+        .filter(|(_, came)| !as_planned(*came, share))
+        .collect();
+    run.must(other.is_empty(), Harm::Broken, || {
+        format!("of the arrivals of these seconds not {share} ± 1 % came: {other:?}")
     });
     Ok(run)
 }

@@ -85,6 +85,16 @@ impl Run {
         }
     }
 
+    /// A promise by the target's clock. Where the machine was late before anything was broken, a
+    /// breach is said, and is no finding.
+    fn by_the_clock(&mut self, late_before: usize, holds: bool, text: impl FnOnce() -> String) {
+        match (holds, late_before) {
+            (true, _) => {}
+            (false, 0) => self.findings.push(Finding::new(Harm::Broken, text())),
+            (false, _) => self.remarks.push(format!("LATE MACHINE: {}", text())),
+        }
+    }
+
     fn line(&self) -> String {
         let figures = self.figures.iter().map(|(what, value)| format!("{what} {}", shown(*value)));
         figures.chain(self.remarks.iter().cloned()).collect::<Vec<_>>().join(" · ")
@@ -212,10 +222,10 @@ impl Evidence {
         parts.filter_map(window).collect()
     }
 
-    /// By node: a figure of all its shards.
-    fn by_node(&self, figure: impl Fn(&Value) -> u64) -> BTreeMap<String, u64> {
+    /// By node: a figure of all rows of a table.
+    fn by_node(&self, table: &str, figure: impl Fn(&Value) -> u64) -> BTreeMap<String, u64> {
         let mut sums = BTreeMap::new();
-        for shard in self.summary["shards"].as_array().into_iter().flatten() {
+        for shard in self.summary[table].as_array().into_iter().flatten() {
             let name = shard["node"].as_str().unwrap_or_default().to_owned();
             *sums.entry(name).or_default() += figure(shard);
         }
@@ -225,7 +235,7 @@ impl Evidence {
     /// Shards that were lost or took over, beyond one for each node.
     fn reassigned(&self) -> bool {
         let shards = self.summary["shards"].as_array().map_or(0, Vec::len);
-        shards != self.by_node(|_| 0).len() || !self.disturbed().is_empty()
+        shards != self.by_node("shards", |_| 0).len() || !self.disturbed().is_empty()
     }
 
     /// Requests of a name per second of the load.
@@ -237,33 +247,54 @@ impl Evidence {
 
     /// The report against the target, to the request: what it says of each node that lived is what
     /// the target saw of it, and of those in `gone` no more than the target saw. Gives how many
-    /// first requests of theirs are in no report.
-    fn to_the_request(&self, world: &World, gone: &[usize], holds: Holds, run: &mut Run) -> u64 {
+    /// first requests of theirs came and are in no report, less those of users that are reported as
+    /// begun and of which nothing came.
+    fn to_the_request(&self, world: &World, gone: &[usize], holds: Holds, run: &mut Run) -> i64 {
         let planned = Planned { users: self.load.users(), names: &NAMES };
         run.findings.extend(account::check(planned, &self.job, &self.summary, &self.seen, holds));
-        let started = self.by_node(|it| it["users_started"].as_u64().unwrap_or(0));
-        let answered = self.by_node(|it| {
-            it["requests_ok"].as_u64().unwrap_or(0) + it["requests_ko"].as_u64().unwrap_or(0)
-        });
+        let field = |row: &Value, name: &str| row[name].as_u64().unwrap_or(0);
+        let started = self.by_node("shards", |it| field(it, "users_started"));
+        let answered =
+            self.by_node("shards", |it| field(it, "requests_ok") + field(it, "requests_ko"));
+        let in_flight = self.by_node("lost", |it| field(it, "users_in_flight"));
         let mut unreported = 0;
         for (index, node) in world.cluster.nodes.iter().enumerate() {
             let saw = |name: &str| total(&self.sources, name, &node.place.host);
             let (firsts, all) = (saw("first"), saw("first") + saw("second"));
             let said = |of: &BTreeMap<String, u64>| of.get(&node.name).copied().unwrap_or(0);
             let (users, requests) = (said(&started), said(&answered));
+            let text = || {
+                format!(
+                    "{}: {users} users and {requests} requests are reported, {} users lost in \
+                     flight; the target saw {firsts} first and {all} requests",
+                    node.name,
+                    said(&in_flight)
+                )
+            };
             if gone.contains(&index) {
-                unreported += firsts.saturating_sub(users);
-                run.must(users <= firsts && requests <= all, Harm::Doubled, || {
-                    format!("{}: {users} users, {requests} requests are reported, the target saw {firsts} and {all}", node.name)
-                });
+                unreported += signed(firsts) - signed(users);
+                let right = users <= firsts + said(&in_flight) && requests <= all;
+                run.must(right, Harm::Doubled, text);
             } else {
-                run.must(users == firsts && requests == all, Harm::Lost, || {
-                    format!("{}: {users} users, {requests} requests are reported, the target saw {firsts} and {all}", node.name)
-                });
+                run.must(users == firsts && requests == all, Harm::Lost, text);
             }
         }
         unreported
     }
+
+    /// Seconds before an event in which the arrivals were not the planned ones: the machine's own
+    /// doing.
+    fn late_before(&self, unix_ms: u64, run: &mut Run) -> usize {
+        let until = figures::bucket_of(&self.sources, unix_ms) / 10;
+        let before = self.per_second("first").into_iter().take(until);
+        let late = before.filter(|it| !figures::as_planned(*it, self.rate())).count();
+        run.figure("late seconds before", late as f64);
+        late
+    }
+}
+
+fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 /// Requests of a name from one address.
