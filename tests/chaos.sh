@@ -2,6 +2,7 @@
 # Breaks clusters on purpose, and checks all that they promise; --list has the faults.
 #   chaos.sh --minutes 60 --seed 7               an hour of random faults; the seed repeats it
 #   chaos.sh --runs 5 --fault kill-master        five runs with one fault
+#   chaos.sh --acceptance kill-worker --runs 20  losses at full size, with figures; all: every case
 set -euo pipefail
 . "$(dirname "$0")/../scripts/lib.sh"
 cd "$root"

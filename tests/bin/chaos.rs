@@ -7,14 +7,15 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, bail, ensure};
-use harness::chaos::Load;
 use harness::chaos::campaign::{Options, default_out, list, run_all};
 use harness::chaos::net::Inside;
+use harness::chaos::{Load, acceptance};
 
 const USAGE: &str = "\
 usage: onrush-chaos [--seed N] [--minutes N | --runs N] [--fault NAME]… [--nodes 3]
        [--rate USERS_PER_SEC] [--seconds N] [--network root|user|loopback] [--out DIR]
        [--verbose]
+       onrush-chaos --acceptance NAME|all [--runs N] [--seed N] [--out DIR] [--verbose]
        onrush-chaos --list";
 /// Set for the program inside of the namespaces: which kind they are.
 const INSIDE: &str = "--inside";
@@ -41,6 +42,7 @@ fn options(arguments: &[String]) -> anyhow::Result<(Options, Option<Inside>)> {
         network: None,
         out: default_out(),
         verbose: false,
+        acceptance: Vec::new(),
     };
     let mut inside = None;
     let mut arguments = arguments.iter();
@@ -62,6 +64,7 @@ fn options(arguments: &[String]) -> anyhow::Result<(Options, Option<Inside>)> {
             "--rate" => options.load.users_per_sec = u32::try_from(number()?)?,
             "--seconds" => options.load.seconds = u32::try_from(number()?)?,
             "--fault" => options.faults.extend(value.split(',').map(str::to_owned)),
+            "--acceptance" => options.acceptance.extend(value.split(',').map(str::to_owned)),
             "--network" => options.network = Some(network()?),
             "--out" => options.out = PathBuf::from(value),
             INSIDE => inside = Some(network()?),
@@ -83,16 +86,22 @@ fn run() -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::SUCCESS);
         }
         Some("--list") => {
-            print!("{}", list());
+            print!("{}\nwith --acceptance:\n{}", list(), acceptance::list());
             return Ok(ExitCode::SUCCESS);
         }
         _ => {}
     }
     let (options, inside) = options(&arguments)?;
+    let code = |well| if well { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     if let Some(inside) = inside {
+        if !options.acceptance.is_empty() {
+            return Ok(code(acceptance::run_all(&options, inside, &mut |line| {
+                println!("{line}")
+            })?));
+        }
         let totals = run_all(&options, inside, &mut |line| println!("{line}"))?;
         print!("{}", totals.text());
-        return Ok(if totals.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        return Ok(code(totals.is_clean()));
     }
     let inside = options.network.unwrap_or_else(Inside::best);
     println!("network: {}", inside.what());
@@ -106,5 +115,5 @@ fn run() -> anyhow::Result<ExitCode> {
         }
     };
     let status = command.args(&arguments).args([INSIDE, inside.name()]).status()?;
-    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(code(status.success()))
 }

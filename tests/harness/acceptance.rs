@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::cluster::{Cluster, await_status, repository};
 use crate::process::{Process, binary, signal};
 use crate::rest::Rest;
-use crate::target::Ids;
+use crate::target::{Ids, Sources};
 use crate::wait::until;
 
 /// Requests that each user of `exact.gatling.js` sends.
@@ -105,6 +105,14 @@ impl Target {
     /// When it does not answer.
     pub fn ids(&self) -> anyhow::Result<BTreeMap<String, Ids>> {
         Ok(serde_json::from_value(self.rest().get("/__ids")?)?)
+    }
+
+    /// Requests by time and by who sent them.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn sources(&self) -> anyhow::Result<Sources> {
+        Ok(serde_json::from_value(self.rest().get("/__sources")?)?)
     }
 
     /// Requests in each 100 ms from the first to the last.

@@ -32,6 +32,8 @@ pub struct Options {
     pub out: PathBuf,
     /// Everything that is done is shown at once.
     pub verbose: bool,
+    /// The cases of [`super::acceptance`] that are run instead of faults; none otherwise.
+    pub acceptance: Vec<String>,
 }
 
 impl Options {

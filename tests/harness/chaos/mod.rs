@@ -5,8 +5,9 @@
 //! Reading order: `schedule` (what strikes when), `faults` (one entry each), `world` (what they act on),
 //! `net` and `gates` (where the nodes are), this file (one run), `checks` (what must be true after it) with `account`
 //! (the report), `history` and `linear` (the clients), `baseline` (what a node holds), `timeline` (what
-//! is shown where something is not), `campaign` (many runs).
+//! is shown where something is not), `campaign` (many runs); `acceptance` (losses at full size).
 
+pub mod acceptance;
 pub mod account;
 pub mod baseline;
 pub mod campaign;

@@ -1,9 +1,10 @@
 //! What the target saw: requests by method and path, by name, by the arrival that they belong to,
-//! answers by status, and arrivals in buckets of 100 ms. One lock, held for a few lookups; the tables
-//! are bounded.
+//! answers by status, and arrivals in buckets of 100 ms, together and by the address that they came from.
+//! One lock, held for a few lookups; the tables are bounded.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,9 @@ const OTHER: &str = "(other)";
 const IDS_MAX: usize = 4 << 20;
 /// Names whose requests are told apart by arrival.
 const ID_NAMES_MAX: usize = 256;
+/// Addresses, and names of each, whose requests are told apart by time.
+const SOURCES_MAX: usize = 64;
+const SOURCE_NAMES_MAX: usize = 16;
 
 /// All that is counted since the start or the last reset.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +49,18 @@ pub struct Arrivals {
     pub start_unix_ms: Option<u64>,
     /// One figure per bucket from the first request on, empty ones included.
     pub counts: Vec<u64>,
+}
+
+/// Requests by the time they came and by who sent them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sources {
+    pub bucket_ms: u64,
+    /// Start of the first bucket; absent before the first request.
+    pub start_unix_ms: Option<u64>,
+    /// By address and by name: one figure per bucket up to the last request.
+    pub by_source: BTreeMap<IpAddr, BTreeMap<String, Vec<u64>>>,
+    /// The most requests that were under way at once, per bucket in which one came.
+    pub most_in_flight: Vec<u64>,
 }
 
 /// The requests of one name, by the arrival that they belong to.
@@ -102,8 +118,23 @@ struct Table {
     start: Option<(Instant, u64)>,
     last_ms: u64,
     buckets: Vec<u64>,
+    sources: BTreeMap<IpAddr, BTreeMap<String, Vec<u64>>>,
+    in_flight: u64,
+    most_in_flight: Vec<u64>,
     /// `METHOD /path`, put together without a new allocation for each request.
     key: String,
+}
+
+/// A request that is under way, until it is dropped.
+#[derive(Debug)]
+pub(super) struct UnderWay(Arc<Counts>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        let mut table = self.0.lock();
+        // A reset may have come in between.
+        table.in_flight = table.in_flight.saturating_sub(1);
+    }
 }
 
 #[derive(Debug, Default)]
@@ -118,7 +149,15 @@ impl Counts {
         self.lock().connections += 1;
     }
 
-    pub(super) fn request(&self, method: &str, path: &str, name: Option<&str>) {
+    /// It is under way as long as what this gives is kept.
+    #[must_use]
+    pub(super) fn request(
+        self: &Arc<Self>,
+        from: IpAddr,
+        method: &str,
+        path: &str,
+        name: Option<&str>,
+    ) -> UnderWay {
         let now = Instant::now();
         let mut table = self.lock();
         let table = &mut *table;
@@ -135,12 +174,17 @@ impl Counts {
         let elapsed = now.saturating_duration_since(start).as_millis();
         table.last_ms = u64::try_from(elapsed).unwrap_or(u64::MAX);
         let bucket = usize::try_from(table.last_ms / BUCKET_MS).unwrap_or(usize::MAX);
+        table.in_flight += 1;
         if bucket < BUCKETS_MAX {
-            if table.buckets.len() <= bucket {
-                table.buckets.resize(bucket + 1, 0);
+            *at(&mut table.buckets, bucket) += 1;
+            let most = at(&mut table.most_in_flight, bucket);
+            *most = table.in_flight.max(*most);
+            if let Some(buckets) = name.and_then(|name| buckets_of(&mut table.sources, from, name))
+            {
+                *at(buckets, bucket) += 1;
             }
-            table.buckets[bucket] += 1;
         }
+        UnderWay(Arc::clone(self))
     }
 
     pub(super) fn response(&self, status: u16) {
@@ -202,6 +246,44 @@ impl Counts {
             counts: table.buckets.clone(),
         }
     }
+
+    #[must_use]
+    pub fn sources(&self) -> Sources {
+        let table = self.lock();
+        Sources {
+            bucket_ms: BUCKET_MS,
+            start_unix_ms: table.start.map(|(_, unix_ms)| unix_ms),
+            by_source: table.sources.clone(),
+            most_in_flight: table.most_in_flight.clone(),
+        }
+    }
+}
+
+/// The bucket, with all before it.
+fn at(buckets: &mut Vec<u64>, bucket: usize) -> &mut u64 {
+    if buckets.len() <= bucket {
+        buckets.resize(bucket + 1, 0);
+    }
+    &mut buckets[bucket]
+}
+
+/// The buckets of a name from an address, as long as there is room for them.
+fn buckets_of<'a>(
+    sources: &'a mut BTreeMap<IpAddr, BTreeMap<String, Vec<u64>>>,
+    from: IpAddr,
+    name: &str,
+) -> Option<&'a mut Vec<u64>> {
+    if sources.len() >= SOURCES_MAX && !sources.contains_key(&from) {
+        return None;
+    }
+    let names = sources.entry(from).or_default();
+    if !names.contains_key(name) {
+        if names.len() >= SOURCE_NAMES_MAX {
+            return None;
+        }
+        names.insert(name.to_owned(), Vec::new());
+    }
+    names.get_mut(name)
 }
 
 fn count(map: &mut HashMap<String, u64>, key: &str) {
@@ -224,10 +306,12 @@ mod tests {
 
     #[test]
     fn requests_are_counted_by_route_and_name() {
-        let counts = Counts::default();
-        counts.request("GET", "/", Some("home"));
-        counts.request("GET", "/", None);
-        counts.request("POST", "/cart", Some("buy"));
+        let counts = Arc::new(Counts::default());
+        let (one, other) = (IpAddr::from([10, 77, 0, 1]), IpAddr::from([10, 77, 0, 2]));
+        let first = counts.request(one, "GET", "/", Some("home"));
+        let _second = counts.request(one, "GET", "/", None);
+        drop(first);
+        let _third = counts.request(other, "POST", "/cart", Some("buy"));
         counts.response(200);
         counts.violation("no token");
         let seen = counts.snapshot();
@@ -237,6 +321,10 @@ mod tests {
         assert_eq!(seen.by_status[&200], 1);
         assert_eq!(seen.violations, BTreeMap::from([("no token".to_owned(), 1)]));
         assert_eq!(counts.arrivals().counts.iter().sum::<u64>(), 3);
+        let sources = counts.sources();
+        assert_eq!(sources.by_source[&one]["home"].iter().sum::<u64>(), 1);
+        assert_eq!(sources.by_source[&other]["buy"].iter().sum::<u64>(), 1);
+        assert_eq!(sources.most_in_flight.iter().max(), Some(&2));
         counts.reset();
         assert_eq!(counts.snapshot(), Snapshot::default());
     }

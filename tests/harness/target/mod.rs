@@ -10,7 +10,7 @@ mod counts;
 mod shop;
 mod strict;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-pub use counts::{Arrivals, BUCKET_MS, Counts, Ids, Snapshot};
+pub use counts::{Arrivals, BUCKET_MS, Counts, Ids, Snapshot, Sources};
 use strict::Strict;
 
 /// The header by which a simulation names its requests, unless another is given.
@@ -96,7 +96,7 @@ impl Target {
     /// When connections cannot be accepted any more.
     pub async fn run(self) -> anyhow::Result<()> {
         loop {
-            let (socket, _) = self.listener.accept().await.context("accept")?;
+            let (socket, peer) = self.listener.accept().await.context("accept")?;
             // A peer that is gone already is nothing to stop for.
             let _ = socket.set_nodelay(true);
             self.counts.connection();
@@ -105,7 +105,7 @@ impl Target {
             tokio::spawn(async move {
                 let service = service_fn(move |request| {
                     let strict = Arc::clone(&strict);
-                    answer(request, Arc::clone(&counts), strict, Arc::clone(&options))
+                    answer(request, peer.ip(), Arc::clone(&counts), strict, Arc::clone(&options))
                 });
                 // An error is a connection that the load generator cut off.
                 let _ = hyper::server::conn::http1::Builder::new()
@@ -183,6 +183,7 @@ impl Drop for Running {
 /// The service's error closes the connection without an answer: `/drop` wants that.
 async fn answer(
     request: Request<Incoming>,
+    from: IpAddr,
     counts: Arc<Counts>,
     strict: Arc<Strict>,
     options: Arc<Options>,
@@ -199,7 +200,7 @@ async fn answer(
         .get(options.name_marker.as_str())
         .and_then(|value| value.to_str().ok())
         .or_else(|| shop::query_value(request.uri().query(), &options.name_marker));
-    counts.request(request.method().as_str(), path, name);
+    let _under_way = counts.request(from, request.method().as_str(), path, name);
     let arrival = shop::query_value(request.uri().query(), ARRIVAL_PARAMETER);
     if let (Some(name), Some(id)) = (name, arrival.and_then(|text| text.parse().ok())) {
         counts.arrival(name, id);
@@ -229,11 +230,15 @@ fn control_answer(
         ("GET", "counts") => shop::json(200, &counts.snapshot()),
         ("GET", "arrivals") => shop::json(200, &counts.arrivals()),
         ("GET", "ids") => shop::json(200, &counts.ids()),
+        ("GET", "sources") => shop::json(200, &counts.sources()),
         ("POST", "reset") => {
             counts.reset();
             shop::json(200, &serde_json::json!({"reset": true}))
         }
-        _ => shop::json(404, &serde_json::json!({"error": "counts, arrivals, ids or reset"})),
+        _ => shop::json(
+            404,
+            &serde_json::json!({"error": "counts, arrivals, ids, sources or reset"}),
+        ),
     }
 }
 

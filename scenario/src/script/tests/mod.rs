@@ -147,5 +147,5 @@ fn example_simulations_give_their_golden_graphs() {
         );
     }
     let kept = std::fs::read_dir(root().join("golden/ir")).unwrap().count();
-    assert_eq!((kept, examples.len()), (10, 10), "one graph for each simulation");
+    assert_eq!((kept, examples.len()), (11, 11), "one graph for each simulation");
 }

@@ -7,6 +7,8 @@ mod members;
 mod network;
 mod process;
 
+pub(super) use network::isolate;
+
 use super::account::Holds;
 use super::schedule::{Kind, Strike, Takes};
 use super::world::World;

@@ -159,7 +159,7 @@ fn links(world: &mut World, cut: &[(usize, usize)], away: &[usize]) -> anyhow::R
 }
 
 /// Everything between `inside` and the rest, in both directions.
-fn isolate(world: &mut World, inside: &[usize]) -> anyhow::Result<Heal> {
+pub(in crate::chaos) fn isolate(world: &mut World, inside: &[usize]) -> anyhow::Result<Heal> {
     let crosses = |(a, b): &(usize, usize)| inside.contains(a) != inside.contains(b);
     let cut: Vec<(usize, usize)> =
         all_pairs(world.cluster.nodes.len()).into_iter().filter(crosses).collect();

@@ -1,0 +1,169 @@
+//! What the target's counts say of a load: its rate over time, what is missing of the plan, who sent
+//! what. Pure.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use onrush_scenario::inject::{OpenStep, schedule};
+
+use crate::target::{BUCKET_MS, Ids, Sources};
+
+/// Buckets of a second.
+const SECOND: usize = 10;
+const _: () = assert!(BUCKET_MS == 100, "ten buckets are a second");
+/// Of the planned rate: the rate is as planned as long as it differs by no more.
+const TOLERANCE: f64 = 0.01;
+/// The rate is back when it stays as planned for so many seconds.
+const STEADY_SECONDS: usize = 3;
+
+/// A load of constantly so many users a second.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Load {
+    pub(super) rate: u32,
+    pub(super) seconds: u32,
+}
+
+impl Load {
+    #[must_use]
+    pub(super) fn users(self) -> u64 {
+        u64::from(self.rate) * u64::from(self.seconds)
+    }
+
+    /// The planned start of each arrival.
+    fn plan(self) -> impl Iterator<Item = (u64, u64)> {
+        let step = OpenStep::ConstantUsersPerSec {
+            rate: f64::from(self.rate),
+            duration_us: u64::from(self.seconds) * 1_000_000,
+            randomized: false,
+        };
+        schedule(&[step], 0)
+            .map(|arrival| (arrival.k, arrival.at_us))
+            .collect::<Vec<_>>()
+            .into_iter()
+    }
+
+    /// Arrivals that did not come, by the second for which they were planned.
+    #[must_use]
+    pub(super) fn missing(self, ids: &Ids) -> BTreeMap<u32, u64> {
+        let mut missing = BTreeMap::new();
+        for (_, at_us) in self.plan().filter(|(k, _)| !has(ids, *k)) {
+            *missing.entry(u32::try_from(at_us / 1_000_000).unwrap_or(u32::MAX)).or_default() += 1;
+        }
+        missing
+    }
+
+    /// When the last arrival that did not come was planned, in microseconds from the start.
+    #[must_use]
+    pub(super) fn last_missing_us(self, ids: &Ids) -> Option<u64> {
+        self.plan().filter(|(k, _)| !has(ids, *k)).map(|(_, at_us)| at_us).max()
+    }
+}
+
+fn has(ids: &Ids, id: u64) -> bool {
+    let after = ids.seen.partition_point(|(first, _)| *first <= id);
+    after.checked_sub(1).is_some_and(|at| ids.seen[at].1 >= id)
+}
+
+/// Whether a count of a second is the planned one.
+#[must_use]
+pub(super) fn as_planned(count: u64, rate: f64) -> bool {
+    (count as f64 - rate).abs() <= rate * TOLERANCE
+}
+
+/// Requests of a name in each bucket, from all addresses or from one.
+#[must_use]
+pub(super) fn buckets(sources: &Sources, name: &str, from: Option<IpAddr>) -> Vec<u64> {
+    let mut sum = Vec::new();
+    let wanted = sources.by_source.iter().filter(|(it, _)| from.is_none_or(|from| from == **it));
+    for counts in wanted.filter_map(|(_, names)| names.get(name)) {
+        if sum.len() < counts.len() {
+            sum.resize(counts.len(), 0);
+        }
+        sum.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
+    }
+    sum
+}
+
+/// Counts of whole seconds, from a bucket on.
+#[must_use]
+pub(super) fn seconds(buckets: &[u64], from: usize) -> Vec<u64> {
+    buckets.get(from..).unwrap_or_default().chunks(SECOND).map(|it| it.iter().sum()).collect()
+}
+
+/// From which bucket on the rate is as planned, and stays so for some seconds.
+#[must_use]
+pub(super) fn back(buckets: &[u64], rate: f64, from: usize) -> Option<usize> {
+    let steady = |at: &usize| {
+        let next = seconds(buckets, *at);
+        next.len() >= STEADY_SECONDS
+            && next[..STEADY_SECONDS].iter().all(|it| as_planned(*it, rate))
+    };
+    (from..buckets.len()).find(steady)
+}
+
+/// The most that came within any second.
+#[must_use]
+pub(super) fn most(buckets: &[u64]) -> u64 {
+    buckets.windows(SECOND).map(|it| it.iter().sum()).max().unwrap_or_else(|| buckets.iter().sum())
+}
+
+/// The last bucket before `to` in which something came.
+#[must_use]
+pub(super) fn last_before(buckets: &[u64], to: usize) -> Option<usize> {
+    buckets.iter().take(to).rposition(|count| *count > 0)
+}
+
+/// The bucket of a time.
+#[must_use]
+pub(super) fn bucket_of(sources: &Sources, unix_ms: u64) -> usize {
+    let since = unix_ms.saturating_sub(sources.start_unix_ms.unwrap_or(unix_ms));
+    usize::try_from(since / BUCKET_MS).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::target::Counts;
+
+    #[test]
+    fn what_did_not_come_is_missing_in_the_second_of_its_plan() {
+        let counts = Counts::default();
+        (0..40).filter(|id| ![12, 13, 25].contains(id)).for_each(|id| counts.arrival("first", id));
+        let load = Load { rate: 10, seconds: 4 };
+        let ids = &counts.ids()["first"];
+        assert_eq!(load.missing(ids), BTreeMap::from([(1, 2), (2, 1)]));
+        let last = load.last_missing_us(ids).unwrap();
+        assert!((2_500_000..2_600_000).contains(&last), "{last}");
+        let none = Load { rate: 1, seconds: 1 };
+        assert_eq!(none.missing(ids), BTreeMap::new());
+    }
+
+    #[test]
+    fn the_rate_is_back_when_it_stays_as_planned() {
+        // A fifth is gone for 1.5 s, and once more for a moment.
+        let mut all = vec![100; 100];
+        all[20..35].fill(80);
+        all[50] = 60;
+        assert_eq!(back(&all, 1_000.0, 20), Some(51));
+        all[50] = 95;
+        assert_eq!(back(&all, 1_000.0, 20), Some(35));
+        assert_eq!(back(&all, 1_250.0, 20), None);
+        assert_eq!(seconds(&all, 15)[..2], [900, 800]);
+        assert_eq!(
+            (most(&all), most(&all[..3]), last_before(&[1, 2, 0, 0, 5], 4)),
+            (1_000, 300, Some(1))
+        );
+    }
+
+    #[test]
+    fn counts_are_told_apart_by_who_sent_them() {
+        let from = |last: u8| IpAddr::from([10, 77, 0, last]);
+        let names = |counts: &[u64]| BTreeMap::from([("first".to_owned(), counts.to_vec())]);
+        let by_source = BTreeMap::from([(from(1), names(&[1, 2])), (from(2), names(&[4]))]);
+        let sources = Sources { start_unix_ms: Some(5_000), by_source, ..Sources::default() };
+        assert_eq!(buckets(&sources, "first", None), [5, 2]);
+        assert_eq!(buckets(&sources, "first", Some(from(2))), [4]);
+        assert_eq!(buckets(&sources, "second", None), [0; 0]);
+        assert_eq!((bucket_of(&sources, 7_150), bucket_of(&sources, 4_000)), (21, 0));
+    }
+}
