@@ -363,11 +363,11 @@ mod tests {
     /// of it was counted.
     #[test]
     fn a_lost_shard_of_which_nothing_is_missing_is_made_up_for() {
-        let made_up = |frames: &[Frame], staged: bool| {
+        let made_up = |frames: &[Frame], stages: u32| {
             let (job, plan) = handed_on(&[lost()]);
             let mut aggregate = Aggregate::new();
             aggregate.apply_frames(frames.iter().cloned());
-            let plan = Plan { staged, ..plan };
+            let plan = Plan { stages, ..plan };
             let losses = Losses { job: &job, plan: Some(&plan), aggregate: &aggregate };
             let parts = losses.parts(ToString::to_string);
             assert_eq!(losses.coverage(JobStatus::Finished) < 1.0, frames[0].scenarios[0].started < 10);
@@ -377,11 +377,11 @@ mod tests {
             let totals = Totals { users_started: started, users_ended: started, ..Totals::default() };
             Frame { totals: Some(Totals { frames: 1, ..totals }), ..frame(0, 7, 0, started) }
         };
-        for staged in [false, true] {
-            assert_eq!(made_up(&[last(10)], staged), (true, 0));
+        for stages in [0, 1] {
+            assert_eq!(made_up(&[last(10)], stages), (true, 0));
             // Its last word is not here, or not all users are.
-            assert_eq!(made_up(&[frame(0, 7, 0, 10)], staged), (false, 0));
-            assert_eq!(made_up(&[last(9)], staged), (false, 1));
+            assert_eq!(made_up(&[frame(0, 7, 0, 10)], stages), (false, 0));
+            assert_eq!(made_up(&[last(9)], stages), (false, 1));
         }
     }
 

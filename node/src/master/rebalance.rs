@@ -381,7 +381,7 @@ fn deaths(job: &Job, peer: &PeerName) -> usize {
 /// one epoch.
 fn refusals(job: &Job, peer: &PeerName) -> usize {
     let void = lost(job).filter(|a| a.is_void() && &a.node == peer);
-    void.map(|a| a.epoch).collect::<std::collections::BTreeSet<u64>>().len()
+    void.map(|a| a.epoch).collect::<BTreeSet<u64>>().len()
 }
 
 /// Evenly, by the nodes' weights; a copy of the whole simulation goes to one of them.
