@@ -84,3 +84,68 @@ fn all_shards_see_one_date_while_the_script_is_loaded() {
     let second = &submitted_at[.."2026-01-01T00:00:00".len()];
     assert!(lines[0].starts_with(second), "loaded at {}, submitted at {submitted_at}", lines[0]);
 }
+
+/// Ten per second each for the whole job; the second population follows on the first one, whenever
+/// the users of that have ended on each node.
+const STAGED: &str = r#"
+    import { constantUsersPerSec, getParameter, global, scenario, simulation } from "@gatling.io/core";
+    import { http, status } from "@gatling.io/http";
+    const visit = (name) => scenario(name)
+      .exec((session) => session.set("arrival", session.userId()))
+      .exec(http(name).get("/echo?arrival=#{arrival}").header("x-request-name", name))
+      .pause(0.5);
+    export default simulation((setUp) => {
+      const load = (seconds) => constantUsersPerSec(30).during(seconds);
+      setUp(visit("first").injectOpen(load(3)).andThen(visit("second").injectOpen(load(14))))
+        .protocols(http.baseUrl(getParameter("target")))
+        .assertions(global().failedRequests().count().is(0));
+    });
+"#;
+
+/// Once a population that followed on another stayed where it was, and was lost with its node.
+#[test]
+fn a_population_that_follows_on_another_goes_on_elsewhere_when_its_node_is_killed() {
+    let mut cluster = Cluster::start(3);
+    let target = Target::start(&cluster.dir);
+    let path = cluster.dir.join("staged.gatling.js");
+    fs::write(&path, STAGED).expect("the script is written");
+    let victim = cluster.follower();
+    let node = cluster.leader();
+    let (address, rest) = (cluster.nodes[node].address(), cluster.nodes[node].rest());
+    let url = format!("target={}", target.url());
+    let submitted = onrush(
+        ["--address", &address, "job", "submit", "--json", "--detach"]
+            .map(std::ffi::OsStr::new)
+            .into_iter()
+            .chain([path.as_os_str(), std::ffi::OsStr::new(&url)]),
+    );
+    let text = String::from_utf8_lossy(&submitted.stdout).into_owned();
+    let job: serde_json::Value = serde_json::from_str(&text).expect("a job");
+    let id = job["id"].as_str().expect("an id").to_owned();
+    until("users of the second population on all nodes", FORMING_LIMIT, || {
+        let ids = target.ids()?;
+        let second = ids.get("second").map_or(0, |ids| ids.distinct);
+        ensure!(second >= 90, "{second} of them");
+        Ok(())
+    });
+    cluster.nodes[victim].kill();
+    let ended = ["finished", "failed", "aborted", "lost"];
+    let job = await_status(&|| rest.clone(), &id, &ended, Duration::from_secs(90));
+    assert_eq!(job["verdict"]["value"], "passed", "{job}\n{}", cluster.logs());
+    let summary = rest.get(&format!("/api/v1/jobs/{id}/summary")).expect("a summary");
+    let lost = summary["lost"].as_array().expect("losses");
+    let sum = |field: &str| lost.iter().filter_map(|part| part[field].as_u64()).sum::<u64>();
+    let shards = summary["shards"].as_array().expect("shards");
+    let started: u64 = shards.iter().filter_map(|shard| shard["users_started"].as_u64()).sum();
+    let (missed, planned) = (sum("arrivals_missed"), 30 * (3 + 14));
+    assert_eq!(started + missed, planned, "{missed} missed: {summary}");
+    assert!((1..=60).contains(&missed), "a kill is known at once: {missed} missed of {planned}");
+    let ids = target.ids().expect("the target answers");
+    for (name, planned) in [("first", 90), ("second", 420)] {
+        let seen = &ids[name];
+        assert!(seen.doubled.is_empty(), "{name}: {:?}", seen.doubled);
+        // What was started in the dead node's last second is in no frame.
+        assert!(seen.distinct <= planned && seen.distinct + missed >= planned, "{name}: {seen:?}");
+    }
+    assert_eq!(ids["first"].distinct, 90);
+}

@@ -119,7 +119,9 @@ fn must_hold(effects: &[Effect], load_ms: (u64, u64)) -> Holds {
     let of = |effect: &Effect| match effect.holds {
         Holds::MadeUp if effect.made_up_by_ms > load_ms.1 => Holds::Late,
         // A shard that hears late of its start begins late.
-        Holds::Untouched | Holds::Exact if effect.takes_nodes && effect.struck_at_ms < load_ms.0 => {
+        Holds::Untouched | Holds::Exact
+            if effect.takes_nodes && effect.struck_at_ms < load_ms.0 =>
+        {
             Holds::MadeUp
         }
         holds => holds,
