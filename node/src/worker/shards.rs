@@ -8,7 +8,7 @@ use onrush_api::backend::LogStream;
 use onrush_raft::space;
 use onrush_raft::types::ContentId;
 use onrush_scenario::shard::{
-    FromShard, OutputStream, Problem, ProblemKind, ShardSpec, TakeOver, ToShard,
+    FromShard, LoadHeard, OutputStream, Problem, ProblemKind, ShardSpec, TakeOver, ToShard,
 };
 use tokio::sync::mpsc;
 
@@ -174,6 +174,7 @@ impl Actor {
             newest: run.outbox.newest(),
             start_us: None,
             yields: Vec::new(),
+            load: LoadHeard::default(),
         };
         let kept = if over { Ok(()) } else { runs::keep_report(&run.folder, &report) };
         if let Err(error) = kept.and_then(|()| runs::discard(&run.folder)) {
@@ -222,6 +223,9 @@ impl Actor {
             }
             ChildEvent::Said(FromShard::Yielded(yielded)) => {
                 self.happened(key, Happening::Yielded(yielded));
+            }
+            ChildEvent::Said(FromShard::Load(heard)) => {
+                self.happened(key, Happening::Load(heard));
             }
             ChildEvent::Said(FromShard::Finished { reason }) => {
                 self.happened(key, Happening::Finished(reason));

@@ -19,6 +19,8 @@ pub const SHARDS_MAX: usize = 1_024;
 pub const SEGMENTS_MAX: usize = 1_024;
 /// Feeders and counters of a simulation, in what a shard reserves.
 pub const SEQUENCES_MAX: usize = 1_024;
+/// Changes of one job's load.
+pub const LOAD_CHANGES_MAX: usize = 256;
 pub const EVENTS_PER_JOB_MAX: usize = 256;
 /// The first events of a job that are never left out.
 pub const EVENTS_HEAD: usize = 64;

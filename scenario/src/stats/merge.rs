@@ -14,7 +14,7 @@ use super::frame::{
 use super::sample::{error_rows, merge_errors};
 
 /// Bumped when the layout changes; first in the decoded payload.
-pub const TICK_VERSION: u16 = 5;
+pub const TICK_VERSION: u16 = 6;
 /// The largest tick that is unpacked.
 pub const TICK_BYTES_MAX: usize = 64 << 20;
 
@@ -224,8 +224,7 @@ impl ShardDelta {
                 std::cmp::Ordering::Greater => sum.active,
             };
             sum.active_max = sum.active_max.max(delta.active_max);
-            sum.planned = sum.planned.max(delta.planned);
-            sum.share = sum.share.max(delta.share);
+            sum.replan(&delta);
             sum.before += delta.before;
         }
         self.scenarios = scenarios.into_values().collect();
@@ -350,17 +349,17 @@ mod tests {
         assert_eq!(Tick::decode(&tick.encode()).unwrap(), tick);
         assert_eq!(Tick::decode(&unhex(PACKED)).unwrap(), tick, "packed: {packed}");
     }
-    const GOLDEN: &str = "050229020101610201a89c01c0ccf1be01a89c01a89c0101a09c010101dd\
+    const GOLDEN: &str = "060229020101610201a89c01c0ccf1be01a89c01a89c0101a09c010101dd\
         0bc9c18901dd0bdd0b01dd0b0101c8010100000101620101dd0bc9c18901dd0bdd0b01dd0b0100000000000001\
         c8010100000001000165010001dd0b05474554202f010161016201630000000000010001010702010100000101\
-        73010007080000000000000000000000000000000000000000000000002a02010161010190bf0580e2b0961e90\
-        bf0590bf050180bf050100000000000001c8010100000101620000000000000000000000000000000000010001\
-        650000000000000101010103010000000001017301000304000000000000000000000000000000000000000000\
-        000000";
-    const PACKED: &str = "28b52ffd60020085040022081a239029e9bf0b1f72da3ff2ad742be12b0e\
-        e2a3a2e2737cb0d5fb8bfe1b1f6adbb6ed24030086f96f9dbbfaf674cfe956ba25683c2c4fbaf5e9b11068fa02\
-        9baf62757ac3207140247a77e7deaa6f7ff2e88d1e7a332414f47ee678d6666dc8a51299b5313d1230030f0000\
-        100e12a63a0dacca318869e3620400cb730972ae46f0d08b1a2dd400eebac4c88402";
+        7301000708000000000000000000000000000000000000000000000000002a02010161010190bf0580e2b0961e\
+        90bf0590bf050180bf050100000000000001c80101000001016200000000000000000000000000000000000100\
+        016500000000000001010101030100000000010173010003040000000000000000000000000000000000000000\
+        0000000000";
+    const PACKED: &str = "28b52ffd6004009d040022c81a268045490773a7eef2c266ad0d0ebdb5a0\
+        5b2a48c355f0bf338232801d0ac90a4cb4dfa8ed24030186f96f9dbbfaf674cfe956ba457844009e74ebd3e361\
+        d0f406365fc6eaf488c222a148f4eecebd55df7ee5d11b3df476502ce8fd0cf2accdda9280cb64d6c6f4684041\
+        0f00b018870b53b5066be518c4b479310280e5390a728446f0d08b1a2dd400eebac4c88402";
 
     proptest! {
         #[test]

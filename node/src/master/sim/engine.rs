@@ -36,6 +36,7 @@ pub(super) fn plan() -> Plan {
         simulation: "main".into(),
         scenarios: vec![(WHOLE.to_owned(), Some(ARRIVALS))],
         injection_us: SECONDS * 1_000_000,
+        undivided: vec![],
         staged: false,
         max_duration_us: None,
         assertions: serde_json::Value::Null,
