@@ -114,15 +114,15 @@ impl Fake {
 
     /// From queued to running, on one shard.
     pub(crate) fn run(&self, id: &str) {
+        self.run_plan(id, "{\"plan_hash\":\"x\"}");
+    }
+
+    pub(crate) fn run_plan(&self, id: &str, plan: &str) {
         let id = JobId::from(id);
         let (node, segments) = ("peer-1".into(), (0..720).collect());
         let assignments = vec![NewAssignment { shard: 0, node, segments, takes_over: None }];
         self.job(JobCommand::Prepare { id: id.clone(), assignments });
-        self.job(JobCommand::Start {
-            id,
-            start_at: NOW_MS,
-            plan: "{\"plan_hash\":\"x\"}".to_owned(),
-        });
+        self.job(JobCommand::Start { id, start_at: NOW_MS, plan: plan.to_owned() });
     }
 
     pub(crate) fn end(&self, id: &str, status: JobStatus, artifacts: BTreeMap<String, ContentId>) {

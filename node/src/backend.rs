@@ -182,7 +182,9 @@ impl Backend for NodeBackend {
             *tally = Tally::default();
             return Err(error.into());
         }
-        Ok(tally.aggregate.live())
+        let mut view = tally.aggregate.live();
+        view.load = tally::live_load(job, view.second);
+        Ok(view)
     }
 
     fn members(&self) -> Vec<MemberView> {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use onrush_api::backend::{LogLine, LogStream};
 use onrush_raft::types::{ContentId, JobId, PeerName};
-use onrush_scenario::shard::{TakeOver, Yielded};
+use onrush_scenario::shard::{LoadChange, LoadHeard, TakeOver, Yielded};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use crate::repository::store;
 
 /// Bumped when a message changes its layout; said in `Hello`, refused when it differs.
-pub const CONTROL_VERSION: u16 = 2;
+pub const CONTROL_VERSION: u16 = 3;
 /// The largest message: a frame with thousands of request names stays far below.
 pub const MESSAGE_BYTES_MAX: usize = 8 << 20;
 
@@ -123,6 +123,12 @@ pub enum ToWorker {
         epoch: u64,
         segments: Vec<u32>,
     },
+    /// All changes of the job's load so far: they hold from their instants on. Comes again until a
+    /// report says that the shard follows them.
+    Load {
+        key: ShardKey,
+        changes: Vec<LoadChange>,
+    },
 }
 
 /// Worker → master.
@@ -160,6 +166,9 @@ pub struct ShardReport {
     pub start_us: Option<i64>,
     /// To whom it has given segments, and from when on.
     pub yields: Vec<Yielded>,
+    /// What it follows of the job's load.
+    #[serde(default)]
+    pub load: LoadHeard,
 }
 
 /// Why a shard is gone whose node has ended since.
@@ -349,12 +358,17 @@ mod tests {
     fn messages_keep_their_bytes() {
         let check = |bytes: Vec<u8>, golden: &[u8]| assert_eq!(bytes, golden);
         check(
-            encode(&ToWorker::Hello { version: 2, term: 300, leader: 2 }).unwrap(),
-            &[0, 2, 172, 2, 2],
+            encode(&ToWorker::Hello { version: 3, term: 300, leader: 2 }).unwrap(),
+            &[0, 3, 172, 2, 2],
         );
         check(
             encode(&ToWorker::Ack { key: key(), cursor: 9 }).unwrap(),
             &[7, 5, b'j', b'o', b'b', b'_', b'1', 2, 3, 9],
+        );
+        let changes = vec![LoadChange { at_us: 5, factor: 300 }];
+        check(
+            encode(&ToWorker::Load { key: key(), changes }).unwrap(),
+            &[10, 5, b'j', b'o', b'b', b'_', b'1', 2, 3, 1, 5, 172, 2],
         );
         check(
             encode(&FromWorker::Frame { key: key(), seq: 4, body: Bytes::from_static(b"xy") })

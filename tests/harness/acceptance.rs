@@ -284,16 +284,23 @@ pub fn exactness(load: Load) -> anyhow::Result<String> {
     Ok(text)
 }
 
-struct Arrival {
-    user: u64,
-    scheduled_us: u64,
-    started_us: u64,
+/// A line of an `arrivals.csv`.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival {
+    /// Index of the node.
+    pub node: usize,
+    pub user: u64,
+    pub scheduled_us: u64,
+    pub started_us: u64,
 }
 
 /// Every node's `arrivals.csv` of the job: scenario, user, scheduled and actual start.
-fn recorded_arrivals(cluster: &Cluster, job: &str) -> anyhow::Result<Vec<Arrival>> {
+///
+/// # Errors
+/// A file that is missing or not one.
+pub fn recorded_arrivals(cluster: &Cluster, job: &str) -> anyhow::Result<Vec<Arrival>> {
     let mut rows = Vec::new();
-    for node in &cluster.nodes {
+    for (index, node) in cluster.nodes.iter().enumerate() {
         let runs = node.data_dir.join("runs").join(job);
         for folder in std::fs::read_dir(&runs).with_context(|| runs.display().to_string())? {
             let path: PathBuf = folder?.path().join("arrivals.csv");
@@ -305,6 +312,7 @@ fn recorded_arrivals(cluster: &Cluster, job: &str) -> anyhow::Result<Vec<Arrival
                     anyhow::bail!("{}: {line}", path.display());
                 };
                 rows.push(Arrival {
+                    node: index,
                     user: user.parse()?,
                     scheduled_us: scheduled.parse()?,
                     started_us: started.parse()?,

@@ -75,6 +75,20 @@ impl Rest {
         Ok((response.status().as_u16(), response.body_mut().read_to_string()?))
     }
 
+    /// Status and body of a PATCH, whatever the status.
+    ///
+    /// # Errors
+    /// Unreachable.
+    pub fn patch(&self, path: &str, body: &str) -> anyhow::Result<(u16, String)> {
+        let mut response = self
+            .agent
+            .patch(format!("{}{path}", self.base))
+            .header("content-type", "application/json")
+            .header("authorization", &self.authorization)
+            .send(body)?;
+        Ok((response.status().as_u16(), response.body_mut().read_to_string()?))
+    }
+
     /// Status and body of a PUT, whatever the status.
     ///
     /// # Errors

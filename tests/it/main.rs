@@ -11,6 +11,7 @@ mod disk;
 mod dsl;
 mod frames;
 mod large;
+mod load;
 mod oracle;
 mod processes;
 mod promises;

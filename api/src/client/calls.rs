@@ -20,6 +20,7 @@ use crate::page::Page;
 use crate::routes::cluster::Cluster;
 use crate::routes::files::File;
 use crate::routes::jobs::dto::{Job, JobEvent, Shard};
+use crate::routes::jobs::load::LoadRequest;
 use crate::routes::jobs::submit::{IDEMPOTENCY_HEADER, JobRequest};
 use crate::routes::jobs::{AbortRequest, Items};
 use crate::routes::projects::{NewProject, Project};
@@ -276,6 +277,12 @@ impl Client {
     pub async fn abort(&self, id: &str, reason: &str) -> Result<Job, Error> {
         let body = AbortRequest { reason: reason.to_owned() };
         self.json(&Ask::post(job_at(id, "/abort"), &body)?.repeatable()).await
+    }
+
+    /// Safe to repeat: what is so already is no change.
+    pub async fn change_load(&self, id: &str, request: &LoadRequest) -> Result<Job, Error> {
+        let ask = Ask::post(job_at(id, "/load"), request)?;
+        self.json(&Ask { method: Method::PATCH, ..ask }.repeatable()).await
     }
 
     pub async fn summary(&self, id: &str) -> Result<Summary, Error> {

@@ -269,6 +269,7 @@ fn setup(summary: &Summary) -> Markup {
         ("Job", run.id.clone()),
         ("Started", format::utc(run.started_unix_ms)),
         ("Ended", format::utc(run.ended_unix_ms)),
+        ("Load, of what was written", super::load_label(summary)),
         ("Seed", run.seed.to_string()),
         ("Onrush", run.version.clone()),
     ];

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use onrush_scenario::stats::summary::Summary;
 
 use super::format::{count, ms, number, one_line, percent};
-use super::{path_label, text};
+use super::{load_label, path_label, text};
 
 const ROWS_MAX: usize = 60;
 const ERRORS_MAX: usize = 10;
@@ -28,6 +28,9 @@ fn write(out: &mut String, summary: &Summary) -> std::fmt::Result {
     for result in &summary.assertions {
         let mark = if result.passed { "✅" } else { "❌" };
         writeln!(out, "- {mark} {}", plain(&result.text, 300))?;
+    }
+    if !summary.load.is_empty() {
+        writeln!(out, "\nLoad: {}", plain(&load_label(summary), 300))?;
     }
     writeln!(out, "\n| Request | Total | KO | KO % | /s | p50 ms | p95 ms | p99 ms | max ms |")?;
     writeln!(out, "|---|--:|--:|--:|--:|--:|--:|--:|--:|")?;

@@ -2,7 +2,7 @@
 //! Pure functions. Names and error texts may be hostile: HTML is made by `maud`, which escapes
 //! whatever is put into it, and the page may neither run a script nor load anything.
 
-use onrush_scenario::stats::summary::Summary;
+use onrush_scenario::stats::summary::{LoadStep, Summary};
 
 mod chart;
 mod csv;
@@ -27,6 +27,13 @@ pub fn json(summary: &Summary) -> String {
         serde_json::to_string_pretty(summary).expect("a summary has only text keys and numbers");
     text.push('\n');
     text
+}
+
+/// `×2 from 00:34, paused from 00:50`; empty where all of it was as written.
+fn load_label(summary: &Summary) -> String {
+    let step =
+        |step: &LoadStep| format!("{} from {}", step.name(), format::clock(step.at_us / 1_000_000));
+    summary.load.iter().map(step).collect::<Vec<_>>().join(", ")
 }
 
 /// A path as people read it: `Global`, or its parts joined by ` / `.

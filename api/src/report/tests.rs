@@ -6,7 +6,9 @@ use onrush_scenario::stats::frame::{
     ErrorDelta, FRAME_VERSION, Frame, GroupDelta, RequestDelta, ScenarioDelta, Times,
 };
 use onrush_scenario::stats::summarize::Context;
-use onrush_scenario::stats::summary::{Event, Excerpt, LostPart, RunInfo, Sample, Summary};
+use onrush_scenario::stats::summary::{
+    Event, Excerpt, LoadStep, LostPart, RunInfo, Sample, Summary,
+};
 
 /// A run of `seconds` on two nodes; `names` are the requests.
 fn sample(seconds: u32, names: &[String], message: &str) -> Summary {
@@ -133,6 +135,10 @@ fn summarise(aggregate: &Aggregate, seconds: u32, title: &str, message: &str) ->
         lost: vec![LostPart { node: message.into(), made_up: true, ..LostPart::default() }],
         nodes: [(0, "node-a".to_owned()), (1, message.to_owned())].into(),
         events: vec![Event { second: seconds / 2, text: message.into() }],
+        load: vec![
+            LoadStep { at_us: 34_000_000, factor: 2.5, ..LoadStep::default() },
+            LoadStep { at_us: 61_000_000, factor: 2.5, paused: true, by: message.into() },
+        ],
         ..Context::default()
     })
 }
@@ -166,6 +172,10 @@ fn every_section_is_there() {
         "assertions",
     ] {
         assert!(page.contains(&format!("id=\"{id}\"")), "{id}");
+    }
+    let load = "×2.5 from 00:34, paused from 01:01";
+    for text in [&page, &super::text(&summary), &super::markdown(&summary)] {
+        assert!(text.contains(load), "{text}");
     }
     assert!(!page.contains("<script") && !page.contains("src=") && !page.contains("href=\"http"));
     let shown = [

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use onrush_scenario::stats::summary::{Row, RowKind, Summary, VerdictValue};
 
 use super::format::{count, number, one_line, percent, time, time_or_dash};
-use super::path_label;
+use super::{load_label, path_label};
 
 /// Rows of the results table.
 const ROWS_MAX: usize = 40;
@@ -112,6 +112,9 @@ fn errors(out: &mut String, summary: &Summary) -> std::fmt::Result {
 }
 
 fn generator(out: &mut String, summary: &Summary) -> std::fmt::Result {
+    if !summary.load.is_empty() {
+        writeln!(out, " LOAD       {}", one_line(&load_label(summary), 200))?;
+    }
     let (g, h) = (&summary.generator, &summary.generator.health);
     let on = g.worst_node().map(|node| format!(" (most of all {})", one_line(node, 60)));
     let on = on.unwrap_or_default();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::Router;
 use axum::body::Body;
-use onrush_raft::ledger::job::JobStatus;
+use onrush_raft::ledger::job::{JobCommand, JobStatus};
 use serde_json::{Value, json};
 
 use crate::fake::{Answer, Fake, call, digest, get, post, put};
@@ -172,6 +172,66 @@ async fn a_job_is_aborted_once() {
     let long = json!({"reason": "x".repeat(2_000)});
     let answer = post(&router, &format!("/api/v1/jobs/{id}/abort"), &long).await;
     answer.problem("invalid-request");
+}
+
+async fn patch_load(router: &Router, id: &str, body: &Value) -> Answer {
+    let to = format!("PATCH /api/v1/jobs/{id}/load");
+    call(router, &to, &[("content-type", "application/json")], body.to_string()).await
+}
+
+#[tokio::test]
+async fn the_load_of_a_running_job_is_changed() {
+    let fake = Fake::new();
+    let router = fake.router();
+    with_files(&router).await;
+    let id = submitted(&router, "x").await;
+    let twice = json!({"factor": 2});
+    let early = patch_load(&router, &id, &twice).await.problem("conflict");
+    assert!(early["detail"].as_str().unwrap().contains("is queued"), "{early}");
+    fake.run(&id);
+    let asked = patch_load(&router, &id, &twice).await;
+    assert_eq!(asked.status, 202);
+    let load = asked.ok()["load"].clone();
+    assert_eq!((&load["factor"], &load["paused"]), (&json!(2.0), &json!(false)));
+    assert!(load["changes"][0].get("at_s").is_none());
+    assert_eq!(patch_load(&router, &id, &twice).await.status, 200);
+    fake.job(JobCommand::LoadAt { id: id.as_str().into(), change: 1, at_us: 7_000_000 });
+    let both = patch_load(&router, &id, &json!({"factor": 0.125, "paused": true})).await.ok();
+    assert_eq!(both["load"]["changes"][0]["at_s"], 7.0);
+    assert_eq!(both["load"]["changes"][1]["factor"], 0.125);
+    assert_eq!((&both["load"]["factor"], &both["load"]["paused"]), (&json!(0.125), &json!(true)));
+
+    for factor in [json!(0.09), json!(10.001), json!(0), json!(-1), json!(1.0005), json!("2")] {
+        let problem = patch_load(&router, &id, &json!({"factor": factor})).await;
+        let problem = problem.problem("invalid-request");
+        assert_eq!(problem["errors"][0]["pointer"], "/factor", "{problem}");
+    }
+    for body in [json!({}), json!({"rate": 2}), json!({"paused": "yes"})] {
+        patch_load(&router, &id, &body).await.problem("invalid-request");
+    }
+    let unknown = "job_01JD3Z6Q0V8G5X2M4N7P9R1S3T";
+    patch_load(&router, unknown, &twice).await.problem("not-found");
+    fake.job(JobCommand::Abort { id: id.as_str().into(), reason: String::new() });
+    let aborting = patch_load(&router, &id, &json!({"factor": 3})).await.problem("conflict");
+    assert!(aborting["detail"].as_str().unwrap().contains("is being aborted"), "{aborting}");
+    fake.end(&id, JobStatus::Aborted, BTreeMap::new());
+    patch_load(&router, &id, &twice).await.problem("already-finished");
+}
+
+/// When its later populations begin is known to each shard alone.
+#[tokio::test]
+async fn the_load_of_a_staged_job_stays() {
+    let fake = Fake::new();
+    let router = fake.router();
+    with_files(&router).await;
+    let id = submitted(&router, "x").await;
+    let plan = json!({
+        "plan_hash": "x", "simulation": "s", "scenarios": [], "injection_us": 1, "staged": true,
+        "max_duration_us": null, "assertions": []
+    });
+    fake.run_plan(&id, &plan.to_string());
+    let problem = patch_load(&router, &id, &json!({"factor": 2})).await.problem("conflict");
+    assert!(problem["detail"].as_str().unwrap().contains("andThen"), "{problem}");
 }
 
 #[tokio::test]

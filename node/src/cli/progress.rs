@@ -151,7 +151,16 @@ pub fn line(view: &LiveView) -> String {
         t(view.last.max_us),
         view.count,
         view.cpu_percent
-    )
+    ) + &load(view).map(|load| format!(" load={load}")).unwrap_or_default()
+}
+
+/// Where it is not as written: `x2`, `paused`.
+fn load(view: &LiveView) -> Option<String> {
+    let load = view.load?;
+    if load.paused {
+        return Some("paused".to_owned());
+    }
+    ((load.factor - 1.0).abs() > 1e-9).then(|| format!("x{}", load.factor))
 }
 
 /// The block of [`Mode::Tui`]: lines no wider than `width`.
@@ -162,9 +171,10 @@ pub fn block(header: &Header, view: &LiveView, width: usize, colour: bool) -> Ve
         0 => String::new(),
         dropped => format!("   dropped {}", count(dropped)),
     };
+    let load = load(view).map(|load| format!("   load {load}")).unwrap_or_default();
     let planned = view.users_planned.map_or_else(String::new, |all| format!(" of {}", count(all)));
     lines.push(format!(
-        " users     active {}   started {}{planned}   ended {}{dropped}",
+        " users     active {}   started {}{planned}   ended {}{dropped}{load}",
         count(view.users_active),
         count(view.users_started),
         count(view.users_ended)
@@ -265,7 +275,7 @@ fn painted(line: &str, colour: bool) -> String {
 
 #[cfg(test)]
 mod tests {
-    use onrush_scenario::stats::live::{LiveError, LiveRow, LiveTimes};
+    use onrush_scenario::stats::live::{LiveError, LiveLoad, LiveRow, LiveTimes};
 
     use super::*;
 
@@ -303,6 +313,16 @@ mod tests {
             "t=85s users=1204 rps=18214 ko=0.31% p50=12ms p95=41ms p99=88ms max=1.24s \
              requests=545874 cpu=61%"
         );
+    }
+
+    #[test]
+    fn another_load_is_shown() {
+        let with = |factor, paused| LiveView { load: Some(LiveLoad { factor, paused }), ..view() };
+        assert!(line(&with(2.5, false)).ends_with(" cpu=61% load=x2.5"));
+        assert!(line(&with(2.5, true)).ends_with(" load=paused"));
+        assert!(line(&with(1.0, false)).ends_with(" cpu=61%"));
+        let users = block(&Header::default(), &with(0.5, false), 100, false).remove(1);
+        assert!(users.ends_with("   load x0.5"), "{users}");
     }
 
     #[test]

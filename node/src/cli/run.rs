@@ -190,7 +190,7 @@ impl Session {
                 let mark = if stream == OutputStream::Stderr { "script error: " } else { "" };
                 self.progress.say(&format!("{mark}{line}"));
             }
-            engine::Event::Alive | engine::Event::Yielded(_) => {}
+            engine::Event::Alive | engine::Event::Yielded(_) | engine::Event::Load(_) => {}
             engine::Event::Frame(frame) => {
                 self.aggregate.apply_frames([*frame]);
                 let view = self.aggregate.live();

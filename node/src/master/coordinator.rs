@@ -479,7 +479,9 @@ fn subject(command: &JobCommand) -> String {
         | JobCommand::Finish { id, .. }
         | JobCommand::Abort { id, .. }
         | JobCommand::Seal { id, .. }
+        | JobCommand::Load { id, .. }
         | JobCommand::Note { id, .. } => id.0.clone(),
+        JobCommand::LoadAt { id, .. } => format!("{id}/load"),
         JobCommand::Ticks { .. } => "ticks".to_owned(),
     }
 }

@@ -10,6 +10,7 @@ use onrush_raft::ledger::job::{CursorMove, JobCommand, JobSpec, NewAssignment, T
 use onrush_raft::ledger::member::MemberCommand;
 use onrush_raft::ledger::outcome::{Outcome, TickOutcome};
 use onrush_raft::types::{ContentId, JobId, PeerName, ProjectName};
+use onrush_scenario::shard::LoadHeard;
 use onrush_scenario::stats::frame::{FRAME_VERSION, Frame};
 
 use super::coordinator::{Action, Coordinator, Ended, Heard, RETRY_MS, Sight, Task, Work};
@@ -93,6 +94,7 @@ impl Bench {
             newest: 9,
             start_us: None,
             yields: vec![],
+            load: LoadHeard::default(),
         };
         self.coordinator.heard(Heard::Report { peer: peer(), shards: vec![report] });
     }

@@ -31,6 +31,7 @@ pub(crate) fn job(number: u64, status: JobStatus) -> Job {
         artifacts: BTreeMap::new(),
         digest: None,
         events: Vec::new(),
+        loads: Vec::new(),
     }
 }
 

@@ -118,19 +118,26 @@ impl Losses<'_> {
         self.aggregate.arrivals(of.shard, of.epoch)
     }
 
-    /// Users that its segments start in the whole of the open profiles.
+    /// Users that its segments start in the whole of the open profiles, under the load as it is
+    /// known: a shard may have been lost before it heard of a change that others followed.
     fn share(&self, of: &Assignment) -> u64 {
-        if let Some(arrivals) = self.arrivals(of) {
+        if self.job.loads.is_empty()
+            && let Some(arrivals) = self.arrivals(of)
+        {
             return arrivals.share;
         }
-        self.share_of(&of.segments)
-    }
-
-    fn share_of(&self, segments: &[u32]) -> u64 {
         let total = place::segments_total(self.job);
-        let Ok(segments) = Segments::new(total, segments) else { return 0 };
-        let planned = self.plan.iter().flat_map(|plan| &plan.scenarios);
-        planned.filter_map(|(_, users)| *users).map(|users| segments.closed_share(users)).sum()
+        let Ok(segments) = Segments::new(total, &of.segments) else { return 0 };
+        let share = |plan: &Plan, scenario: &str, written: u64| {
+            let users = self.aggregate.planned(scenario).unwrap_or(written);
+            if !plan.undivided.iter().any(|it| it == scenario) {
+                return segments.closed_share(users);
+            }
+            if segments.owns(0) { users } else { 0 }
+        };
+        let planned =
+            self.plan.iter().flat_map(|plan| plan.scenarios.iter().map(move |it| (plan, it)));
+        planned.filter_map(|(plan, (name, users))| Some(share(plan, name, (*users)?))).sum()
     }
 
     /// Planned for it until others took over, less what it started: in the open model.
@@ -290,7 +297,7 @@ pub fn lost(job: &Job) -> impl Iterator<Item = (&Assignment, &str)> {
 
 #[cfg(test)]
 mod tests {
-    use onrush_raft::ledger::job::Begins;
+    use onrush_raft::ledger::job::{Begins, LoadChange};
     use onrush_scenario::stats::frame::{FRAME_VERSION, Frame, ScenarioDelta, Totals};
 
     use super::super::fixture::{assigned, job};
@@ -310,6 +317,7 @@ mod tests {
             plan_hash: "h".into(),
             simulation: "s".into(),
             scenarios: vec![("s".into(), Some(10))],
+            undivided: vec![],
             injection_us: 10_000_000,
             stages: 0,
             max_duration_us: None,
@@ -330,6 +338,42 @@ mod tests {
         };
         let (version, scenarios) = (FRAME_VERSION, vec![users]);
         Frame { version, shard, epoch: 1, seq: 1, second, scenarios, ..Frame::default() }
+    }
+
+    /// The first of two was lost before it heard that the load was doubled in the middle: ten planned
+    /// arrivals became fifteen, and it misses its share of these.
+    #[test]
+    fn who_was_lost_before_a_change_misses_what_the_change_made_of_its_share() {
+        let (mut job, plan) = handed_on(&[lost(), done()]);
+        let change = |factor, at_us| LoadChange {
+            factor,
+            paused: false,
+            asked_at: 0,
+            asked_by: "a".into(),
+            at_us: Some(at_us),
+        };
+        job.loads = vec![change(2_000, 5_000_000)];
+        let segments = place::segments_total(&job);
+        for (a, half) in job.assignments.iter_mut().zip([0_u32, 1]) {
+            a.segments = (0..segments).filter(|it| it % 2 == half).collect();
+            (a.takes_over, a.begins) = (None, None);
+        }
+        let of = |mut frame: Frame, loads, planned| {
+            let users = &mut frame.scenarios[0];
+            (users.loads, users.planned, users.share) = (loads, Some(planned), Some(planned / 2));
+            frame
+        };
+        let frames = [of(frame(0, 3, 0, 2), 0, 10), of(frame(1, 9, 0, 7), 1, 15)];
+        // Shares of fifteen are 8 and 7.
+        assert_eq!(missed(&job, &plan, &frames), [(0, 6)]);
+        let mut aggregate = Aggregate::new();
+        aggregate.apply_frames(frames.iter().cloned());
+        let losses = Losses { job: &job, plan: Some(&plan), aggregate: &aggregate };
+        assert!((losses.coverage(JobStatus::Finished) - 9.0 / 15.0).abs() < 1e-9);
+        // Nobody lost: all of the new plan is there.
+        job.assignments[0].state = done();
+        let losses = Losses { job: &job, plan: Some(&plan), aggregate: &aggregate };
+        assert!((losses.coverage(JobStatus::Finished) - 1.0).abs() < 1e-9);
     }
 
     fn missed(job: &Job, plan: &Plan, frames: &[Frame]) -> Vec<(u32, u64)> {

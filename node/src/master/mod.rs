@@ -2,7 +2,7 @@
 //! ledger and the workers' spools.
 //!
 //! Reading order: [`reconcile`] (what is to be done), [`place`] (where), `rebalance` (what a loss
-//! leaves), [`start`] (since when), [`aggregate`] (frames to ticks), [`coordinator`] (what a term
+//! leaves), `load` (the load, changed), [`start`] (since when), [`aggregate`] (frames to ticks), [`coordinator`] (what a term
 //! remembers), [`tally`] (ticks to a result), [`losses`] (what is missing of it), `finish`, `session`,
 //! `reign` (the task that carries it all out).
 
@@ -14,6 +14,9 @@ mod entries;
 mod finish;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod load;
+#[cfg(test)]
+mod load_tests;
 pub mod losses;
 pub mod place;
 mod rebalance;

@@ -18,6 +18,7 @@ use onrush_raft::ledger::limits;
 use onrush_raft::types::{JobId, PeerName, UnixMs};
 use onrush_scenario::shard::{EndReason, Plan, Problem};
 
+use super::load;
 use super::place::{self, Candidate};
 use super::rebalance;
 use super::start::{self, OwnStarts};
@@ -271,8 +272,14 @@ fn running(view: &View<'_>, job: &Job, intents: &mut Vec<Intent>) {
     let start_us = start::of(view, job);
     let early = early_end(view, job);
     rebalance::begin_given(view, job, intents);
+    load::decide(view, job, intents);
     for assignment in active(job) {
         let key = key(job, assignment);
+        if let Some(report) = report(view, job, assignment) {
+            // Ahead of its start, in the same round: orders of a session arrive in order.
+            load::tell(job, assignment, report, intents);
+            load::note_late(view, job, assignment, report, intents);
+        }
         if !assignment.has_begun() {
             match early {
                 None => rebalance::take_up(view, job, assignment, intents),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use onrush_raft::ledger::job::{AssignmentState, Job, JobCommand, JobStatus, OnNodeLoss, Tick};
 use onrush_raft::types::{JobId, PeerName, ProjectName};
-use onrush_scenario::shard::{EndReason, Plan, Problem, ProblemKind};
+use onrush_scenario::shard::{EndReason, LoadHeard, Plan, Problem, ProblemKind};
 
 use super::fixture::{assigned, job};
 use super::place::Candidate;
@@ -65,7 +65,8 @@ impl World {
         newest: u64,
     ) -> Self {
         let key = key_of(epoch, shard);
-        let report = ShardReport { key, phase, newest, start_us: None, yields: vec![] };
+        let load = LoadHeard::default();
+        let report = ShardReport { key, phase, newest, start_us: None, yields: vec![], load };
         self.reports.entry(peer(name)).or_default().push(report);
         self
     }
@@ -73,6 +74,19 @@ impl World {
     /// A shard's node says so of what was reported first.
     pub(super) fn yields(mut self, name: &str, yielded: onrush_scenario::shard::Yielded) -> Self {
         self.reports.get_mut(&peer(name)).unwrap()[0].yields.push(yielded);
+        self
+    }
+
+    /// A shard's node says so of what was reported first.
+    pub(super) fn follows(mut self, name: &str, changes: u32, late_us: u64) -> Self {
+        let report = &mut self.reports.get_mut(&peer(name)).unwrap()[0];
+        report.load = LoadHeard { changes, late_us };
+        self
+    }
+
+    /// A shard's node says so of what was reported first: when the job started.
+    pub(super) fn started(mut self, name: &str, start_us: i64) -> Self {
+        self.reports.get_mut(&peer(name)).unwrap()[0].start_us = Some(start_us);
         self
     }
 
@@ -118,6 +132,7 @@ pub(super) fn ready(hash: &str) -> Phase {
         scenarios: vec![],
         injection_us: 1,
         stages: 0,
+        undivided: vec![],
         max_duration_us: None,
         assertions: serde_json::Value::Null,
     };

@@ -71,6 +71,7 @@ mod tests {
     use crate::control_wire::{Phase, ShardKey, ShardReport};
     use onrush_raft::ledger::job::{Begins, JobStatus};
     use onrush_raft::types::PeerName;
+    use onrush_scenario::shard::LoadHeard;
 
     /// The master's clocks: an hour and a second; some date.
     const NOW_US: u64 = 3_601_000_000;
@@ -102,8 +103,14 @@ mod tests {
     impl Scene {
         fn says(&mut self, name: &str, shard: u32, start_us: Option<i64>) {
             let key = ShardKey { job: self.job.id.clone(), shard, epoch: 1 };
-            let report =
-                ShardReport { key, phase: Phase::Running, newest: 0, start_us, yields: vec![] };
+            let report = ShardReport {
+                key,
+                phase: Phase::Running,
+                newest: 0,
+                start_us,
+                yields: vec![],
+                load: LoadHeard::default(),
+            };
             self.reports.insert(PeerName(name.into()), vec![report]);
         }
 

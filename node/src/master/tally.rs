@@ -5,14 +5,16 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use onrush_raft::ledger::job::{AssignmentState, Job, JobEvent, JobStatus};
+use onrush_raft::ledger::job::load::FACTOR_ONE;
+use onrush_raft::ledger::job::{AssignmentState, Job, JobEvent, JobStatus, LoadChange};
 use onrush_raft::types::PeerName;
 use onrush_scenario::shard::Plan;
 use onrush_scenario::stats::aggregate::Aggregate;
 use onrush_scenario::stats::assertion::AssertionSpec;
+use onrush_scenario::stats::live::LiveLoad;
 use onrush_scenario::stats::merge::Tick;
 use onrush_scenario::stats::summarize::Context;
-use onrush_scenario::stats::summary::{Event, RunInfo, Summary, Verdict, VerdictValue};
+use onrush_scenario::stats::summary::{Event, LoadStep, RunInfo, Summary, Verdict, VerdictValue};
 use serde::{Deserialize, Serialize};
 
 use super::losses::{self, Losses};
@@ -165,6 +167,7 @@ impl Tally {
             coverage: Some(coverage),
             nodes: job.assignments.iter().map(|a| (a.shard, name(&a.node))).collect(),
             events: self.events(job),
+            load: load_steps(job),
         };
         let mut summary = self.aggregate.summary(context);
         if status == JobStatus::Finished {
@@ -175,7 +178,8 @@ impl Tally {
         summary
     }
 
-    /// What happened while the load ran, by second of the run.
+    /// What happened while the load ran, by second of the run. A change of the load stands where it
+    /// holds, not where it was asked for.
     fn events(&self, job: &Job) -> Vec<Event> {
         let second = |tick: u64| {
             let reached = usize::try_from(tick).ok().and_then(|tick| tick.checked_sub(1));
@@ -184,8 +188,37 @@ impl Tally {
         let event = |event: &JobEvent| {
             event.after_tick.map(|tick| Event { second: second(tick), text: event.what.clone() })
         };
-        job.events.iter().filter_map(event).take(EVENTS_MAX).collect()
+        let of_load = |event: &&JobEvent| {
+            job.loads.iter().any(|it| event.what == it.asked() || event.what == it.holds())
+        };
+        let steps = job.decided_loads().map(|(at_us, change)| Event {
+            second: u32::try_from(at_us / 1_000_000).unwrap_or(u32::MAX),
+            text: format!("load {}", change.name()),
+        });
+        let rest = job.events.iter().filter(|event| !of_load(event)).filter_map(event);
+        let mut all: Vec<Event> = steps.chain(rest).take(EVENTS_MAX).collect();
+        all.sort_by_key(|event| event.second);
+        all
     }
+}
+
+fn load_steps(job: &Job) -> Vec<LoadStep> {
+    let step = |(at_us, change): (u64, &LoadChange)| LoadStep {
+        at_us,
+        factor: f64::from(change.factor) / f64::from(FACTOR_ONE),
+        paused: change.paused,
+        by: change.asked_by.clone(),
+    };
+    job.decided_loads().map(step).collect()
+}
+
+/// What the load is in this second of the run; none: as it was written.
+#[must_use]
+pub fn live_load(job: &Job, second: u32) -> Option<LiveLoad> {
+    let in_force = |(at_us, _): &(u64, &LoadChange)| at_us / 1_000_000 <= u64::from(second);
+    let (_, change) = job.decided_loads().take_while(in_force).last()?;
+    let factor = f64::from(change.factor) / f64::from(FACTOR_ONE);
+    Some(LiveLoad { factor, paused: change.paused })
 }
 
 fn run_info(job: &Job, plan: Option<&Plan>, reason: &str, seconds: u32) -> RunInfo {

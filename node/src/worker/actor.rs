@@ -278,6 +278,12 @@ impl Actor {
                         let _ = child.tell(ToShard::Yield { to, epoch, segments });
                     }
                 }
+                Act::Load { key, changes } => {
+                    if let Some(child) = self.runs.get(&key).and_then(|run| run.child.as_ref()) {
+                        // As above.
+                        let _ = child.tell(ToShard::Load { changes });
+                    }
+                }
                 Act::Stop { key, reason } => self.stop(&key, reason),
                 Act::Kill { key } => {
                     if let Some(child) = self.runs.get(&key).and_then(|run| run.child.as_ref()) {

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use onrush_scenario::shard::{EndReason, Plan, Problem, TakeOver, Yielded};
+use onrush_scenario::shard::{EndReason, LoadChange, LoadHeard, Plan, Problem, TakeOver, Yielded};
 
 use crate::control_wire::{CONTROL_VERSION, Phase, ShardKey, ShardOrder, ShardReport, ToWorker};
 
@@ -20,6 +20,8 @@ pub enum Act {
     Start { key: ShardKey, at_us: i64, take_over: Option<TakeOver> },
     /// Ask the child to give segments away.
     Yield { key: ShardKey, to: u32, epoch: u64, segments: Vec<u32> },
+    /// Tell the child how the load changes.
+    Load { key: ShardKey, changes: Vec<LoadChange> },
     /// Ask the child to end; kill it if it has not within a second.
     Stop { key: ShardKey, reason: String },
     /// End the child's process group now.
@@ -42,6 +44,8 @@ pub enum Happening {
     Framed(u64),
     /// It has given segments away.
     Yielded(Yielded),
+    /// It follows changes of the load.
+    Load(LoadHeard),
     Finished(EndReason),
     Failed(Problem),
     /// Files could not be fetched, or no process started.
@@ -63,11 +67,35 @@ struct Entry {
     /// Takers for whom it was asked to give segments away.
     asked: BTreeSet<u32>,
     yields: Vec<Yielded>,
+    /// Changes of the load that it was told.
+    loads_told: usize,
+    load: LoadHeard,
 }
 
 impl Entry {
     fn of(phase: Phase) -> Self {
-        Self { phase, newest: 0, stopping: false, asked: BTreeSet::new(), yields: Vec::new() }
+        Self {
+            phase,
+            newest: 0,
+            stopping: false,
+            asked: BTreeSet::new(),
+            yields: Vec::new(),
+            loads_told: 0,
+            load: LoadHeard::default(),
+        }
+    }
+}
+
+impl Entry {
+    fn report(&self, key: &ShardKey) -> ShardReport {
+        ShardReport {
+            key: key.clone(),
+            phase: self.phase.clone(),
+            newest: self.newest,
+            start_us: None,
+            yields: self.yields.clone(),
+            load: self.load,
+        }
     }
 }
 
@@ -113,33 +141,18 @@ impl Book {
 
     /// A shard found on disk after a restart of the node.
     pub fn recall(&mut self, report: ShardReport) {
-        let ShardReport { key, phase, newest, yields, start_us: _ } = report;
-        self.shards.insert(key, Entry { newest, yields, ..Entry::of(phase) });
+        let ShardReport { key, phase, newest, yields, load, start_us: _ } = report;
+        self.shards.insert(key, Entry { newest, yields, load, ..Entry::of(phase) });
     }
 
     #[must_use]
     pub fn reports(&self) -> Vec<ShardReport> {
-        let report = |(key, entry): (&ShardKey, &Entry)| ShardReport {
-            key: key.clone(),
-            phase: entry.phase.clone(),
-            newest: entry.newest,
-            start_us: None,
-            yields: entry.yields.clone(),
-        };
-        self.shards.iter().map(report).collect()
+        self.shards.iter().map(|(key, entry)| entry.report(key)).collect()
     }
 
     #[must_use]
     pub fn report(&self, key: &ShardKey) -> Option<ShardReport> {
-        let entry = self.shards.get(key)?;
-        let (phase, newest) = (entry.phase.clone(), entry.newest);
-        Some(ShardReport {
-            key: key.clone(),
-            phase,
-            newest,
-            start_us: None,
-            yields: entry.yields.clone(),
-        })
+        Some(self.shards.get(key)?.report(key))
     }
 
     /// How many shards have a process, or are about to.
@@ -170,6 +183,16 @@ impl Book {
                 Some(entry) if entry.phase == Phase::Running && !entry.asked.contains(&to) => {
                     entry.asked.insert(to);
                     vec![Act::Yield { key, to, epoch, segments }]
+                }
+                _ => Vec::new(),
+            },
+            ToWorker::Load { key, changes } => match self.shards.get_mut(&key) {
+                Some(entry)
+                    if matches!(entry.phase, Phase::Ready { .. } | Phase::Running)
+                        && changes.len() > entry.loads_told =>
+                {
+                    entry.loads_told = changes.len();
+                    vec![Act::Load { key, changes }]
                 }
                 _ => Vec::new(),
             },
@@ -236,6 +259,10 @@ impl Book {
             entry.yields.push(yielded);
             return vec![Act::Report];
         }
+        if let Happening::Load(heard) = happening {
+            entry.load = heard;
+            return vec![Act::Report];
+        }
         entry.phase = match happening {
             Happening::Ready(plan) if entry.phase == Phase::Preparing => {
                 Phase::Ready { plan: json(&plan) }
@@ -243,6 +270,7 @@ impl Book {
             Happening::Ready(_)
             | Happening::Framed(_)
             | Happening::Yielded(_)
+            | Happening::Load(_)
             | Happening::Damaged { .. } => {
                 return Vec::new();
             }
@@ -292,6 +320,7 @@ mod tests {
             plan_hash: "h".into(),
             simulation: "main".into(),
             scenarios: vec![],
+            undivided: vec![],
             injection_us: 0,
             stages: 0,
             max_duration_us: None,
@@ -336,11 +365,43 @@ mod tests {
         let phase = Phase::Ended { reason: "\"completed\"".into() };
         assert_eq!(
             book.reports(),
-            vec![ShardReport { key: key(1), phase, newest: 3, start_us: None, yields: vec![] }]
+            vec![ShardReport {
+                key: key(1),
+                phase,
+                newest: 3,
+                start_us: None,
+                yields: vec![],
+                load: LoadHeard::default()
+            }]
         );
         let discard = vec![Act::Discard { key: key(1) }, Act::Report];
         assert_eq!(book.obey(ToWorker::Release { key: key(1) }), discard);
         assert_eq!(book.reports(), vec![]);
+    }
+
+    /// However often the order comes, and whichever master gives it.
+    #[test]
+    fn each_change_of_the_load_is_told_once() {
+        let mut book = Book::default();
+        let change = |at_us| LoadChange { at_us, factor: 2_000 };
+        let order =
+            |changes: &[LoadChange]| ToWorker::Load { key: key(1), changes: changes.to_vec() };
+        book.obey(ToWorker::Prepare(self::order(1)));
+        assert_eq!(book.obey(order(&[change(1)])), vec![]);
+        book.happened(&key(1), Happening::Ready(plan()));
+        let told = |changes: Vec<_>| vec![Act::Load { key: key(1), changes }];
+        assert_eq!(book.obey(order(&[change(1)])), told(vec![change(1)]));
+        assert_eq!(book.obey(order(&[change(1)])), vec![]);
+        book.obey(ToWorker::Start { key: key(1), at_us: 7, take_over: None });
+        let both = [change(1), change(2)];
+        assert_eq!(book.obey(order(&both)), told(both.to_vec()));
+        // Of an earlier master, late.
+        assert_eq!(book.obey(order(&both[..1])), vec![]);
+        let heard = LoadHeard { changes: 2, late_us: 3 };
+        assert_eq!(book.happened(&key(1), Happening::Load(heard)), vec![Act::Report]);
+        assert_eq!(book.report(&key(1)).unwrap().load, heard);
+        book.happened(&key(1), Happening::Finished(EndReason::Completed));
+        assert_eq!(book.obey(order(&[change(1), change(2), change(3)])), vec![]);
     }
 
     #[test]
@@ -394,7 +455,14 @@ mod tests {
         let phase = Phase::Gone { reason: "frame 5 is damaged".into() };
         assert_eq!(
             book.reports(),
-            vec![ShardReport { key: key(1), phase, newest: 4, start_us: None, yields: vec![] }]
+            vec![ShardReport {
+                key: key(1),
+                phase,
+                newest: 4,
+                start_us: None,
+                yields: vec![],
+                load: LoadHeard::default()
+            }]
         );
     }
 

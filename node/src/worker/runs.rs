@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use onrush_raft::types::JobId;
+use onrush_scenario::shard::LoadHeard;
 
 use super::outbox::{self, Outbox};
 use super::sender::Spool;
@@ -165,6 +166,7 @@ fn reopen(run: &RunFolder, spool: &Path) -> Result<(Outbox, ShardReport), outbox
             newest,
             start_us: None,
             yields: Vec::new(),
+            load: LoadHeard::default(),
         },
     };
     if is_over(&run.folder) {
@@ -228,13 +230,27 @@ mod tests {
         let phase = Phase::Gone { reason: "its node was restarted".into() };
         assert_eq!(
             report,
-            ShardReport { key: key(), phase, newest: 1, start_us: None, yields: vec![] }
+            ShardReport {
+                key: key(),
+                phase,
+                newest: 1,
+                start_us: None,
+                yields: vec![],
+                load: LoadHeard::default()
+            }
         );
         assert_eq!(outbox.newest(), 1);
         assert!(is_over(&folder));
 
         let phase = Phase::Ended { reason: "\"completed\"".into() };
-        let kept = ShardReport { key: key(), phase, newest: 9, start_us: None, yields: vec![] };
+        let kept = ShardReport {
+            key: key(),
+            phase,
+            newest: 9,
+            start_us: None,
+            yields: vec![],
+            load: LoadHeard::default(),
+        };
         keep_report(&folder, &kept).unwrap();
         assert_eq!(recall(dir.path()).remove(0).2, kept);
 

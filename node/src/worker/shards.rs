@@ -8,7 +8,7 @@ use onrush_api::backend::LogStream;
 use onrush_raft::space;
 use onrush_raft::types::ContentId;
 use onrush_scenario::shard::{
-    FromShard, OutputStream, Problem, ProblemKind, ShardSpec, TakeOver, ToShard,
+    FromShard, LoadHeard, OutputStream, Problem, ProblemKind, ShardSpec, TakeOver, ToShard,
 };
 use tokio::sync::mpsc;
 
@@ -201,6 +201,7 @@ impl Actor {
             newest: run.outbox.newest(),
             start_us: None,
             yields: Vec::new(),
+            load: LoadHeard::default(),
         };
         self.leave(Left { key: key.clone(), folder: run.folder, report: Some(report) });
     }
@@ -246,6 +247,9 @@ impl Actor {
             }
             ChildEvent::Said(FromShard::Yielded(yielded)) => {
                 self.happened(key, Happening::Yielded(yielded));
+            }
+            ChildEvent::Said(FromShard::Load(heard)) => {
+                self.happened(key, Happening::Load(heard));
             }
             ChildEvent::Said(FromShard::Finished { reason }) => {
                 self.happened(key, Happening::Finished(reason));

@@ -84,6 +84,8 @@ fn all_commands() -> Vec<Command> {
         JobCommand::Note { id: id(), what: text() },
         JobCommand::Reassign { id: id(), assignments: vec![new] },
         JobCommand::Begin { id: id(), shard: 4, epoch: 5, begins },
+        JobCommand::Load { id: id(), factor: Some(2_000), paused: Some(true) },
+        JobCommand::LoadAt { id: id(), change: 2, at_us: 7 },
     ];
     let member = member.into_iter().map(Command::Member);
     let all = member.chain(project.into_iter().map(Command::Project));

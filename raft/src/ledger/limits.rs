@@ -21,6 +21,8 @@ pub const SEGMENTS_MAX: usize = 1_024;
 pub const SEQUENCES_MAX: usize = 1_024;
 /// Populations of a simulation that follow on others, where shards take over from one another.
 pub const STAGES_MAX: usize = 1_024;
+/// Changes of one job's load.
+pub const LOAD_CHANGES_MAX: usize = 256;
 pub const EVENTS_PER_JOB_MAX: usize = 256;
 /// The first events of a job that are never left out.
 pub const EVENTS_HEAD: usize = 64;

@@ -1,12 +1,12 @@
 //! Which users this thread starts, and when. Pure: a source is asked with the time and answers with
 //! the users that are due; it never waits for a response.
 
-use std::iter::Peekable;
 use std::sync::Arc;
 
 use crate::inject::closed::Tracker;
 use crate::inject::division::Segments;
-use crate::inject::{Arrival, InjectionSpec, Schedule, schedule};
+use crate::inject::load::Arrivals;
+use crate::inject::{Arrival, InjectionSpec, Load, OpenStep};
 use crate::time::Micros;
 
 /// One user to start.
@@ -44,14 +44,35 @@ pub(super) enum Source {
     Closed(Closed),
 }
 
+/// What the arrivals of a population are made of.
+#[derive(Clone, Copy)]
+pub(super) struct Profile<'a> {
+    pub inject: &'a InjectionSpec,
+    /// Of the scenario.
+    pub seed: u64,
+    /// Since the common start, as far as it is known.
+    pub load: &'a Load,
+}
+
 pub(super) struct Open {
-    plan: Peekable<Schedule>,
+    leg: Leg,
+    start: Micros,
+    /// What was planned before is nobody's here.
+    begin: Micros,
+    end: Micros,
+    /// Behind the last number that was handed out: whatever becomes of the load, nobody comes twice.
+    next_number: u64,
+}
+
+/// A stretch of the plan under one share and one idea of the load.
+struct Leg {
+    plan: Arrivals,
     share: Share,
     /// Arrivals of the shard seen so far: they go round the threads.
     seen: u64,
     start: Micros,
-    end: Micros,
-    /// From then on it is what follows that starts users: the shard has given segments away.
+    /// From then on it is what follows that starts users: the shard has given segments away, or the
+    /// load is another.
     until: Micros,
     then: Option<Box<Self>>,
     /// It is what was left after segments were given away.
@@ -78,31 +99,30 @@ pub(super) struct Begin {
 const ROUNDS_PER_EPOCH: u64 = 1 << 32;
 
 impl Source {
-    pub(super) fn new(spec: &InjectionSpec, share: Share, seed: u64, start: Micros) -> Self {
-        let end = start.saturating_add(spec.duration_us());
-        match spec {
-            InjectionSpec::Open(steps) => Self::Open(Open {
-                plan: schedule(steps, seed).peekable(),
-                share,
-                seen: 0,
-                start,
-                end,
-                until: Micros::MAX,
-                then: None,
-                is_rest: false,
-            }),
+    pub(super) fn new(profile: Profile<'_>, share: Share, start: Micros) -> Self {
+        let end = start.saturating_add(profile.inject.duration_us());
+        match profile.inject {
+            InjectionSpec::Open(_) => {
+                let leg = Leg::new(profile, share, start, start);
+                Self::Open(Open { leg, start, begin: start, end, next_number: 0 })
+            }
             InjectionSpec::Closed(steps) => {
                 let Share { segments, thread, threads } = share;
-                let tracker = Tracker::new(steps, segments, thread, threads);
+                let mut tracker = Tracker::new(steps, segments, thread, threads);
+                tracker.load(profile.load.since(start));
                 Self::Closed(Closed { tracker, start, end })
             }
         }
     }
 
     /// Leaves what was planned before `begin` to others; gives how many arrivals that are.
-    pub(super) fn begin(&mut self, begin: Begin) -> u64 {
+    pub(super) fn begin(&mut self, profile: Profile<'_>, begin: Begin) -> u64 {
         match self {
-            Self::Open(open) => open.skip(begin.at),
+            Self::Open(open) => {
+                open.leg = Leg::new(profile, open.leg.share.clone(), open.start, begin.at);
+                open.begin = begin.at;
+                open.leg.own_before()
+            }
             Self::Closed(closed) => {
                 let rounds = begin.epoch.saturating_sub(1).saturating_mul(ROUNDS_PER_EPOCH);
                 closed.tracker.begin(begin.at.saturating_sub(closed.start), rounds);
@@ -112,18 +132,14 @@ impl Source {
     }
 
     /// From `at` on, which lies ahead, this thread has a part of fewer segments.
-    pub(super) fn keep(&mut self, spec: &InjectionSpec, share: Share, seed: u64, change: Begin) {
+    pub(super) fn keep(&mut self, profile: Profile<'_>, share: Share, change: Begin) {
         match self {
             Self::Open(open) => {
-                let Self::Open(mut then) = Self::new(spec, share, seed, open.start) else { return };
+                let mut then = Leg::new(profile, share, open.start, change.at);
                 then.is_rest = true;
-                then.skip(change.at);
-                let mut last = open;
-                while last.then.is_some() {
-                    last = last.then.as_mut().expect("it is there");
-                }
-                last.until = change.at;
-                last.then = Some(Box::new(then));
+                let leg = open.leg.at(change.at);
+                leg.until = change.at;
+                leg.then = Some(Box::new(then));
             }
             Self::Closed(closed) => {
                 let rounds = change.epoch.saturating_sub(1).saturating_mul(ROUNDS_PER_EPOCH);
@@ -133,13 +149,39 @@ impl Source {
         }
     }
 
+    /// The load is another from `at` on: that of the profile. What was handed out stays so, should
+    /// `at` lie in the past.
+    pub(super) fn load(&mut self, profile: Profile<'_>, at: Micros) {
+        match self {
+            Self::Open(open) => {
+                let (start, number) = (open.start, open.next_number);
+                let at = at.max(open.begin);
+                let leg = open.leg.at(at);
+                let mut then = Leg::new(profile, leg.share.clone(), start, at);
+                then.skip_below(number);
+                (then.until, then.is_rest) = (leg.until, leg.is_rest);
+                then.then = leg.then.take();
+                let (mut later, mut from) = (then.then.as_deref_mut(), then.until);
+                while let Some(leg) = later {
+                    let mut anew = Leg::new(profile, leg.share.clone(), start, from);
+                    anew.skip_below(number);
+                    (leg.plan, leg.seen, from) = (anew.plan, anew.seen, leg.until);
+                    later = leg.then.as_deref_mut();
+                }
+                leg.until = at;
+                leg.then = Some(Box::new(then));
+            }
+            Self::Closed(closed) => closed.tracker.load(profile.load.since(closed.start)),
+        }
+    }
+
     /// When to ask again; none when the profile is over for this thread.
     pub(super) fn next_at(&mut self, now: Micros) -> Option<Micros> {
         if self.has_given_all_away(now) {
             return None;
         }
         let (next, end) = match self {
-            Self::Open(open) => (open.next_at(), open.end),
+            Self::Open(open) => (open.leg.next_at(), open.end),
             Self::Closed(closed) => (closed.next_at(), closed.end),
         };
         // A profile that ends with waiting keeps its children waiting.
@@ -149,7 +191,7 @@ impl Source {
     /// Nothing is left to it: it need not wait for the profile's end.
     fn has_given_all_away(&mut self, now: Micros) -> bool {
         match self {
-            Self::Open(open) => open.has_given_all_away(now),
+            Self::Open(open) => open.leg.has_given_all_away(now),
             Self::Closed(closed) => {
                 closed.tracker.has_given_all_away(now.saturating_sub(closed.start))
             }
@@ -181,12 +223,60 @@ impl Source {
 }
 
 impl Open {
+    fn due(&mut self, now: Micros) -> Option<Due> {
+        // What is over is not asked again.
+        while self.leg.until <= now && self.leg.own_next_at().is_none() {
+            let Some(then) = self.leg.then.take() else { break };
+            self.leg = *then;
+        }
+        let due = self.leg.due(now)?;
+        self.next_number = due.user.saturating_add(1);
+        Some(due)
+    }
+}
+
+impl Leg {
+    /// From a moment since the common start on.
+    fn new(profile: Profile<'_>, share: Share, start: Micros, from: Micros) -> Self {
+        let steps: &[OpenStep] = match profile.inject {
+            InjectionSpec::Open(steps) => steps,
+            InjectionSpec::Closed(_) => &[],
+        };
+        let load = profile.load.since(start);
+        let plan = Arrivals::new(steps, profile.seed, &load, from.saturating_sub(start));
+        let seen = share.segments.closed_share(plan.number());
+        let until = Micros::MAX;
+        Self { plan, share, seen, start, until, then: None, is_rest: false }
+    }
+
+    /// This thread's arrivals before the next one of the plan.
+    fn own_before(&self) -> u64 {
+        let Share { thread, threads, .. } = self.share;
+        (self.seen + threads - 1 - thread) / threads
+    }
+
+    fn skip_below(&mut self, number: u64) {
+        while self.plan.peek().is_some_and(|arrival| arrival.k < number) {
+            self.plan.next();
+        }
+        self.seen = self.share.segments.closed_share(self.plan.number());
+    }
+
+    /// The one that a moment falls into.
+    fn at(&mut self, at: Micros) -> &mut Self {
+        let mut leg = self;
+        while leg.until <= at && leg.then.is_some() {
+            leg = leg.then.as_mut().expect("it is there");
+        }
+        leg
+    }
+
     /// Skips what belongs to other shards and threads.
     fn peek(&mut self) -> Option<Arrival> {
         while let Some(arrival) = self.plan.peek() {
             if self.share.segments.owns(arrival.k) {
                 if self.seen % self.share.threads == self.share.thread {
-                    return Some(*arrival);
+                    return Some(arrival);
                 }
                 self.seen += 1;
             }
@@ -211,16 +301,6 @@ impl Open {
             Some(then) => !own && now >= self.until && then.has_given_all_away(now),
             None => self.is_rest && self.share.segments.owned().is_empty(),
         }
-    }
-
-    fn skip(&mut self, until: Micros) -> u64 {
-        let mut skipped = 0;
-        while self.own_next_at().is_some_and(|at| at < until) {
-            self.seen += 1;
-            self.plan.next();
-            skipped += 1;
-        }
-        skipped
     }
 
     fn due(&mut self, now: Micros) -> Option<Due> {

@@ -1,15 +1,23 @@
 //! The same simulation gives the same plan on 1, 2, 3, 5 and 8 shards of 1 to 3 threads: the users
 //! that all of them start, merged, are those of a single thread, arrival by arrival.
 
+use std::sync::LazyLock;
+
 use proptest::prelude::*;
 
-use super::{Begin, Due, Share, Source};
+use super::{Begin, Due, Profile, Share, Source};
 use crate::inject::division::{SEGMENTS, Segments, split};
-use crate::inject::{ClosedStep, InjectionSpec, OpenStep};
+use crate::inject::load::planned_users;
+use crate::inject::{ClosedStep, InjectionSpec, Load, LoadChange, OpenStep};
 use crate::time::{MICROS_PER_SECOND, Micros};
 
 const SHARDS: [usize; 5] = [1, 2, 3, 5, 8];
 const SECOND: Micros = MICROS_PER_SECOND;
+
+fn written(inject: &InjectionSpec, seed: u64) -> Profile<'_> {
+    static AS_WRITTEN: LazyLock<Load> = LazyLock::new(Load::default);
+    Profile { inject, seed, load: &AS_WRITTEN }
+}
 
 /// The sources of a job on so many equal nodes.
 fn sources(spec: &InjectionSpec, shards: usize, threads: u64, seed: u64) -> Vec<Source> {
@@ -18,7 +26,7 @@ fn sources(spec: &InjectionSpec, shards: usize, threads: u64, seed: u64) -> Vec<
         let segments = Segments::new(SEGMENTS, &owned).unwrap();
         for thread in 0..threads {
             let share = Share { segments: segments.clone(), thread, threads };
-            all.push(Source::new(spec, share, seed, 7 * SECOND));
+            all.push(Source::new(written(spec, seed), share, 7 * SECOND));
         }
     }
     all
@@ -150,7 +158,7 @@ fn started_between(sources: &mut [Source], from: Micros, until: Micros) -> Vec<(
 fn part(spec: &InjectionSpec, owned: &[u32], threads: u64) -> Vec<Source> {
     let segments = Segments::new(SEGMENTS, owned).unwrap();
     let share = |thread| Share { segments: segments.clone(), thread, threads };
-    (0..threads).map(|thread| Source::new(spec, share(thread), 5, 0)).collect()
+    (0..threads).map(|thread| Source::new(written(spec, 5), share(thread), 0)).collect()
 }
 
 proptest! {
@@ -172,7 +180,7 @@ proptest! {
         for owned in crate::inject::division::share_out(&lost, &[1, 1]) {
             let mut sources = part(&spec, &owned, threads);
             let begin = Begin { at: from, epoch: 2 };
-            before += sources.iter_mut().map(|source| source.begin(begin)).sum::<u64>();
+            before += sources.iter_mut().map(|source| source.begin(written(&spec, 5), begin)).sum::<u64>();
             let theirs = started_between(&mut sources, from, end);
             prop_assert!(theirs.iter().all(|(at, _)| *at >= from));
             all.extend(theirs);
@@ -195,7 +203,7 @@ fn who_takes_over_fills_up_to_the_concurrency_of_the_profile() {
     assert_eq!(all.len() + dead.len(), 101);
     let mut sources = part(&spec, &lost, 2);
     for source in &mut sources {
-        assert_eq!(source.begin(Begin { at: 5_300_000, epoch: 3 }), 0);
+        assert_eq!(source.begin(written(&spec, 5), Begin { at: 5_300_000, epoch: 3 }), 0);
     }
     let taken = started_between(&mut sources, 5_300_000, 9 * SECOND);
     assert_eq!(taken.len(), dead.len());
@@ -227,11 +235,11 @@ proptest! {
                 // Each has looked ahead, to its own next arrival.
                 source.next_at(at.saturating_sub(200_000));
                 let share = Share { segments: segments.clone(), thread, threads };
-                source.keep(&spec, share, 5, Begin { at, epoch });
+                source.keep(written(&spec, 5), share, Begin { at, epoch });
             }
             let mut taker = part(&spec, &taken, threads);
             for source in &mut taker {
-                source.begin(Begin { at, epoch });
+                source.begin(written(&spec, 5), Begin { at, epoch });
             }
             all.extend(started_between(&mut taker, at, end));
         }
@@ -256,12 +264,139 @@ fn a_closed_share_is_given_away_at_one_moment() {
     let mut giver = part(&spec, &everything, 1);
     assert_eq!(started_between(&mut giver, 0, 2 * SECOND).len(), 100);
     let share = Share { segments: Segments::new(SEGMENTS, &[]).unwrap(), thread: 0, threads: 1 };
-    giver[0].keep(&spec, share, 5, Begin { at: 3 * SECOND, epoch: 2 });
+    giver[0].keep(written(&spec, 5), share, Begin { at: 3 * SECOND, epoch: 2 });
     assert!(giver[0].ended(3 * SECOND - 1).is_some());
     assert!(giver[0].next_at(3 * SECOND - 1).is_some());
     assert!(giver[0].ended(3 * SECOND).is_none());
     assert_eq!(giver[0].next_at(3 * SECOND), None);
     let mut taker = part(&spec, &everything, 1);
-    taker[0].begin(Begin { at: 3 * SECOND, epoch: 2 });
+    taker[0].begin(written(&spec, 5), Begin { at: 3 * SECOND, epoch: 2 });
     assert_eq!(started_between(&mut taker, 3 * SECOND, 5 * SECOND).len(), 100);
+}
+
+fn whole(spec: &InjectionSpec, load: &Load) -> Vec<(Micros, u64)> {
+    let share = Share { segments: Segments::all(), thread: 0, threads: 1 };
+    let profile = Profile { inject: spec, seed: 5, load };
+    let mut sources = [Source::new(profile, share, 0)];
+    started_between(&mut sources, 0, spec.duration_us() + SECOND)
+}
+
+fn changes() -> impl Strategy<Value = Vec<LoadChange>> {
+    let factor = prop_oneof![Just(0_u32), Just(1_000), Just(2_000), 100_u32..5_000];
+    prop::collection::vec((0_u64..30, factor), 1..5).prop_map(|mut all| {
+        all.sort_by_key(|(at, _)| *at);
+        all.iter().map(|&(at, factor)| LoadChange { at_us: at * SECOND, factor }).collect()
+    })
+}
+
+proptest! {
+    /// Changes become known one after the other, ahead of their instants and while segments change
+    /// hands in between: all shards and threads together start the plan under that load.
+    #[test]
+    fn a_load_that_changes_is_the_same_on_any_number_of_shards(
+        changes in changes(), ahead in 1_u64..2_500_000, given_at in 0_u64..20_000_000,
+        threads in 1_u64..4, shards in prop::sample::select(&SHARDS[..]),
+    ) {
+        let spec = InjectionSpec::Open(steps());
+        let end = spec.duration_us() + SECOND;
+        let parts = split(&vec![1; shards]);
+        let mut all = Vec::new();
+        for (index, owned) in parts.iter().enumerate() {
+            let mut sources = part(&spec, owned, threads);
+            let mut taker: Vec<Source> = Vec::new();
+            let (mut known, mut load, mut kept) = (0, Load::default(), false);
+            for now in (0..end).step_by(50_000) {
+                while changes.get(known).is_some_and(|it| it.at_us <= now + ahead) {
+                    known += 1;
+                    load = Load::new(&changes[..known]);
+                    let profile = Profile { inject: &spec, seed: 5, load: &load };
+                    for source in sources.iter_mut().chain(&mut taker) {
+                        source.load(profile, changes[known - 1].at_us);
+                    }
+                }
+                // The first shard gives all that it has to another, which it says a second before.
+                if index == 0 && !kept && now + SECOND >= given_at {
+                    kept = true;
+                    let begin = Begin { at: now + SECOND, epoch: 2 };
+                    let profile = Profile { inject: &spec, seed: 5, load: &load };
+                    for (thread, source) in (0..).zip(&mut sources) {
+                        let segments = Segments::new(SEGMENTS, &[]).unwrap();
+                        source.keep(profile, Share { segments, thread, threads }, begin);
+                    }
+                    taker = part(&spec, owned, threads);
+                    for source in &mut taker {
+                        source.begin(profile, begin);
+                    }
+                }
+                for source in sources.iter_mut().chain(&mut taker) {
+                    while let Some(Due { user, scheduled }) = source.due(now) {
+                        all.push((scheduled, user));
+                    }
+                }
+            }
+        }
+        all.sort_unstable();
+        let load = Load::new(&changes);
+        prop_assert_eq!(Some(all.len() as u64), planned_users(&spec, &load, 5));
+        prop_assert_eq!(all, whole(&spec, &load));
+    }
+
+    /// Who hears of a change after its instant has started what was not to be started, or not what
+    /// was: from then on it follows, nobody comes twice, and what is owed is due at once.
+    #[test]
+    fn a_change_heard_late_starts_nobody_twice(
+        at in 0_u64..20, late in 0_u64..4_000_000, factor in prop_oneof![Just(0_u32), 100_u32..5_000],
+        again in 0_u64..9, threads in 1_u64..4,
+    ) {
+        let spec = InjectionSpec::Open(steps());
+        let end = spec.duration_us() + SECOND;
+        let back = LoadChange { at_us: (at + again) * SECOND + 4_000_000, factor: 1_000 };
+        let changes = [LoadChange { at_us: at * SECOND, factor }, back];
+        let mut all = Vec::new();
+        for owned in split(&[1, 1]) {
+            let mut sources = part(&spec, &owned, threads);
+            all.extend(started_between(&mut sources, 0, changes[0].at_us + late));
+            for known in 1..=2 {
+                let load = Load::new(&changes[..known]);
+                let profile = Profile { inject: &spec, seed: 5, load: &load };
+                sources.iter_mut().for_each(|it| it.load(profile, changes[known - 1].at_us));
+            }
+            all.extend(started_between(&mut sources, changes[0].at_us + late, end));
+        }
+        let mut users: Vec<u64> = all.iter().map(|(_, user)| *user).collect();
+        users.sort_unstable();
+        let planned = planned_users(&spec, &Load::new(&changes), 5).unwrap();
+        let twice = users.windows(2).any(|pair| pair[0] == pair[1]);
+        prop_assert!(!twice, "nobody comes twice");
+        prop_assert!((0..planned).all(|k| users.binary_search(&k).is_ok()), "everybody came");
+    }
+}
+
+/// Concurrency times the factor, from the second on in which the change holds, on all shards
+/// together; in a pause nobody takes the place of who ends.
+#[test]
+fn a_closed_profile_follows_the_load() {
+    let steps = vec![ClosedStep::ConstantConcurrentUsers { users: 31, duration_us: 12 * SECOND }];
+    let spec = InjectionSpec::Closed(steps);
+    let change = |second: u64, factor| LoadChange { at_us: second * SECOND, factor };
+    let load = Load::new(&[change(3, 2_000), change(5, 0), change(8, 500), change(10, 1_000)]);
+    for shards in SHARDS {
+        let parts = split(&vec![1; shards]);
+        let mut sources: Vec<Source> =
+            parts.iter().flat_map(|owned| part(&spec, owned, 2)).collect();
+        let profile = Profile { inject: &spec, seed: 5, load: &load };
+        sources.iter_mut().for_each(|source| source.load(profile, 3 * SECOND));
+        let mut new =
+            |from: u64, to: u64| started_between(&mut sources, from * SECOND, to * SECOND).len();
+        assert_eq!((new(0, 3), new(3, 5)), (31, 31), "{shards} shards");
+        for source in &mut sources {
+            // At the very instant of the pause, before anybody was asked for new users.
+            assert!(source.ended(5 * SECOND).is_none());
+        }
+        let mut new =
+            |from: u64, to: u64| started_between(&mut sources, from * SECOND, to * SECOND).len();
+        assert_eq!(new(5, 8), 0);
+        // Half of 31 is 16, of which there are more.
+        assert_eq!(new(8, 10), 0);
+    }
 }

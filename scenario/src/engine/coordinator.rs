@@ -25,12 +25,14 @@ use super::watchdog::{HUNG, Watchdog};
 use super::{Control, Event, LATE_START_MAX_US};
 use crate::expr::{Hooks, Moment};
 use crate::inject::division::Segments;
+use crate::inject::load::FACTOR_ONE;
 use crate::inject::throttle::Limits;
 use crate::inject::{InjectionSpec, ThrottleStep};
 use crate::ir::Simulation;
 use crate::script::GlobalStore;
 use crate::shard::{
-    EndReason, OutputStream, Plan, Problem, ProblemKind, ShardSpec, TakeOver, Yielded,
+    EndReason, LoadChange, LoadHeard, OutputStream, Plan, Problem, ProblemKind, ShardSpec,
+    TakeOver, Yielded,
 };
 use crate::stats::frame::{FeederDelta, GeneratorHealth, StageDelta};
 use crate::time::{MICROS_PER_SECOND, Micros, second_of};
@@ -83,7 +85,7 @@ pub(super) fn run(
     let (events, from_threads) = mpsc::sync_channel(EVENTS_MAX);
     let crew = spawn(spec, unix_ms, &shared, &events)?;
     drop(events);
-    let planned = load::planned_users(&loaded, shared.segments());
+    let profiles = load::profiles(spec, &loaded);
     let mut run = Run {
         spec,
         plan,
@@ -108,7 +110,7 @@ pub(super) fn run(
         lease: None,
         health: Health::default(),
         health_now: GeneratorHealth::default(),
-        planned,
+        profiles,
         ahead: spec.leased.then(|| load::ahead(spec, &loaded)),
         reserve: None,
         script: None,
@@ -180,7 +182,7 @@ struct Run<'a> {
     lease: Option<i64>,
     health: Health,
     health_now: GeneratorHealth,
-    planned: Vec<PlannedUsers>,
+    profiles: Vec<load::Profile>,
     /// What the first frames reserve without being asked; none without a cluster.
     ahead: Option<u64>,
     reserve: Option<Reserve>,
@@ -325,6 +327,8 @@ impl Run<'_> {
                     return Ok((at_boot_us, take_over));
                 }
                 Ok(Control::Committed { .. } | Control::Yield { .. }) => {}
+                // Nothing was due yet: it holds from its instant on.
+                Ok(Control::Load { changes }) => _ = self.change_load(changes, 0),
                 Ok(Control::Lease { until_boot_us }) => self.lease = Some(until_boot_us),
                 Ok(Control::Stop { reason, .. }) => return Err(EndReason::Stopped(reason)),
                 Err(_) => return Err(EndReason::Stopped("the owner went away".to_owned())),
@@ -339,8 +343,8 @@ impl Run<'_> {
         control: &Receiver<Control>,
         local: bool,
     ) -> Result<EndReason, Problem> {
-        let planned = std::mem::take(&mut self.planned);
         let crew = self.crew.len();
+        let planned = self.planned();
         let mut framer = Framer::new(self.spec.shard, self.spec.epoch, crew, first_second, planned);
         let mut starts = self.open_arrivals()?;
         self.health.sample(&mut self.health_now);
@@ -375,7 +379,9 @@ impl Run<'_> {
                     }
                 }
             }
-            self.obey(control, clock, local);
+            if self.obey(control, clock, local) {
+                framer.plan(self.planned());
+            }
             self.advance(clock.now());
             // A thread that has ended beats no more either; it is not waited for.
             self.hung = watchdog.hung(self.shared.beats(), clock.now());
@@ -436,7 +442,14 @@ impl Run<'_> {
         }
     }
 
-    fn obey(&mut self, control: &Receiver<Control>, clock: Clock, local: bool) {
+    /// What the profiles come to under the load as it is known.
+    fn planned(&self) -> Vec<PlannedUsers> {
+        load::planned_users(&self.profiles, self.shared.segments(), &self.shared.load_changes())
+    }
+
+    /// True when the load is another.
+    fn obey(&mut self, control: &Receiver<Control>, clock: Clock, local: bool) -> bool {
+        let mut replanned = false;
         loop {
             match control.try_recv() {
                 Ok(Control::Start { .. }) => {}
@@ -449,6 +462,9 @@ impl Run<'_> {
                 Ok(Control::Yield { to, epoch, segments }) => {
                     self.give_away((to, epoch), &segments, clock.now());
                 }
+                Ok(Control::Load { changes }) => {
+                    replanned |= self.change_load(changes, clock.now())
+                }
                 Ok(Control::Lease { until_boot_us }) => {
                     // One that has run out stays so: the load may have been given to another.
                     self.end_without_lease(clock.now());
@@ -458,16 +474,37 @@ impl Run<'_> {
                 Ok(Control::Stop { graceful, reason }) => {
                     self.shared.request_stop(graceful, Ok(EndReason::Stopped(reason)));
                 }
-                Err(TryRecvError::Empty) => return,
+                Err(TryRecvError::Empty) => return replanned,
                 Err(TryRecvError::Disconnected) => {
                     if !local {
                         let end = EndReason::Stopped("the owner went away".to_owned());
                         self.shared.request_stop(false, Ok(end));
                     }
-                    return;
+                    return replanned;
                 }
             }
         }
+    }
+
+    /// True where it says more than was known.
+    fn change_load(&mut self, changes: Vec<LoadChange>, now: Micros) -> bool {
+        let before = self.shared.load_changes();
+        let Some(next) = changes.get(before.len()) else { return false };
+        let late_us = now.saturating_sub(next.at_us);
+        let most =
+            |changes: &[LoadChange]| changes.iter().map(|it| it.factor).fold(FACTOR_ONE, u32::max);
+        if let Some(reserve) = &mut self.reserve {
+            reserve.faster(most(&before), most(&changes));
+        }
+        let count = u32::try_from(changes.len()).unwrap_or(u32::MAX);
+        self.shared.change_load(changes);
+        (self.on_event)(Event::Load(LoadHeard { changes: count, late_us }));
+        if late_us > 0 {
+            let (seconds, millis) = (late_us / MICROS_PER_SECOND, late_us / 1_000 % 1_000);
+            let line = format!("a change of the load was heard of {seconds}.{millis:03} s late");
+            (self.on_event)(Event::Output { stream: OutputStream::Stderr, line });
+        }
+        true
     }
 
     /// Segments go to another shard. The moment lies ahead of what any thread has done.
@@ -535,11 +572,12 @@ impl Run<'_> {
         }
     }
 
-    /// Who took over has fewer users than the rendez-vous may count on: when none is left who could
+    /// Who took over has fewer users than the rendez-vous may count on, and so may everybody under
+    /// another load than was written: when none is left who could
     /// complete it, those who wait go on.
     fn free_the_held(&self, populations: &[PopulationState]) {
         let held = self.shared.held.load(Ordering::Acquire);
-        if !self.spec.takes_over || held <= 0 {
+        if !(self.spec.takes_over || self.shared.loads() > 0) || held <= 0 {
             return;
         }
         let over =

@@ -29,6 +29,8 @@ pub(super) struct PlannedUsers {
     pub all: Option<u64>,
     /// Of the shard's segments.
     pub share: Option<u64>,
+    /// Under how many changes of the load.
+    pub loads: u32,
 }
 
 impl Framer {
@@ -49,6 +51,11 @@ impl Framer {
             totals: Totals::default(),
             planned,
         }
+    }
+
+    /// Under another load.
+    pub(super) fn plan(&mut self, planned: Vec<PlannedUsers>) {
+        self.planned = planned;
     }
 
     pub(super) fn add(&mut self, second: Second) {
@@ -105,6 +112,7 @@ impl Framer {
             let planned = self.planned.iter().find(|it| it.scenario == scenario.name);
             scenario.planned = planned.and_then(|it| it.all);
             scenario.share = planned.and_then(|it| it.share);
+            scenario.loads = planned.map_or(0, |it| it.loads);
         }
         let generator = &mut frame.generator;
         generator.cpu_percent = health.cpu_percent;

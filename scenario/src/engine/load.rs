@@ -15,7 +15,7 @@ use crate::expr::{Hooks, NoHooks};
 use crate::feed::{Feeder, Files};
 use crate::inject::division::Segments;
 use crate::inject::throttle::Limits;
-use crate::inject::{InjectionSpec, closed, schedule};
+use crate::inject::{self, InjectionSpec, Load, LoadChange, closed, schedule};
 use crate::ir::{Population, Simulation, VERSION};
 use crate::program::{Program, ScenarioProgram};
 use crate::protocol::Protocols;
@@ -186,6 +186,13 @@ pub(super) fn plan(
             .iter()
             .map(|it| (it.name.to_string(), it.inject.planned_users()))
             .collect(),
+        undivided: loaded
+            .program
+            .scenarios
+            .iter()
+            .filter(|it| it.no_shard)
+            .map(|it| it.name.to_string())
+            .collect(),
         injection_us: simulation.populations.iter().map(injection_us).max().unwrap_or(0),
         stages: followers(&loaded.program),
         max_duration_us: max_duration(spec, simulation),
@@ -198,19 +205,43 @@ fn followers(program: &Program) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
 
+/// The profile of a scenario, kept to tell what it comes to under another load.
+pub(super) struct Profile {
+    scenario: Arc<str>,
+    inject: InjectionSpec,
+    seed: u64,
+    no_shard: bool,
+}
+
+pub(super) fn profiles(spec: &ShardSpec, loaded: &Loaded) -> Vec<Profile> {
+    let of = |it: &ScenarioProgram| Profile {
+        scenario: Arc::clone(&it.name),
+        inject: it.inject.clone(),
+        seed: scenario_seed(spec.seed, &it.name),
+        no_shard: it.no_shard,
+    };
+    loaded.program.scenarios.iter().map(of).collect()
+}
+
 /// What the profiles of the open model say, of the whole and of this shard's segments.
-pub(super) fn planned_users(loaded: &Loaded, segments: &Segments) -> Vec<PlannedUsers> {
+pub(super) fn planned_users(
+    profiles: &[Profile],
+    segments: &Segments,
+    changes: &[LoadChange],
+) -> Vec<PlannedUsers> {
+    let load = Load::new(changes);
     let share = |users, no_shard: bool| match (no_shard, segments.owns(0)) {
         (false, _) => segments.closed_share(users),
         (true, true) => users,
         (true, false) => 0,
     };
-    let of = |it: &ScenarioProgram| {
-        let all = it.inject.planned_users();
+    let of = |it: &Profile| {
+        let all = inject::load::planned_users(&it.inject, &load, it.seed);
         let share = all.map(|users| share(users, it.no_shard));
-        PlannedUsers { scenario: it.name.to_string(), all, share }
+        let loads = u32::try_from(changes.len()).unwrap_or(u32::MAX);
+        PlannedUsers { scenario: it.scenario.to_string(), all, share, loads }
     };
-    loaded.program.scenarios.iter().map(of).collect()
+    profiles.iter().map(of).collect()
 }
 
 /// What each shard of the job reserves of feeders and counters before its first frame is committed:

@@ -3,7 +3,9 @@
 
 use std::sync::mpsc::Receiver;
 
-use crate::shard::{EndReason, OutputStream, Plan, Problem, ShardSpec, TakeOver, Yielded};
+use crate::shard::{
+    EndReason, LoadChange, LoadHeard, OutputStream, Plan, Problem, ShardSpec, TakeOver, Yielded,
+};
 use crate::stats::frame::Frame;
 
 mod actions;
@@ -42,6 +44,8 @@ pub enum Event {
     },
     /// Segments were given away.
     Yielded(Yielded),
+    /// Changes of the load are followed.
+    Load(LoadHeard),
     /// The run goes on: about once a second, whatever the threads do.
     Alive,
     /// One per second of the run, `seq` without gaps; the last one carries the totals.
@@ -60,6 +64,8 @@ pub enum Control {
     Committed { second: u32 },
     /// See [`crate::shard::ToShard::Yield`].
     Yield { to: u32, epoch: u64, segments: Vec<u32> },
+    /// See [`crate::shard::ToShard::Load`].
+    Load { changes: Vec<LoadChange> },
     /// Load may be generated until then, by [`clock::boot_us`]; only looked at where the spec says
     /// `leased`. A lease that has run out is not renewed.
     Lease { until_boot_us: i64 },

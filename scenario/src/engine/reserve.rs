@@ -78,6 +78,14 @@ impl Reserve {
         deltas
     }
 
+    /// The load rises so many times, by a factor from `before` to `now`: the pace will, too.
+    pub(super) fn faster(&mut self, before: u32, now: u32) {
+        for sequence in &mut self.sequences {
+            let pace = u128::from(sequence.fastest) * u128::from(now) / u128::from(before.max(1));
+            sequence.fastest = sequence.fastest.max(u64::try_from(pace).unwrap_or(u64::MAX));
+        }
+    }
+
     /// The frames up to `second` are committed: what may be used from now on, where that is more.
     pub(super) fn committed(&mut self, second: u32) -> Option<Vec<u64>> {
         let mut granted = None;
@@ -108,6 +116,17 @@ mod tests {
         assert_eq!(reserve.committed(0), Some(vec![1_500]));
         assert_eq!(reserve.committed(0), None);
         assert_eq!(reserve.committed(2), Some(vec![8_300]));
+    }
+
+    /// A load that rises uses more in its first second than was reserved by the pace so far.
+    #[test]
+    fn a_rising_load_reserves_ahead_of_itself() {
+        let mut reserve = Reserve::new(&[0], 1_000);
+        assert_eq!(reserve.cut(0, at(500, 0))[0].reserved, 4_500);
+        reserve.faster(1_000, 10_000);
+        assert_eq!(reserve.cut(1, at(1_000, 0))[0].reserved, 1_000 + 8 * 5_000);
+        reserve.faster(10_000, 500);
+        assert_eq!(reserve.cut(2, at(1_500, 0))[0].reserved, 1_500 + 8 * 5_000);
     }
 
     /// Or a user that takes more at once than is ever reserved would wait for ever.

@@ -1,7 +1,9 @@
 //! What the threads of one shard share: stop, lease, progress of the populations, rendez-vous,
 //! throttles, feeders. Atomics on the hot path; locks only where requests pass a throttle.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{
+    AtomicBool, AtomicI64, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -10,6 +12,7 @@ use tokio::sync::Notify;
 use super::pacing::Gate;
 use super::queues::Queues;
 use crate::feed::{Division, Feeder, Refused};
+use crate::inject::LoadChange;
 use crate::inject::division::Segments;
 use crate::script::GlobalStore;
 use crate::shard::{EndReason, Problem, ProblemKind};
@@ -62,6 +65,9 @@ pub(super) struct Shared {
     segments: Segments,
     /// What is left, and from when on, each time that segments were given away.
     kept: ArcSwap<Vec<Kept>>,
+    /// All that have been decided, in order, and how many they are.
+    load: ArcSwap<Vec<LoadChange>>,
+    loads: AtomicUsize,
     pub threads: u32,
     pub populations: Vec<PopulationState>,
     pub feeders: Vec<Feeder>,
@@ -114,6 +120,8 @@ impl Shared {
             counters: (0..parts.counters).map(|_| Division::numbers(&parts.segments)).collect(),
             segments: parts.segments,
             kept: ArcSwap::default(),
+            load: ArcSwap::default(),
+            loads: AtomicUsize::new(0),
             threads: parts.threads,
             populations: parts.populations,
             feeders: parts.feeders,
@@ -154,6 +162,23 @@ impl Shared {
         let mut all = Vec::clone(&self.kept.load());
         all.push(next);
         self.kept.store(Arc::new(all));
+        self.wake_all();
+    }
+
+    /// How many changes of the load are known.
+    pub(super) fn loads(&self) -> usize {
+        self.loads.load(Ordering::Acquire)
+    }
+
+    pub(super) fn load_changes(&self) -> Arc<Vec<LoadChange>> {
+        self.load.load_full()
+    }
+
+    /// `changes` are those known before, and more.
+    pub(super) fn change_load(&self, changes: Vec<LoadChange>) {
+        let count = changes.len();
+        self.load.store(Arc::new(changes));
+        self.loads.store(count, Ordering::Release);
         self.wake_all();
     }
 

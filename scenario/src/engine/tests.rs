@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::{Control, Event, clock, run, run_local};
 use crate::protocol::http::test_server::{Reply, Server};
-use crate::shard::{EndReason, Plan, Problem, ProblemKind, ShardSpec, TakeOver};
+use crate::shard::{EndReason, LoadChange, Plan, Problem, ProblemKind, ShardSpec, TakeOver};
 use crate::stats::frame::{Frame, Totals};
 
 fn spec(root: &Path, simulation: &serde_json::Value) -> ShardSpec {
@@ -56,7 +56,7 @@ impl Outcome {
     fn take(&mut self, event: Event) {
         match event {
             Event::Ready(plan) => self.plan = Some(plan),
-            Event::Alive | Event::Yielded(_) => {}
+            Event::Alive | Event::Yielded(_) | Event::Load(_) => {}
             Event::Frame(frame) => self.frames.push(*frame),
             Event::Output { .. } => {}
         }
@@ -375,6 +375,68 @@ fn a_shard_that_takes_over_late_catches_nothing_up_and_holds_nobody_for_ever() {
     assert_eq!(totals.users_started + before, 10);
     assert_eq!(totals.users_ended, totals.users_started);
     assert_eq!(totals.requests_ok, 2 * totals.users_started);
+}
+
+/// Forty users a second for five seconds; `later` is told with the frame of that second.
+fn under_a_load(
+    first: &[LoadChange],
+    later: (u32, &[LoadChange]),
+) -> (Outcome, Vec<crate::shard::LoadHeard>) {
+    let folder = tempfile::tempdir().unwrap();
+    let inject = json!({ "open": [
+        { "profile": "constant_users_per_sec", "rate": 40.0, "duration_us": 5_000_000 }] });
+    let spec = spec(folder.path(), &simulation(json!([dummy(1)]), inject));
+    let (control, orders) = mpsc::channel();
+    if !first.is_empty() {
+        control.send(Control::Load { changes: first.to_vec() }).unwrap();
+    }
+    let at_boot_us = clock::boot_us() + 500_000;
+    control.send(Control::Start { at_boot_us, clock_error_us: 0, take_over: None }).unwrap();
+    let (mut outcome, mut heard) = (Outcome::default(), Vec::new());
+    let end = run(&spec, &orders, &mut |event| match event {
+        Event::Load(what) => heard.push(what),
+        Event::Frame(frame) => {
+            if frame.second == later.0 {
+                // Twice: the second time it is nothing new.
+                for _ in 0..2 {
+                    control.send(Control::Load { changes: later.1.to_vec() }).unwrap();
+                }
+            }
+            outcome.take(Event::Frame(frame));
+        }
+        other => outcome.take(other),
+    });
+    assert_eq!(end, Ok(EndReason::Completed));
+    outcome.check_frames();
+    (outcome, heard)
+}
+
+#[test]
+fn a_load_holds_from_its_instant_on_and_is_in_what_is_planned() {
+    let change = |at_us, factor| LoadChange { at_us, factor };
+    let both = [change(1_000_000, 2_000), change(4_000_000, 0)];
+    let (outcome, heard) = under_a_load(&both[..1], (0, &both));
+    assert_eq!(heard.iter().map(|it| it.changes).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(heard[0].late_us, 0);
+    let of = |frame: &Frame| {
+        let users = &frame.scenarios[0];
+        (users.loads, users.planned, users.share)
+    };
+    assert_eq!(of(&outcome.frames[0]), (1, Some(360), Some(360)));
+    assert_eq!(of(outcome.frames.last().unwrap()), (2, Some(280), Some(280)));
+    assert_eq!(outcome.totals().users_started, 280);
+}
+
+/// What was due since the instant comes at once, but for what lies too far back; all is counted.
+#[test]
+fn a_load_that_is_heard_late_is_followed_from_then_on() {
+    let late = [LoadChange { at_us: 500_000, factor: 2_000 }];
+    let (outcome, heard) = under_a_load(&[], (0, &late));
+    assert_eq!((heard.len(), heard[0].changes), (1, 1));
+    assert!(heard[0].late_us > 400_000, "{heard:?}");
+    let dropped: u64 = outcome.frames.iter().map(|frame| frame.generator.dropped).sum();
+    assert_eq!(outcome.totals().users_started + dropped, 20 + 360);
+    assert_eq!(outcome.frames.last().unwrap().scenarios[0].planned, Some(380));
 }
 
 #[test]

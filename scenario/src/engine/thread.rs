@@ -14,13 +14,15 @@ use std::task::Poll;
 
 use smallvec::SmallVec;
 
+use super::LATE_START_MAX_US;
 use super::actions::Actions;
-use super::arrivals::{Begin, Due, Share, Source, scenario_seed};
+use super::arrivals::{Begin, Due, Profile, Share, Source, scenario_seed};
 use super::host::{ThreadHost, WorldOf};
 use super::pacer::Pacer;
 use super::queues::Takers;
 use super::shared::{NEVER, Shared, Stop};
 use crate::expr::EvalCtx;
+use crate::inject::Load;
 use crate::program::Program;
 use crate::protocol::{Host as _, User};
 use crate::session::Session;
@@ -100,6 +102,9 @@ pub(super) struct Worker {
     /// Arrivals before this moment are dropped: the shard did not know of its start yet.
     known_from: Micros,
     begin: Option<Begin>,
+    /// As far as this thread's sources follow it, and how many changes that are.
+    load: Load,
+    loads: usize,
     record_starts: bool,
     starts: Vec<Started>,
     /// Closed model: users that follow upon ended ones.
@@ -148,6 +153,8 @@ impl Worker {
             start_late: None,
             known_from: setting.known_from,
             begin: setting.begin,
+            load: Load::default(),
+            loads: 0,
             record_starts: setting.record_starts,
             starts: Vec::new(),
             replacements: VecDeque::new(),
@@ -230,6 +237,9 @@ impl Worker {
 
     /// Starts the users that are due; true when more are.
     fn start_arrivals(&mut self, now: Micros) -> bool {
+        if self.host.shared.loads() != self.loads {
+            self.follow_load(now);
+        }
         let mut left = STARTS_PER_TURN_MAX;
         while let Some((index, due)) = self.replacements.pop_front() {
             self.start_user(index, due);
@@ -275,10 +285,11 @@ impl Worker {
         let scenario = &self.program.scenarios[index];
         let seed = scenario_seed(self.seed, &population.name);
         let share = if scenario.no_shard { self.share.whole() } else { self.share.clone() };
-        let mut source = Source::new(&scenario.inject, share, seed, start);
+        let profile = Profile { inject: &scenario.inject, seed, load: &self.load };
+        let mut source = Source::new(profile, share, start);
         if let Some(begin) = self.begin {
             let scenario = u16::try_from(index).unwrap_or(u16::MAX);
-            let before = source.begin(begin);
+            let before = source.begin(profile, begin);
             self.host.recorder.borrow_mut().planned_before(scenario, before);
         }
         population.source = Some(source);
@@ -295,13 +306,36 @@ impl Worker {
         }
         let scenario = &self.program.scenarios[index];
         let seed = scenario_seed(self.seed, &population.name);
+        let profile = Profile { inject: &scenario.inject, seed, load: &self.load };
         for change in kept.iter().skip(population.kept) {
             let share = Share { segments: change.segments.clone(), ..self.share.clone() };
             let share = if scenario.no_shard { share.whole() } else { share };
             let begin = Begin { at: change.from, epoch: change.epoch };
-            source.keep(&scenario.inject, share, seed, begin);
+            source.keep(profile, share, begin);
         }
         population.kept = kept.len();
+    }
+
+    /// The load has changed, or will: ahead of time, if this shard was told in time. Who is due since
+    /// an instant that lies back a little is started at once; further back, not at all.
+    fn follow_load(&mut self, now: Micros) {
+        let changes = self.host.shared.load_changes();
+        let Some(first) = changes.get(self.loads) else { return };
+        (self.load, self.loads) = (Load::new(&changes), changes.len());
+        if first.at_us < now {
+            self.known_from = self.known_from.max(now.saturating_sub(LATE_START_MAX_US));
+        }
+        for (index, population) in self.populations.iter_mut().enumerate() {
+            let Some(source) = &mut population.source else { continue };
+            let inject = &self.program.scenarios[index].inject;
+            let seed = scenario_seed(self.seed, &population.name);
+            source.load(Profile { inject, seed, load: &self.load }, first.at_us);
+            // It has said that it starts nobody any more.
+            while population.exhausted && source.due(now).is_some() {
+                source.dropped();
+                self.host.recorder.borrow_mut().dropped();
+            }
+        }
     }
 
     fn start_user(&mut self, index: usize, due: Due) {

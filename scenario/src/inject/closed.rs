@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 
 use super::division::Segments;
 use super::open::{Arrival, LEVELS_MAX};
-use super::{ClosedStep, DURATION_US_MAX, USERS_MAX};
+use super::{ClosedStep, DURATION_US_MAX, Load, USERS_MAX};
 use crate::time::{MICROS_PER_MILLI, MICROS_PER_SECOND, Micros};
 
 /// From one level to another; a constant one is a ramp that does not rise.
@@ -148,6 +148,7 @@ pub struct Tracker {
     next_parts: VecDeque<(Micros, Part, u64)>,
     /// It has given segments away.
     is_rest: bool,
+    load: Load,
     /// Starts of the second in hand.
     planned: Spread,
 }
@@ -216,8 +217,15 @@ impl Tracker {
             numbers_from: 0,
             next_parts: VecDeque::new(),
             is_rest: false,
+            load: Load::default(),
             planned: Spread::default(),
         }
+    }
+
+    /// What the profile is multiplied by; instants are the population's. A change holds from the
+    /// first whole second at or after its instant on.
+    pub fn load(&mut self, load: Load) {
+        self.load = load;
     }
 
     /// Begins in mid-run, at a time of the population: with the second it falls in, whose missing
@@ -270,7 +278,7 @@ impl Tracker {
                 return Some(self.start_one(at_us));
             }
             let begin = self.tick_at().filter(|at| *at <= now)?;
-            let whole = self.profile.target(self.tick).unwrap_or(0);
+            let whole = self.load.of(self.profile.target(self.tick).unwrap_or(0), begin);
             let before = std::mem::replace(&mut self.whole, whole);
             self.target = self.part.of(whole);
             self.tick += 1;
@@ -291,9 +299,20 @@ impl Tracker {
     pub fn user_ended(&mut self, now: Micros) -> Option<Arrival> {
         self.change(now);
         self.alive = self.alive.saturating_sub(1);
+        if self.changes_by(now) {
+            return None;
+        }
         let planned = self.planned.end - self.planned.next;
         let wanted = self.alive + planned < self.target && now < self.profile.duration_us();
         wanted.then(|| self.start_one(now))
+    }
+
+    /// A tick is due that brings another load: until it was, nobody knows whom to replace.
+    fn changes_by(&self, now: Micros) -> bool {
+        let due = self.tick_at().filter(|at| *at <= now && !self.load.is_as_written());
+        due.is_some_and(|at| {
+            self.load.factor_at(at) != self.load.factor_at(at.saturating_sub(MICROS_PER_SECOND))
+        })
     }
 
     /// The user handed out last was not started after all.

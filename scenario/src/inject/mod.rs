@@ -11,6 +11,7 @@ pub mod curve;
 pub mod division;
 mod erf;
 mod increment_rate;
+pub mod load;
 pub mod open;
 mod ramp_rate;
 mod ramp_users;
@@ -19,6 +20,7 @@ mod spread;
 mod stress_peak;
 pub mod throttle;
 
+pub use load::{Load, LoadChange};
 pub use open::{Arrival, Schedule, schedule};
 
 use serde::{Deserialize, Serialize};

@@ -7,9 +7,9 @@ use std::fmt;
 
 use super::{
     DURATION_US_MAX, OpenStep, USERS_MAX, at_once, constant_rate, increment_rate, ramp_rate,
-    ramp_users, stress_peak,
+    ramp_users, spread, stress_peak,
 };
-use crate::time::Micros;
+use crate::time::{MICROS_PER_SECOND, Micros};
 use crate::value::java_double;
 
 /// Most levels of an `incrementUsersPerSec`.
@@ -24,8 +24,9 @@ pub struct Arrival {
     pub at_us: Micros,
 }
 
-type Starts = Box<dyn Iterator<Item = Micros> + Send>;
-type MakeStarts = Box<dyn Fn(u64) -> Starts + Send>;
+pub(super) type Starts = Box<dyn Iterator<Item = Micros> + Send>;
+/// By seed and offset: how many starts are left out, and those that follow.
+type MakeStarts = Box<dyn Fn(u64, Micros) -> (u64, Starts) + Send>;
 
 /// What one step contributes: known without walking through its arrivals.
 pub(super) struct StepPlan {
@@ -48,12 +49,38 @@ impl StepPlan {
         duration_us: Micros,
         starts: impl Fn(u64) -> Starts + Send + 'static,
     ) -> Self {
+        Self { users, duration_us, starts: Box::new(move |seed, _| (0, starts(seed))) }
+    }
+
+    /// Of counts by second, each spread inside its own: later seconds are found without walking
+    /// through the users of those before.
+    pub(super) fn by_second<I>(
+        users: u64,
+        duration_us: Micros,
+        counts: impl Fn() -> I + Send + 'static,
+    ) -> Self
+    where
+        I: Iterator<Item = u64> + Send + 'static,
+    {
+        let starts = move |_, from_us: Micros| -> (u64, Starts) {
+            let first = from_us / MICROS_PER_SECOND;
+            let mut counts = counts();
+            let before = usize::try_from(first).unwrap_or(usize::MAX);
+            let skipped = counts.by_ref().take(before).sum();
+            (skipped, Box::new(spread::by_second(counts, first)))
+        };
         Self { users, duration_us, starts: Box::new(starts) }
     }
 
     /// Offsets from the start of the step, ascending; as many as `users`.
+    #[cfg(test)]
     pub(super) fn starts(&self, seed: u64) -> Starts {
-        (self.starts)(seed)
+        self.starts_from(seed, 0).1
+    }
+
+    /// Without some or all of those before `from_us`: how many these are, and all that follow.
+    pub(super) fn starts_from(&self, seed: u64, from_us: Micros) -> (u64, Starts) {
+        (self.starts)(seed, from_us)
     }
 }
 
@@ -194,10 +221,41 @@ impl Iterator for Schedule {
                 self.offset_us = self.offset_us.saturating_add(*duration_us);
             }
             let step = self.plans.pop()?;
-            // Steps of one profile draw differently; the number of steps left is a fine salt.
-            let salt = (self.plans.len() as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-            self.current = Some((step.starts(self.seed ^ salt), step.duration_us));
+            self.enter(&step, 0);
         }
+    }
+}
+
+impl Schedule {
+    /// Of one that has given nobody yet: leaves out arrivals before `at_us`, not necessarily all,
+    /// without walking through them where their number is known.
+    pub(super) fn skip_to(&mut self, at_us: Micros) {
+        while let Some(step) = self.plans.pop() {
+            let end_us = self.offset_us.saturating_add(step.duration_us);
+            if end_us >= at_us {
+                return self.enter(&step, at_us.saturating_sub(self.offset_us));
+            }
+            (self.k, self.offset_us) = (self.k + step.users, end_us);
+        }
+    }
+
+    fn enter(&mut self, step: &StepPlan, from_us: Micros) {
+        // Steps of one profile draw differently; the number of steps left is a fine salt.
+        let salt = (self.plans.len() as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let (skipped, starts) = step.starts_from(self.seed ^ salt, from_us);
+        self.k += skipped;
+        self.current = Some((starts, step.duration_us));
+    }
+
+    /// Where the step ends from which the last arrival came.
+    pub(super) fn step_end_us(&self) -> Micros {
+        let duration_us = self.current.as_ref().map_or(0, |(_, duration_us)| *duration_us);
+        self.offset_us.saturating_add(duration_us)
+    }
+
+    /// The number of the next arrival, or of all.
+    pub(super) fn number(&self) -> u64 {
+        self.k
     }
 }
 

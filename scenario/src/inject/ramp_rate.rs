@@ -24,9 +24,8 @@ pub(super) fn plan(from: f64, to: f64, duration_us: Micros, random: bool) -> Ste
         });
     }
     let ramp = Ramp { from: decimal(from), to: decimal(to), seconds: whole };
-    StepPlan::new(ramp.started_by(whole), duration_us, move || {
-        let counts = (0..whole).map(move |s| ramp.started_by(s + 1) - ramp.started_by(s));
-        Box::new(spread::by_second(counts))
+    StepPlan::by_second(ramp.started_by(whole), duration_us, move || {
+        (0..whole).map(move |s| ramp.started_by(s + 1) - ramp.started_by(s))
     })
 }
 

@@ -17,7 +17,5 @@ pub(super) fn plan(users: u64, duration_us: Micros) -> StepPlan {
             Box::new(spread::over_millis(users, millis))
         });
     }
-    StepPlan::new(users, duration_us, move || {
-        Box::new(spread::by_second(spread::counts(users, seconds)))
-    })
+    StepPlan::by_second(users, duration_us, move || spread::counts(users, seconds))
 }

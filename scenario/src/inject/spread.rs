@@ -39,11 +39,13 @@ fn inside(k: u64, count: u64) -> Micros {
     k * MICROS_PER_MILLI / count
 }
 
-/// Offsets of the users of each second (given as counts by second), spread inside it.
+/// Offsets of the users of each second (given as counts by second, from the `first` on), spread
+/// inside it.
 pub(super) fn by_second(
     seconds: impl Iterator<Item = u64> + Send,
+    first: u64,
 ) -> impl Iterator<Item = Micros> + Send {
-    seconds.zip(0_u64..).filter(|&(users, _)| users > 0).flat_map(|(users, second)| {
+    seconds.zip(first..).filter(|&(users, _)| users > 0).flat_map(|(users, second)| {
         over_millis(users, MILLIS_PER_SECOND).map(move |at| second * MICROS_PER_SECOND + at)
     })
 }
@@ -70,13 +72,13 @@ mod tests {
     #[test]
     fn users_of_a_second_are_spread_over_its_milliseconds() {
         // ceil(3/1000 * b) reaches 2 at b = 334 and 3 at b = 667: buckets 333 and 666.
-        let at: Vec<_> = by_second([3, 0, 1].into_iter()).collect();
+        let at: Vec<_> = by_second([3, 0, 1].into_iter(), 0).collect();
         assert_eq!(at, [0, 333_000, 666_000, 2_000_000]);
     }
 
     #[test]
     fn users_of_a_millisecond_are_spread_inside_it() {
-        let at: Vec<_> = by_second([5_000].into_iter()).collect();
+        let at: Vec<_> = by_second([5_000].into_iter(), 0).collect();
         assert_eq!(at, (0..5_000).map(|k| k * 200).collect::<Vec<_>>());
         // 7 in 3 ms are 3, 2 and 2.
         let at: Vec<_> = over_millis(7, 3).collect();

@@ -15,6 +15,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::inject::LoadChange;
+
 /// The hidden subcommand of every program that can run a shard: [`main`].
 pub const SHARD_COMMAND: &str = "shard";
 
@@ -96,6 +98,11 @@ pub enum ToShard {
         epoch: u64,
         segments: Vec<u32>,
     },
+    /// All changes of the job's load so far, in order; before `Start`, those that hold from the
+    /// beginning on. Answered by `Load`, where it says more than was known.
+    Load {
+        changes: Vec<LoadChange>,
+    },
     /// Graceful: no new users, those in flight end at their next action. Otherwise at once. In
     /// both cases the last frame is cut and `Finished` sent.
     Stop {
@@ -140,6 +147,15 @@ pub struct Yielded {
     pub stages: Vec<Option<u64>>,
 }
 
+/// A shard follows changes of the load.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoadHeard {
+    /// How many it knows.
+    pub changes: u32,
+    /// How long after its instant it heard of one; 0 in time.
+    pub late_us: u64,
+}
+
 /// Records of one feeder below `record` are used, as far as anybody knows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordsFrom {
@@ -159,6 +175,8 @@ pub enum FromShard {
     },
     /// What became of a `Yield`.
     Yielded(Yielded),
+    /// What a `Load` said is followed.
+    Load(LoadHeard),
     /// Said once a second while the load runs: a process that says nothing at all hangs.
     Alive,
     /// All users have ended and the last frame has been sent.
@@ -184,6 +202,9 @@ pub struct Plan {
     pub simulation: String,
     /// Scenario → users the whole job starts, where known beforehand (open model).
     pub scenarios: Vec<(String, Option<u64>)>,
+    /// Scenarios that are not divided: the shard with segment 0 runs all of each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub undivided: Vec<String>,
     /// Of the injection profiles (not the users' own work); absent when only `maxDuration` bounds it.
     pub injection_us: u64,
     /// `andThen`: populations that follow upon others. When they begin is known to each shard alone,

@@ -84,6 +84,7 @@ fn forward(from: &mut impl Read, to_engine: &SyncSender<Control>) {
             }
             ToShard::Committed { second } => Control::Committed { second },
             ToShard::Yield { to, epoch, segments } => Control::Yield { to, epoch, segments },
+            ToShard::Load { changes } => Control::Load { changes },
             ToShard::Lease { until_boot_us } => Control::Lease { until_boot_us },
             ToShard::Stop { graceful, reason } => Control::Stop { graceful, reason },
         };
@@ -102,6 +103,7 @@ fn converse(spec: &ShardSpec, orders: &Receiver<Control>, out: &mut impl Write) 
                 write_from_shard(out, &FromShard::Output { stream, line })
             }
             Event::Yielded(yielded) => write_from_shard(out, &FromShard::Yielded(yielded)),
+            Event::Load(heard) => write_from_shard(out, &FromShard::Load(heard)),
             Event::Alive => write_from_shard(out, &FromShard::Alive),
             Event::Frame(frame) => write_frame(out, &frame),
         };

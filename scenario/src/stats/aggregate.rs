@@ -42,7 +42,8 @@ pub(super) struct ErrorTotal {
 pub(super) struct ScenarioTotal {
     pub(super) started: u64,
     pub(super) ended: u64,
-    pub(super) planned: Option<u64>,
+    /// Under how many changes of the load, and how many.
+    pub(super) planned: (u32, Option<u64>),
     /// By shard and epoch: (second, alive at its end).
     active: BTreeMap<(u32, u64), (u32, u64)>,
 }
@@ -61,6 +62,8 @@ pub(super) struct ShardTotal {
     pub(super) first_second: u32,
     pub(super) last_second: u32,
     pub(super) flagged: u64,
+    /// Under how many changes of the load its share is.
+    loads: u32,
     arrivals: Arrivals,
     positions: Vec<u64>,
 }
@@ -200,7 +203,7 @@ impl Aggregate {
             let total = self.scenarios.entry(scenario.name.clone()).or_default();
             total.started += scenario.started;
             total.ended += scenario.ended;
-            total.planned = total.planned.max(scenario.planned);
+            total.planned = total.planned.max((scenario.loads, scenario.planned));
             let latest = total.active.entry(key).or_default();
             *latest = (*latest).max((second, scenario.active));
         }
@@ -208,7 +211,9 @@ impl Aggregate {
         let total = self.shards.entry(key).or_insert(fresh);
         let open = || delta.scenarios.iter().filter(|s| s.planned.is_some());
         let share = open().filter_map(|s| s.share).sum();
-        total.arrivals.share = total.arrivals.share.max(share);
+        let loads = open().map(|s| s.loads).max().unwrap_or(0);
+        (total.loads, total.arrivals.share) =
+            (total.loads, total.arrivals.share).max((loads, share));
         total.arrivals.before += open().map(|s| s.before).sum::<u64>();
         total.arrivals.started += open().map(|s| s.started).sum::<u64>();
         total.first_second = total.first_second.min(second);
@@ -275,6 +280,12 @@ impl Aggregate {
         let (first_second, last_second) = (total.first_second, total.last_second);
         let dropped = total.sum.generator.dropped;
         Some(Arrivals { dropped, first_second, last_second, ..total.arrivals })
+    }
+
+    /// Users that the whole job starts in a scenario, as far as is known of its load.
+    #[must_use]
+    pub fn planned(&self, scenario: &str) -> Option<u64> {
+        self.scenarios.get(scenario)?.planned.1
     }
 
     /// The next number of each feeder and counter, as of a shard's last frame.

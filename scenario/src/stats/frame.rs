@@ -100,6 +100,8 @@ pub struct ScenarioDelta {
     /// Of a shard that began in mid-run: arrivals of its segments that were planned before it
     /// began. Whoever held the segments started them, or they are missed.
     pub before: u64,
+    /// Under how many changes of the load `planned` and `share` are: what knows more of them counts.
+    pub loads: u32,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -357,9 +359,17 @@ impl ScenarioDelta {
         self.ended += other.ended;
         self.active += other.active;
         self.active_max += other.active_max;
-        self.planned = self.planned.max(other.planned);
-        self.share = self.share.zip(other.share).map(|(a, b)| a + b).or(self.share).or(other.share);
+        let share = self.share.zip(other.share).map(|(a, b)| a + b);
+        let share = share.or(self.share).or(other.share);
+        self.replan(other);
+        self.share = share;
         self.before += other.before;
+    }
+
+    /// Takes the plan of who knows more changes of the load.
+    pub(super) fn replan(&mut self, other: &Self) {
+        let plan = |of: &Self| (of.loads, of.planned, of.share);
+        (self.loads, self.planned, self.share) = plan(self).max(plan(other));
     }
 }
 
@@ -504,9 +514,9 @@ mod tests {
         assert_eq!(hex, GOLDEN);
         assert_eq!(Frame::decode(&sample().encode()).unwrap(), sample());
     }
-    const GOLDEN: &str = "050302072900010201670172020283a80181bef8bf01dc0ba79c0102dc0b\
+    const GOLDEN: &str = "060302072900010201670172020283a80181bef8bf01dc0ba79c0102dc0b\
         01c490010100000000000001c801020aac02000101730000000001050000000000000000000000000000000000\
-        000000000000000000";
+        00000000000000000000";
 
     #[test]
     fn the_head_is_read_without_the_rest() {

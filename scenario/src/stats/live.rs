@@ -51,6 +51,16 @@ pub struct LiveView {
     pub flagged_seconds: u64,
     pub connections_opened: u64,
     pub shards: u32,
+    /// Absent: as it was written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load: Option<LiveLoad>,
+}
+
+/// What the load is in the newest second.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LiveLoad {
+    pub factor: f64,
+    pub paused: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -151,10 +161,10 @@ impl Aggregate {
             view.users_active += total.active();
             view.users_started += total.started;
             view.users_ended += total.ended;
-            view.users_planned = view.users_planned.zip(total.planned).map(|(a, b)| a + b);
+            view.users_planned = view.users_planned.zip(total.planned.1).map(|(a, b)| a + b);
             view.scenarios.push(LiveScenario {
                 name: name.clone(),
-                planned: total.planned,
+                planned: total.planned.1,
                 started: total.started,
                 active: total.active(),
                 ended: total.ended,

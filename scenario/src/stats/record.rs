@@ -419,6 +419,7 @@ impl Recorder {
                 planned: None,
                 share: None,
                 before: std::mem::take(&mut slot.before),
+                loads: 0,
             };
             slot.active_max = slot.active;
             delta

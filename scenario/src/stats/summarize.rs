@@ -10,8 +10,8 @@ use super::sample::earlier;
 use super::series::round;
 use super::summary::{
     Bin, CodeRow, ConnectionTotals, CurvePoint, Distribution, ErrorRequest, ErrorRow, Event,
-    Generator, Health, LostPart, Numbers, Ranges, Row, RowKind, RunInfo, SCHEMA, ScenarioRow,
-    ShardRow, Stats, Summary,
+    Generator, Health, LoadStep, LostPart, Numbers, Ranges, Row, RowKind, RunInfo, SCHEMA,
+    ScenarioRow, ShardRow, Stats, Summary,
 };
 use super::verdict;
 
@@ -38,6 +38,8 @@ pub struct Context<'a> {
     /// Shard → name of its node.
     pub nodes: BTreeMap<u32, String>,
     pub events: Vec<Event>,
+    /// Changes of the load.
+    pub load: Vec<LoadStep>,
 }
 
 impl Aggregate {
@@ -83,6 +85,7 @@ impl Aggregate {
             lost: context.lost,
             start_spread_us: self.start_spread_us(),
             events: context.events,
+            load: context.load,
             notices: self.notices(),
         }
     }
@@ -175,7 +178,7 @@ impl Aggregate {
         };
         let row = |(name, total): (&String, &super::aggregate::ScenarioTotal)| ScenarioRow {
             name: name.clone(),
-            planned: total.planned,
+            planned: total.planned.1,
             started: total.started,
             ended: total.ended,
             peak: peak(name),

@@ -49,8 +49,31 @@ pub struct Summary {
     pub start_spread_us: Option<u64>,
     /// What happened, for markers on the time charts.
     pub events: Vec<Event>,
+    /// Changes of the load while it ran, in order; none: all of it was as written.
+    pub load: Vec<LoadStep>,
     /// Bounds that were hit while measuring, in words.
     pub notices: Vec<String>,
+}
+
+/// What the load was from an instant on.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LoadStep {
+    /// Since the common start.
+    pub at_us: u64,
+    /// Of the rates and the concurrency that the simulation says.
+    pub factor: f64,
+    /// Nobody new was started.
+    pub paused: bool,
+    /// Who asked for it.
+    pub by: String,
+}
+
+impl LoadStep {
+    /// `×2`, `paused`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        if self.paused { "paused".to_owned() } else { format!("×{}", self.factor) }
+    }
 }
 
 /// What was run, and where.

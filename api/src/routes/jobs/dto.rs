@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use onrush_raft::ledger::job as domain;
+use onrush_raft::ledger::job::load::FACTOR_ONE;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -142,11 +143,63 @@ pub struct Job {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub digest: Option<serde_json::Value>,
+    /// What its load is multiplied by, as it was last asked for.
+    #[serde(default)]
+    pub load: Load,
     /// Number of the last committed tick; each is one second of the run or an amendment of one.
     pub ticks: u64,
     /// Names of the stored results.
     pub artifacts: Vec<String>,
     pub links: Links,
+}
+
+/// The load of a job, against what its simulation says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Load {
+    /// 1: as it was written.
+    pub factor: f64,
+    /// Nobody new is started.
+    pub paused: bool,
+    /// In order.
+    pub changes: Vec<LoadChange>,
+}
+
+/// What the load is from an instant on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct LoadChange {
+    pub factor: f64,
+    pub paused: bool,
+    /// Seconds since the common start of the load; absent until the master has set it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_s: Option<f64>,
+    pub asked_at: String,
+    pub asked_by: String,
+}
+
+impl Default for Load {
+    fn default() -> Self {
+        Self { factor: 1.0, paused: false, changes: Vec::new() }
+    }
+}
+
+impl Load {
+    fn of(job: &domain::Job) -> Self {
+        let factor = |thousandths: u32| f64::from(thousandths) / f64::from(FACTOR_ONE);
+        let (now, paused) = job.load();
+        let change = |it: &domain::LoadChange| LoadChange {
+            factor: factor(it.factor),
+            paused: it.paused,
+            at_s: it.at_us.map(seconds),
+            asked_at: rfc3339(it.asked_at),
+            asked_by: it.asked_by.clone(),
+        };
+        Self { factor: factor(now), paused, changes: job.loads.iter().map(change).collect() }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "runs last less than 2^53 µs")]
+fn seconds(us: u64) -> f64 {
+    us as f64 / 1e6
 }
 
 /// Paths below the node's address.
@@ -160,6 +213,9 @@ pub struct Links {
     pub logs: String,
     pub events: String,
     pub shards: String,
+    /// Of `PATCH` only.
+    #[serde(default)]
+    pub load: String,
 }
 
 impl Links {
@@ -172,6 +228,7 @@ impl Links {
             logs: format!("{base}/logs"),
             events: format!("{base}/events"),
             shards: format!("{base}/shards"),
+            load: format!("{base}/load"),
             itself: base,
         }
     }
@@ -217,6 +274,7 @@ impl Job {
                 .collect(),
             plan: job.plan.as_deref().and_then(|text| serde_json::from_str(text).ok()),
             digest: job.digest.as_deref().and_then(|text| serde_json::from_str(text).ok()),
+            load: Load::of(job),
             ticks: job.last_tick,
             artifacts: job.artifacts.keys().cloned().collect(),
             links: Links::of(&job.id.0),

@@ -1,5 +1,5 @@
-//! Jobs: the list, one job, abort, shards and the audit trail. Submission is in `submit`, the
-//! results in `results`, the live streams in `ticks` and `logs`.
+//! Jobs: the list, one job, abort, shards and the audit trail. Submission is in `submit`, the load
+//! of a running job in `load`, the results in `results`, the live streams in `ticks` and `logs`.
 
 use axum::Json;
 use axum::extract::{RawQuery, State};
@@ -20,6 +20,7 @@ use crate::state::ApiState;
 use dto::{Job, JobEvent, Shard, ShardState};
 
 pub mod dto;
+pub mod load;
 mod logs;
 mod results;
 pub mod submit;
@@ -35,6 +36,7 @@ pub(super) fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(list))
         .routes(routes!(show))
         .routes(routes!(abort))
+        .routes(routes!(load::change_load))
         .routes(routes!(submit::rerun))
         .routes(routes!(shards))
         .routes(routes!(events))

@@ -190,6 +190,7 @@ mod tests {
             artifacts: std::collections::BTreeMap::new(),
             digest: None,
             events: Vec::new(),
+            loads: Vec::new(),
         };
         Job::of(&job)
     }

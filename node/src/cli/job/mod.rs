@@ -1,7 +1,8 @@
-//! `onrush job`: submit, follow, look at and end jobs. Submission is in `submit`, following in
-//! `follow`, the tables in `view`.
+//! `onrush job`: submit, follow, look at, steer and end jobs. Submission is in `submit`, following in
+//! `follow`, the load in `load`, the tables in `view`.
 
 mod follow;
+mod load;
 mod submit;
 mod view;
 
@@ -81,6 +82,8 @@ enum Action {
         #[arg(long)]
         tail: Option<u64>,
     },
+    /// Change the load of a running job, on all nodes at one instant
+    Load(load::Args),
     /// End a job early
     Abort {
         job: String,
@@ -141,6 +144,7 @@ pub fn run(global: &Global, args: Args) -> anyhow::Result<ExitCode> {
             let filter = LogFilter { shard, stream, tail, follow };
             logs(global, &client, &job.id, &filter).await
         }
+        Action::Load(args) => load::run(global, &client, &args).await,
         Action::Abort { job, reason } => {
             let job = find_job(&client, &job).await?;
             let job = client.abort(&job.id, &reason).await?;
@@ -265,6 +269,9 @@ mod tests {
             ("submit a.js --division half", ErrorKind::ValueValidation),
             ("submit a.js --nodes -1", ErrorKind::UnknownArgument),
             ("logs x --stream engine", ErrorKind::ValueValidation),
+            ("load x", ErrorKind::MissingRequiredArgument),
+            ("load x --pause --resume", ErrorKind::ArgumentConflict),
+            ("load x --factor twice", ErrorKind::ValueValidation),
             ("fly x", ErrorKind::InvalidSubcommand),
         ] {
             assert_eq!(parse(line).unwrap_err(), kind, "{line}");

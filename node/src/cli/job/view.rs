@@ -61,6 +61,11 @@ pub(super) fn job(
         let took = job.duration_ms.map(|ms| format!(" after {}", duration(ms)));
         say(format!("  ended       {}{}", time(at), took.unwrap_or_default()))?;
     }
+    for change in &job.load.changes {
+        let what = if change.paused { "paused".to_owned() } else { format!("×{}", change.factor) };
+        let from = change.at_s.map_or_else(|| "soon".to_owned(), |at| format!("{at} s of the run"));
+        say(format!("  load        {what} from {from} on, asked for by {}", change.asked_by))?;
+    }
     say(format!("  seed        {}", job.seed))?;
     say(format!("  report      {address}{}", job.links.report))?;
     if !shards.is_empty() {

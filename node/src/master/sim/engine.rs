@@ -53,6 +53,7 @@ pub(super) fn plan(staged: bool) -> Plan {
         scenarios: vec![(WHOLE.to_owned(), Some(ARRIVALS))],
         injection_us: SECONDS * 1_000_000,
         stages: staged.into(),
+        undivided: vec![],
         max_duration_us: None,
         assertions: serde_json::Value::Null,
     }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use onrush_scenario::shard::{EndReason, Yielded};
+use onrush_scenario::shard::{EndReason, LoadHeard, Yielded};
 use rand::Rng;
 
 use super::engine::{self, Child, Cut};
@@ -166,6 +166,11 @@ impl World {
                     }
                 }
                 Act::Yield { key, to, segments, .. } => self.give(index, &key, to, &segments),
+                Act::Load { key, changes } => {
+                    let changes = u32::try_from(changes.len()).unwrap_or(u32::MAX);
+                    let heard = LoadHeard { changes, late_us: 0 };
+                    self.happened(index, &key, Happening::Load(heard));
+                }
                 Act::Stop { key, reason } => {
                     self.excuse(index, &key);
                     self.end_child(index, &key, EndReason::Stopped(reason));
@@ -356,7 +361,9 @@ impl World {
             let reason = RESTARTED.to_owned();
             let (gone, newest) = (Phase::Gone { reason }, run.shelf.newest);
             let (start_us, yields) = (None, vec![]);
-            let fresh = ShardReport { key: key.clone(), phase: gone, newest, start_us, yields };
+            let load = LoadHeard::default();
+            let fresh =
+                ShardReport { key: key.clone(), phase: gone, newest, start_us, yields, load };
             let report = kept.unwrap_or(fresh);
             if !lose_spools {
                 let run = Run { shelf: run.shelf, ..Run::default() };

@@ -42,6 +42,8 @@ impl Ledger {
             JobCommand::Begin { id, shard, epoch, begins } => {
                 self.begin(at, id, (*shard, *epoch), begins)
             }
+            JobCommand::Load { id, factor, paused } => self.load(at, id, *factor, *paused),
+            JobCommand::LoadAt { id, change, at_us } => self.load_at(at, id, *change, *at_us),
         }
     }
 
@@ -299,6 +301,7 @@ fn new_job(at: At<'_>, id: &JobId, project: &ProjectName, spec: &JobSpec, number
         digest: None,
         abort: None,
         events: Vec::new(),
+        loads: Vec::new(),
     }
 }
 

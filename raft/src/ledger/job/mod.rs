@@ -5,6 +5,7 @@
 //! the cursors. Payloads, plans and digests are opaque here.
 
 mod apply;
+pub mod load;
 mod reassign;
 mod spec;
 mod table;
@@ -54,6 +55,20 @@ pub struct Job {
     pub digest: Option<String>,
     /// Everything that happened to the job: the audit trail.
     pub events: Vec<JobEvent>,
+    /// What was asked of its load while it ran, in order: each holds from its instant on.
+    pub loads: Vec<LoadChange>,
+}
+
+/// What the load is from an instant on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoadChange {
+    /// Thousandths of what the profiles say, unless it is paused.
+    pub factor: u32,
+    pub paused: bool,
+    pub asked_at: UnixMs,
+    pub asked_by: String,
+    /// Microseconds since the common start; none: the master has not said yet.
+    pub at_us: Option<u64>,
 }
 
 /// What was submitted; never changes.
@@ -317,6 +332,19 @@ pub enum JobCommand {
         shard: u32,
         epoch: u64,
         begins: Begins,
+    },
+    /// Wish to multiply the profiles, in thousandths, or to pause or resume: what is absent stays.
+    /// What is so already is no change.
+    Load {
+        id: JobId,
+        factor: Option<u32>,
+        paused: Option<bool>,
+    },
+    /// The instant of a change of the load (1, 2, 3 …), which lies ahead of what any shard has done.
+    LoadAt {
+        id: JobId,
+        change: u32,
+        at_us: u64,
     },
 }
 

@@ -2,6 +2,7 @@
 
 #![expect(clippy::panic, reason = "tests fail by panicking")]
 
+mod load;
 mod random;
 mod reassign;
 

@@ -34,6 +34,13 @@ fn any_command() -> impl Strategy<Value = Command> {
         1 => id().prop_map(|id| JobCommand::Finalize { id: id.into() }),
         1 => id().prop_map(|id| finish(id, JobStatus::Finished)),
         1 => id().prop_map(|id| JobCommand::Abort { id: id.into(), reason: String::new() }),
+        2 => (id(), proptest::option::of(0_u32..12_000), proptest::option::of(proptest::bool::ANY))
+            .prop_map(|(id, factor, paused)| JobCommand::Load { id: id.into(), factor, paused }),
+        2 => (id(), 0_u32..4, seq.clone()).prop_map(|(id, change, at_us)| JobCommand::LoadAt {
+            id: id.into(),
+            change,
+            at_us,
+        }),
         1 => (id(), seq.clone(), seq).prop_map(|(id, from, to)| JobCommand::Seal {
             id: id.into(),
             sealed: SealedTicks { from, to, content: content(5) },
@@ -92,6 +99,8 @@ proptest! {
             }
             for job in before.jobs() {
                 let now = a.ledger.job(&job.id).unwrap();
+                let fixed = |job: &Job| job.decided_loads().map(|(at, _)| at).collect::<Vec<_>>();
+                prop_assert!(fixed(now).starts_with(&fixed(job)) && fixed(now).is_sorted());
                 prop_assert!(now.last_tick >= job.last_tick && now.epoch >= job.epoch);
                 for old in &job.assignments {
                     let same = |x: &&crate::ledger::job::Assignment| {

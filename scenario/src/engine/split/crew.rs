@@ -18,7 +18,7 @@ use crate::engine::shared::problem;
 use crate::inject::division::Segments;
 use crate::shard::pipe::{Sent, read_from_shard, write_to_shard};
 use crate::shard::{
-    EndReason, FromShard, Plan, Problem, ProblemKind, SHARD_COMMAND, ShardSpec, ToShard,
+    EndReason, FromShard, LoadHeard, Plan, Problem, ProblemKind, SHARD_COMMAND, ShardSpec, ToShard,
 };
 
 /// The owner's wishes are looked at this often.
@@ -35,6 +35,8 @@ struct Crew<'a> {
     members: Vec<Member>,
     said: Receiver<Said>,
     combiner: Combiner,
+    /// Of the load, that all processes follow and the owner was told of.
+    load_changes: u32,
     /// The first that is not [`EndReason::Completed`], or a failure.
     end: Result<EndReason, Problem>,
     on_event: &'a mut dyn FnMut(Event),
@@ -47,6 +49,8 @@ struct Member {
     ready: Option<Plan>,
     /// It has said so since the shard last did.
     alive: bool,
+    /// What it last said of the load.
+    load: LoadHeard,
     /// It has said how it ended.
     ended: bool,
     /// Nothing more will come of it.
@@ -76,7 +80,8 @@ pub(in crate::engine) fn run(
         .map_err(|error| internal(format!("cannot start a process of the shard: {error}")))?;
     drop(say);
     let combiner = Combiner::new(members.len());
-    let mut crew = Crew { members, said, combiner, end: Ok(EndReason::Completed), on_event };
+    let end = Ok(EndReason::Completed);
+    let mut crew = Crew { members, said, combiner, load_changes: 0, end, on_event };
     let outcome = crew.through(control, local);
     // Dropping a member ends its process.
     drop(crew);
@@ -98,7 +103,15 @@ fn start(index: usize, spec: &ShardSpec, say: &SyncSender<Said>) -> std::io::Res
         .stdout(Stdio::piped())
         .spawn()?;
     let (to, from) = (child.stdin.take(), child.stdout.take());
-    let mut member = Member { child, to, ready: None, alive: false, ended: false, silent: false };
+    let mut member = Member {
+        child,
+        to,
+        ready: None,
+        alive: false,
+        load: LoadHeard::default(),
+        ended: false,
+        silent: false,
+    };
     member.tell(&ToShard::Spec(Box::new(spec.clone())));
     let say = say.clone();
     thread::Builder::new().name(part_name(u32::try_from(index).unwrap_or(0))).spawn(move || {
@@ -180,6 +193,10 @@ impl Crew<'_> {
                 (self.on_event)(Event::Output { stream, line });
             }
             Some(Sent::Message(FromShard::Yielded(_))) => {}
+            Some(Sent::Message(FromShard::Load(heard))) => {
+                self.members[index].load = heard;
+                self.load_heard();
+            }
             Some(Sent::Message(FromShard::Alive)) => self.alive(index),
             Some(Sent::Message(FromShard::Finished { reason })) => self.ended(index, Ok(reason)),
             Some(Sent::Message(FromShard::Failed(problem))) => self.ended(index, Err(problem)),
@@ -199,9 +216,21 @@ impl Crew<'_> {
         }
     }
 
+    /// The shard follows what each of its processes does, or did until it ended.
+    fn load_heard(&mut self) {
+        let live = || self.members.iter().filter(|it| !it.ended).map(|it| it.load);
+        let changes = live().map(|it| it.changes).min().unwrap_or(0);
+        if changes > self.load_changes {
+            self.load_changes = changes;
+            let late_us = live().map(|it| it.late_us).max().unwrap_or(0);
+            (self.on_event)(Event::Load(LoadHeard { changes, late_us }));
+        }
+    }
+
     /// What ends one process before its time ends the shard.
     fn ended(&mut self, index: usize, end: Result<EndReason, Problem>) {
         self.members[index].ended = true;
+        self.load_heard();
         let reason = match &end {
             Ok(EndReason::Completed | EndReason::MaxDuration | EndReason::LeaseExpired) => None,
             Ok(EndReason::StoppedByScript(why) | EndReason::Stopped(why)) => Some(why.clone()),
@@ -242,6 +271,7 @@ impl Crew<'_> {
                 Ok(Control::Committed { second }) => ToShard::Committed { second },
                 // Its processes would have to agree on the moment: it keeps what it has.
                 Ok(Control::Yield { .. }) => continue,
+                Ok(Control::Load { changes }) => ToShard::Load { changes },
                 Ok(Control::Lease { until_boot_us }) => ToShard::Lease { until_boot_us },
                 Ok(Control::Stop { graceful, reason }) => {
                     self.stop(graceful, reason);
