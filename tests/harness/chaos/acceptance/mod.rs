@@ -170,9 +170,9 @@ impl Job {
 
     /// Waits for its end, and gathers what is known of it.
     fn end(self, world: &mut World, run: &mut Run) -> anyhow::Result<Evidence> {
-        let left = (self.start_ms + u64::from(self.load.seconds) * 1_000).saturating_sub(unix_ms());
-        let limit = Duration::from_millis(left) + ENDING_LIMIT;
-        let job = await_job(world, &self.id, &ENDED, limit)?;
+        // Nobody asks before: the nodes have enough to do.
+        self.at(u64::from(self.load.seconds) * 1_000);
+        let job = await_job(world, &self.id, &ENDED, ENDING_LIMIT)?;
         world.timeline.note(format!("{} is {}, {}", self.id, job["status"], job["verdict"]));
         run.verdict = match job["status"] == "finished" {
             true => job["verdict"]["value"].as_str().unwrap_or_default().to_owned(),
@@ -190,7 +190,7 @@ impl Job {
         run.documents.push(("summary.json", format!("{summary:#}")));
         let events = rest.get(&format!("{path}/events?limit=200")).unwrap_or_default();
         run.documents.push(("events.json", format!("{events:#}")));
-        Ok(Evidence { load: self.load, job, summary, events, seen, sources })
+        Ok(Evidence { load: self.load, job, summary, seen, sources })
     }
 }
 
@@ -199,7 +199,6 @@ struct Evidence {
     load: Load,
     job: Value,
     summary: Value,
-    events: Value,
     seen: Seen,
     sources: Sources,
 }
@@ -377,7 +376,7 @@ fn run_case(
             for finding in &run.findings {
                 say(&format!("    {:?}: {}", finding.harm, finding.text));
             }
-            let folder = failure_folder(&options.out, seed);
+            let folder = failure_folder(&options.out.join(case.name), seed);
             keep(world, &run, &folder);
             say(&format!(
                 "    again: tests/chaos.sh --acceptance {} --runs 1 --seed {seed}",
@@ -420,6 +419,8 @@ fn keep(world: &World, run: &Run, folder: &Path) {
     for (name, text) in &run.documents {
         let _ = std::fs::write(folder.join(name), text);
     }
+    // A target that ended says why.
+    let _ = std::fs::copy(world.cluster.dir.join("target.log"), folder.join("target.log"));
     let findings = run.findings.iter().map(|it| format!("{:?}: {}\n", it.harm, it.text));
     let _ = std::fs::write(folder.join("findings.txt"), findings.collect::<String>());
 }
