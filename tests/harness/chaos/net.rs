@@ -16,6 +16,9 @@ use crate::cluster::{Node, Place};
 /// What the nodes' API asks for, where they do not listen on loopback.
 const TOKEN: &str = "onr_chaos_0123456789abcdef";
 const SUBNET: &str = "10.77.0";
+/// As an operator sets hosts up that open hundreds of connections a second to one address: after
+/// half of the range is in TIME_WAIT, the kernel looks for a free port longer than a request takes.
+const PORTS: &str = "net.ipv4.tcp_tw_reuse=1";
 /// The bridge, where the target and this program are. No fault cuts the way to it.
 const BRIDGE_HOST: u8 = 254;
 /// Of a node's disk.
@@ -159,7 +162,8 @@ impl Net {
                 "ip link add p{host} type veth peer name eth0 netns h{host} \
                  && ip link set p{host} master br0 up \
                  && ip -n h{host} addr add {SUBNET}.{host}/24 dev eth0 \
-                 && ip -n h{host} link set eth0 up && ip -n h{host} link set lo up"
+                 && ip -n h{host} link set eth0 up && ip -n h{host} link set lo up \
+                 && ip netns exec h{host} sysctl -qw {PORTS}"
             ))?;
         }
         nft(&format!(

@@ -22,7 +22,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 pub use counts::{Arrivals, BUCKET_MS, Counts, Ids, Snapshot, Sources};
 use strict::Strict;
@@ -34,6 +34,8 @@ pub const ARRIVAL_PARAMETER: &str = "arrival";
 /// A connection on which nothing comes is closed.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 const BACKLOG: u32 = 4_096;
+/// Open files that are not connections.
+const FILES_SPARED: usize = 64;
 
 /// How the target is set up.
 #[derive(Clone, Debug)]
@@ -95,7 +97,10 @@ impl Target {
     /// # Errors
     /// When connections cannot be accepted any more.
     pub async fn run(self) -> anyhow::Result<()> {
+        let slots = Arc::new(Semaphore::new(connections_max()));
         loop {
+            // Beyond that, connections wait in the backlog until others end.
+            let slot = Arc::clone(&slots).acquire_owned().await?;
             let (socket, peer) = self.listener.accept().await.context("accept")?;
             // A peer that is gone already is nothing to stop for.
             let _ = socket.set_nodelay(true);
@@ -113,6 +118,7 @@ impl Target {
                     .header_read_timeout(IDLE_TIMEOUT)
                     .serve_connection(TokioIo::new(socket), service)
                     .await;
+                drop(slot);
             });
         }
     }
@@ -178,6 +184,20 @@ impl Drop for Running {
             let _ = thread.join();
         }
     }
+}
+
+/// As many as the process may have open files, with some to spare for all else.
+fn connections_max() -> usize {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // One that cannot be raised stays what it is.
+    let _ = setrlimit(Resource::Nofile, limit);
+    let files = getrlimit(Resource::Nofile).current.and_then(|it| usize::try_from(it).ok());
+    files
+        .unwrap_or(Semaphore::MAX_PERMITS)
+        .saturating_sub(FILES_SPARED)
+        .clamp(1, Semaphore::MAX_PERMITS)
 }
 
 /// The service's error closes the connection without an answer: `/drop` wants that.

@@ -94,7 +94,7 @@ fn short(world: &mut World, random: &mut Random, ms: u64, promised: bool) -> any
 
 /// No second has more than what was planned.
 fn never_over(evidence: &Evidence, cut_ms: u64, run: &mut Run) {
-    let late = evidence.late_before(cut_ms, run);
+    let late = evidence.late(cut_ms, run);
     let most = most(&buckets(&evidence.sources, "first", None));
     run.figure("most in a second", most as f64);
     run.by_the_clock(late, most as f64 <= evidence.rate() * OVER, || {

@@ -140,7 +140,7 @@ fn unreported_is_recent(
 
 /// By the plan of the arrivals that did not come, and by the target's clock.
 fn rate_is_back(evidence: &Evidence, killed_ms: u64, within_s: f64, run: &mut Run) {
-    let late = evidence.late_before(killed_ms, run);
+    let late = evidence.late(killed_ms, run);
     let killed = bucket_of(&evidence.sources, killed_ms);
     let start = evidence.sources.start_unix_ms.unwrap_or(0) as f64;
     let after_kill = |ms: f64| (start + ms - killed_ms as f64) / 1_000.0;
@@ -157,10 +157,14 @@ fn rate_is_back(evidence: &Evidence, killed_ms: u64, within_s: f64, run: &mut Ru
     run.by_the_clock(late, back.is_some_and(|it| it <= within_s), || {
         format!("the rate is back {back:?} s after the kill, {within_s} s are promised")
     });
-    let declared = |second| declares(&evidence.disturbed(), second);
-    let all = (0..).zip(evidence.per_second("first"));
-    let outside: Vec<(u64, u64)> =
-        all.filter(|(at, it)| !as_planned(*it, evidence.rate()) && !declared(*at)).collect();
+    let all = evidence.per_second("first").into_iter().enumerate();
+    let outside: Vec<(usize, u64)> = all
+        .filter(|(at, count)| {
+            evidence.is_near(*at, killed_ms)
+                && !as_planned(*count, evidence.rate())
+                && !declares(&evidence.disturbed(), *at as u64)
+        })
+        .collect();
     run.figure("undeclared seconds outside 1 %", outside.len() as f64);
     run.by_the_clock(late, outside.is_empty(), || {
         format!("seconds outside of 1 % that are not declared as disturbed: {outside:?}")
@@ -234,7 +238,7 @@ fn degrade(world: &mut World, random: &mut Random) -> anyhow::Result<Run> {
         format!("verdict {}", evidence.job["verdict"])
     });
     let share = evidence.rate() * 0.75;
-    let late = evidence.late_before(killed_ms, &mut run);
+    let late = evidence.late(killed_ms, &mut run);
     // The first bucket that has nothing of the dead node, to the last whole second.
     let from = bucket_of(&evidence.sources, killed_ms) + 1;
     let all = buckets(&evidence.sources, "first", None);
