@@ -88,7 +88,7 @@ fn refuse(job: &Row) -> Result<(), Problem> {
         return Err(Problem::new(Kind::Conflict, detail));
     }
     let plan = job.plan.as_deref().and_then(|plan| serde_json::from_str::<Plan>(plan).ok());
-    if plan.is_some_and(|plan| plan.staged) {
+    if plan.is_some_and(|plan| plan.stages > 0) {
         let detail = format!(
             "{id} has populations that follow upon others (andThen): when they begin is known to each \
              shard alone, so they could not change at one instant"
