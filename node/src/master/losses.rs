@@ -370,11 +370,15 @@ mod tests {
             let plan = Plan { staged, ..plan };
             let losses = Losses { job: &job, plan: Some(&plan), aggregate: &aggregate };
             let parts = losses.parts(ToString::to_string);
-            assert_eq!(losses.coverage(JobStatus::Finished) < 1.0, frames[0].scenarios[0].started < 10);
+            assert_eq!(
+                losses.coverage(JobStatus::Finished) < 1.0,
+                frames[0].scenarios[0].started < 10
+            );
             (parts[0].made_up, parts[0].arrivals_missed)
         };
         let last = |started: u64| {
-            let totals = Totals { users_started: started, users_ended: started, ..Totals::default() };
+            let totals =
+                Totals { users_started: started, users_ended: started, ..Totals::default() };
             Frame { totals: Some(Totals { frames: 1, ..totals }), ..frame(0, 7, 0, started) }
         };
         for staged in [false, true] {

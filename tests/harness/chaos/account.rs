@@ -139,12 +139,14 @@ fn declared(planned: Planned<'_>, said: &Said, seen: &Seen) -> Vec<Finding> {
     }
     let came = planned.names.first().and_then(|first| seen.ids.get(*first));
     let came = came.map_or(0, |ids| ids.distinct);
-    if planned.users.saturating_sub(came) > said.missed {
+    // One that had begun may have been lost before its first request was out.
+    if planned.users.saturating_sub(came) > said.missed + said.in_flight {
         texts.push(format!(
-            "{} of {} arrivals never came to the target, {} are declared missed",
+            "{} of {} arrivals never came to the target, {} are declared missed, {} lost in flight",
             planned.users - came,
             planned.users,
-            said.missed
+            said.missed,
+            said.in_flight
         ));
     }
     // A request that is not in the report was sent by a user that is declared.
@@ -243,7 +245,7 @@ mod tests {
         // One is not declared.
         let lost = json!([{"arrivals_missed": 1, "users_in_flight": 1}]);
         let said = summary([8, 7], 8, 7, &lost);
-        assert_eq!(found(&said, &seen, Holds::Accounted, "inconclusive"), [Harm::Lost; 2]);
+        assert_eq!(found(&said, &seen, Holds::Accounted, "inconclusive"), [Harm::Lost]);
         // A user that ran is declared missed, and one more is lost in flight than there were.
         let lost = json!([{"arrivals_missed": 3, "users_in_flight": 2}]);
         let said = summary([8, 7], 8, 7, &lost);

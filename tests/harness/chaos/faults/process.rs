@@ -1,6 +1,9 @@
 //! Processes that are killed, stopped, started again.
 
-use super::{CERTAIN_AT_ONCE_MS, CERTAIN_BY_LEASE_MS, CERTAIN_BY_SILENCE_MS, Fault, Heal, Needs, by_the_lease};
+use super::{
+    CERTAIN_AT_ONCE_MS, CERTAIN_BY_LEASE_MS, CERTAIN_BY_SILENCE_MS, Fault, Heal, Needs,
+    by_the_lease,
+};
 use crate::chaos::account::Holds;
 use crate::chaos::schedule::{Strike, Takes};
 use crate::chaos::world::{World, choose};
