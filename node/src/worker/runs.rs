@@ -267,8 +267,9 @@ mod tests {
         fs::create_dir_all(folder.join(FILES)).unwrap();
         fs::write(folder.join(SPOOL), "x").unwrap();
         let phase = Phase::Gone { reason: "released".into() };
-        let report =
-            ShardReport { key: key(), phase, newest: 1, start_us: None, yields: Vec::new() };
+        let load = LoadHeard::default();
+        let (start_us, yields) = (None, Vec::new());
+        let report = ShardReport { key: key(), phase, newest: 1, start_us, yields, load };
         let left = Left { key: key(), folder: folder.clone(), report: Some(report) };
         // The report cannot be written: as on a disk without room.
         fs::create_dir(folder.join("report.tmp")).unwrap();

@@ -63,6 +63,8 @@ impl Options {
 pub struct Totals {
     pub runs: u64,
     pub failed: u64,
+    /// Runs that the machine held up.
+    pub held_up: u64,
     pub requests: u64,
     pub struck: BTreeMap<&'static str, u64>,
     pub harms: BTreeMap<Harm, u64>,
@@ -74,6 +76,7 @@ impl Totals {
     fn add(&mut self, outcome: &Outcome) {
         self.runs += 1;
         self.failed += u64::from(!outcome.findings.is_empty());
+        self.held_up += u64::from(outcome.held_up.is_some());
         self.requests += outcome.requests;
         for fault in &outcome.struck {
             *self.struck.entry(fault).or_default() += 1;
@@ -110,6 +113,13 @@ impl Totals {
             self.of(Harm::Stuck),
             self.of(Harm::Broken)
         );
+        if self.held_up > 0 {
+            text.push_str(&format!(
+                "{} runs on a machine that was busy with something else: of those only what does not \
+                 depend on time was judged\n",
+                self.held_up
+            ));
+        }
         for again in &self.again {
             text.push_str(&format!("again: {again}\n"));
         }
@@ -202,7 +212,11 @@ fn line(schedule: &Schedule, outcome: &Outcome, number: u64) -> String {
         )
     };
     let strikes: Vec<String> = schedule.strikes.iter().map(show).collect();
-    let well = if outcome.findings.is_empty() { "ok" } else { "FAILED" };
+    let well = match (&outcome.held_up, outcome.findings.is_empty()) {
+        (_, false) => "FAILED",
+        (Some(_), true) => "ok, as far as it can be said of a busy machine",
+        (None, true) => "ok",
+    };
     format!(
         "{number:>4}  seed {}  {}{when}  {} requests, {}  {well}",
         schedule.seed,
@@ -219,6 +233,7 @@ fn write_failure(options: &Options, world: &World, schedule: &Schedule, outcome:
     for finding in &outcome.findings {
         findings.push_str(&format!("{:?}: {}\n", finding.harm, finding.text));
     }
+    findings.extend(outcome.held_up.iter().map(|why| format!("{why}\n")));
     let _ = world.timeline.write(&folder, &world.logs());
     for (name, text) in outcome.documents.iter().map(|(name, text)| (*name, text.as_str())) {
         let _ = std::fs::write(folder.join(name), text);

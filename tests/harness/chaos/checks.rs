@@ -27,7 +27,8 @@ pub(super) fn job(
 ) -> anyhow::Result<()> {
     // A load that never began was held up by all that struck.
     let begun = world.target.first_unix_ms()?;
-    let holds = must_hold(effects, begun.map_or((u64::MAX, 0), |at| (at, at + load.millis())));
+    let load_ms = begun.map_or((u64::MAX, 0), |at| (at, at + load.millis()));
+    let holds = must_hold(effects, load_ms, outcome.held_up.is_some());
     outcome.status = job["status"].as_str().unwrap_or_default().to_owned();
     outcome.documents.push(("job.json", format!("{job:#}")));
     let seen = Seen { by_name: world.target.counts()?, ids: world.target.ids()? };

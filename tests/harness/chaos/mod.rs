@@ -4,8 +4,9 @@
 //!
 //! Reading order: `schedule` (what strikes when), `faults` (one entry each), `world` (what they act on),
 //! `net` and `gates` (where the nodes are), this file (one run), `checks` (what must be true after it) with `account`
-//! (the report), `history` and `linear` (the clients), `baseline` (what a node holds), `timeline` (what
-//! is shown where something is not), `campaign` (many runs); `acceptance` (losses at full size).
+//! (the report), `history` and `linear` (the clients), `baseline` (what a node holds), `machine` (what
+//! cannot be asked of a run that it held up), `timeline` (what is shown where something is not),
+//! `campaign` (many runs); `acceptance` (losses at full size).
 
 pub mod acceptance;
 pub mod account;
@@ -16,6 +17,7 @@ pub mod faults;
 pub mod gates;
 pub mod history;
 pub mod linear;
+pub mod machine;
 pub mod net;
 pub mod schedule;
 pub mod timeline;
@@ -32,6 +34,7 @@ use crate::wait::within;
 use account::Holds;
 use faults::{Fault, Heal};
 use history::Clients;
+use machine::Probe;
 use schedule::{Schedule, Strike, Takes};
 use world::World;
 
@@ -98,6 +101,8 @@ pub struct Outcome {
     pub struck: Vec<&'static str>,
     pub requests: u64,
     pub status: String,
+    /// The machine was busy with something else: only what does not depend on time was judged.
+    pub held_up: Option<String>,
     /// For the folder of a run that failed: what is in which file.
     pub documents: Vec<(&'static str, String)>,
 }
@@ -115,7 +120,10 @@ struct Effect {
 
 /// What must hold of a job whose load was to last from `load_ms.0` to `load_ms.1` after all that
 /// struck.
-fn must_hold(effects: &[Effect], load_ms: (u64, u64)) -> Holds {
+fn must_hold(effects: &[Effect], load_ms: (u64, u64), held_up: bool) -> Holds {
+    if held_up {
+        return Holds::Accounted;
+    }
     let of = |effect: &Effect| match effect.holds {
         Holds::MadeUp if effect.made_up_by_ms > load_ms.1 => Holds::Late,
         // A shard that hears late of its start begins late.
@@ -155,6 +163,7 @@ pub fn run(
     world.findings.clear();
     world.target.reset();
     let mut outcome = Outcome::default();
+    let machine = Probe::start();
     let clients = start_clients(world, schedule, number)?;
     let key = format!("run-{number}-{}", schedule.seed);
     let job = submit(world, load, &key)?;
@@ -177,6 +186,11 @@ pub fn run(
     let ended = await_job(world, &job, &ENDED, left + RUNNING_LIMIT + ENDING_LIMIT);
     world.timeline.note("the clients stop");
     let record = clients.stop()?;
+    let stalls = machine.stalls();
+    if stalls.held_up() {
+        world.timeline.note(stalls.text());
+        outcome.held_up = Some(stalls.text());
+    }
     outcome.documents.push(("clients.txt", record.text()));
     match ended {
         Ok(found) => {
@@ -324,21 +338,25 @@ mod tests {
     #[test]
     fn what_is_certain_before_the_load_ends_must_be_made_up_for() {
         let cut = effect(Holds::MadeUp, 20_000);
-        assert_eq!(must_hold(&[], (0, 20_000)), Holds::Untouched);
-        assert_eq!(must_hold(&[cut], (0, 20_000)), Holds::MadeUp);
-        assert_eq!(must_hold(&[cut], (0, 19_999)), Holds::Late);
+        assert_eq!(must_hold(&[], (0, 20_000), false), Holds::Untouched);
+        assert_eq!(must_hold(&[cut], (0, 20_000), false), Holds::MadeUp);
+        assert_eq!(must_hold(&[cut], (0, 19_999), false), Holds::Late);
         let short = effect(Holds::Untouched, 30_000);
-        assert_eq!(must_hold(&[short], (0, 20_000)), Holds::Untouched);
-        assert_eq!(must_hold(&[short, cut], (0, 19_999)), Holds::Late);
-        assert_eq!(must_hold(&[cut, effect(Holds::Accounted, 0)], (0, 19_999)), Holds::Accounted);
+        assert_eq!(must_hold(&[short], (0, 20_000), false), Holds::Untouched);
+        assert_eq!(must_hold(&[short, cut], (0, 19_999), false), Holds::Late);
+        assert_eq!(
+            must_hold(&[cut, effect(Holds::Accounted, 0)], (0, 19_999), false),
+            Holds::Accounted
+        );
     }
 
     #[test]
     fn what_holds_a_start_up_may_make_it_late() {
         let short = effect(Holds::Untouched, 9_000);
-        assert_eq!(must_hold(&[short], (5_000, 20_000)), Holds::Untouched);
-        assert_eq!(must_hold(&[short], (5_001, 20_000)), Holds::MadeUp);
+        assert_eq!(must_hold(&[short], (5_000, 20_000), false), Holds::Untouched);
+        assert_eq!(must_hold(&[short], (5_001, 20_000), false), Holds::MadeUp);
+        assert_eq!(must_hold(&[short], (5_000, 20_000), true), Holds::Accounted);
         let upload = Effect { takes_nodes: false, ..short };
-        assert_eq!(must_hold(&[upload], (5_001, 20_000)), Holds::Untouched);
+        assert_eq!(must_hold(&[upload], (5_001, 20_000), false), Holds::Untouched);
     }
 }
