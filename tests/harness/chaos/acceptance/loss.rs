@@ -241,7 +241,11 @@ fn degrade(world: &mut World, random: &mut Random) -> anyhow::Result<Run> {
         format!("verdict {}", evidence.job["verdict"])
     });
     let share = evidence.rate() * 0.75;
-    let late = evidence.late(killed_ms, &mut run);
+    // After the kill no second is as planned.
+    let before = evidence.per_second("first").into_iter();
+    let before = before.take(bucket_of(&evidence.sources, killed_ms) / 10);
+    let late = before.filter(|it| !as_planned(*it, evidence.rate())).count();
+    run.figure("late seconds before", late as f64);
     // The first bucket that has nothing of the dead node, to the last whole second.
     let from = bucket_of(&evidence.sources, killed_ms) + 1;
     let all = buckets(&evidence.sources, "first", None);
