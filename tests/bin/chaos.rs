@@ -95,9 +95,8 @@ fn run() -> anyhow::Result<ExitCode> {
     let code = |well| if well { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     if let Some(inside) = inside {
         if !options.acceptance.is_empty() {
-            return Ok(code(acceptance::run_all(&options, inside, &mut |line| {
-                println!("{line}")
-            })?));
+            let well = acceptance::run_all(&options, inside, &mut |line| println!("{line}"))?;
+            return Ok(code(well));
         }
         let totals = run_all(&options, inside, &mut |line| println!("{line}"))?;
         print!("{}", totals.text());
