@@ -187,7 +187,8 @@ fn every_section_is_there() {
         assert!(page.contains(text), "{text}");
     }
     assert!(
-        super::text(&summary).starts_with(" VERDICT FAILED – 1 of 2 assertions failed; shard 0")
+        super::text(&summary)
+            .starts_with(" VERDICT FAILED – 1 of 2 assertions failed; load of shard 0")
     );
 }
 

@@ -226,7 +226,7 @@ async fn the_load_of_a_staged_job_stays() {
     with_files(&router).await;
     let id = submitted(&router, "x").await;
     let plan = json!({
-        "plan_hash": "x", "simulation": "s", "scenarios": [], "injection_us": 1, "staged": true,
+        "plan_hash": "x", "simulation": "s", "scenarios": [], "injection_us": 1, "stages": 1,
         "max_duration_us": null, "assertions": []
     });
     fake.run_plan(&id, &plan.to_string());

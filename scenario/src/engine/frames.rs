@@ -1,11 +1,11 @@
 //! From the seconds of the threads to the frames of the shard. Pure, but for the health readings
 //! that the caller hands in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::thread::Second;
 use crate::stats::frame::{
-    FeederDelta, Frame, FrameHeader, GeneratorHealth, Totals, merge_partials,
+    FeederDelta, Frame, FrameHeader, GeneratorHealth, ScenarioDelta, Totals, merge_partials,
 };
 
 /// Collects the threads' seconds; a frame is cut when all threads have told of its second.
@@ -19,6 +19,8 @@ pub(super) struct Framer {
     pending: BTreeMap<u32, Vec<Second>>,
     totals: Totals,
     planned: Vec<PlannedUsers>,
+    /// No frame has said it yet, since it changed.
+    is_untold: bool,
 }
 
 /// What the profile of a scenario says, in the open model.
@@ -50,12 +52,13 @@ impl Framer {
             pending: BTreeMap::new(),
             totals: Totals::default(),
             planned,
+            is_untold: false,
         }
     }
 
     /// Under another load.
     pub(super) fn plan(&mut self, planned: Vec<PlannedUsers>) {
-        self.planned = planned;
+        (self.planned, self.is_untold) = (planned, true);
     }
 
     pub(super) fn add(&mut self, second: Second) {
@@ -108,6 +111,18 @@ impl Framer {
         let mut frame = merge_partials(header, partials);
         self.next += 1;
         frame.feeders = feeders;
+        if std::mem::take(&mut self.is_untold) {
+            // Of scenarios without a user in this second, too.
+            let known: BTreeSet<String> =
+                frame.scenarios.iter().map(|it| it.name.clone()).collect();
+            let absent = self.planned.iter().filter(|it| !known.contains(&it.scenario));
+            let row = |it: &PlannedUsers| ScenarioDelta {
+                name: it.scenario.clone(),
+                ..ScenarioDelta::default()
+            };
+            frame.scenarios.extend(absent.map(row));
+            frame.scenarios.sort_by(|a, b| a.name.cmp(&b.name));
+        }
         for scenario in &mut frame.scenarios {
             let planned = self.planned.iter().find(|it| it.scenario == scenario.name);
             scenario.planned = planned.and_then(|it| it.all);
