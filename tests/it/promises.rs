@@ -131,9 +131,10 @@ fn a_population_that_follows_on_another_goes_on_elsewhere_when_its_node_is_kille
     cluster.nodes[victim].kill();
     let ended = ["finished", "failed", "aborted", "lost"];
     let job = await_status(&|| rest.clone(), &id, &ended, Duration::from_secs(90));
-    assert_eq!(job["verdict"]["value"], "passed", "{job}\n{}", cluster.logs());
+    assert_eq!(job["status"], "finished", "{job}\n{}", cluster.logs());
     let summary = rest.get(&format!("/api/v1/jobs/{id}/summary")).expect("a summary");
     let lost = summary["lost"].as_array().expect("losses");
+    assert!(!lost.is_empty() && lost.iter().all(|part| part["made_up"] == true), "{lost:?}");
     let sum = |field: &str| lost.iter().filter_map(|part| part[field].as_u64()).sum::<u64>();
     let shards = summary["shards"].as_array().expect("shards");
     let started: u64 = shards.iter().filter_map(|shard| shard["users_started"].as_u64()).sum();

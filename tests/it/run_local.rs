@@ -29,9 +29,11 @@ fn the_report_counts_what_the_target_counted() {
             .output()
             .expect("onrush starts");
         let text = String::from_utf8_lossy(&output.stdout);
-        assert_eq!(
-            output.status.code(),
-            Some(0),
+        // The counts are right on a machine that is held up, too: the verdict says that it was.
+        let held_up = text.contains("the hypervisor took CPU time away");
+        let wanted = if held_up { [Some(0), Some(4)] } else { [Some(0); 2] };
+        assert!(
+            wanted.contains(&output.status.code()),
             "{text}{}",
             String::from_utf8_lossy(&output.stderr)
         );
@@ -45,7 +47,8 @@ fn the_report_counts_what_the_target_counted() {
             .sum();
         assert_eq!(counted["total"].as_u64(), Some(requests), "{simulation}: {text}");
         assert!(results.join("index.html").is_file());
-        assert_eq!(summary["verdict"]["value"], "passed");
+        let verdict = if held_up { "inconclusive" } else { "passed" };
+        assert_eq!(summary["verdict"]["value"], verdict, "{text}");
     }
 }
 

@@ -2,9 +2,9 @@
 //! ledger and the workers' spools.
 //!
 //! Reading order: [`reconcile`] (what is to be done), [`place`] (where), `rebalance` (what a loss
-//! leaves), `load` (the load, changed), [`start`] (since when), [`aggregate`] (frames to ticks), [`coordinator`] (what a term
-//! remembers), [`tally`] (ticks to a result), [`losses`] (what is missing of it), `finish`, `session`,
-//! `reign` (the task that carries it all out).
+//! leaves), `load` (the load, changed), [`start`] (since when), [`aggregate`] (frames to ticks),
+//! [`coordinator`] (what a term remembers), [`tally`] (ticks to a result), [`losses`] (what is missing
+//! of it), `finish`, `session`, `reign` (the task that carries it all out).
 
 pub mod aggregate;
 pub mod coordinator;

@@ -11,30 +11,26 @@ use std::time::Duration;
 
 use super::arrivals::Begin;
 use super::clock::{self, Clock};
-use super::frames::{Framer, PlannedUsers};
+use super::frames::Framer;
 use super::health::{self, Health};
 use super::launch::{Go, Hand, Lines, spawn, thread_count};
 use super::load::{self, Consoles, Loaded};
 use super::pacing::Gate;
 use super::reserve::{Place, Reserve};
-use super::shared::{Kept, NEVER, Parts, PopulationState, Shared, Stop, problem};
+use super::shared::{NEVER, Parts, PopulationState, Shared, Stop, problem};
 use super::split;
-use super::stages::{self, Known, Staged, next_tick};
+use super::stages::{Staged, next_tick};
 use super::thread::{FromThread, Second};
 use super::watchdog::{HUNG, Watchdog};
 use super::{Control, Event, LATE_START_MAX_US};
 use crate::expr::{Hooks, Moment};
 use crate::inject::division::Segments;
-use crate::inject::load::FACTOR_ONE;
 use crate::inject::throttle::Limits;
 use crate::inject::{InjectionSpec, ThrottleStep};
 use crate::ir::Simulation;
 use crate::script::GlobalStore;
-use crate::shard::{
-    EndReason, LoadChange, LoadHeard, OutputStream, Plan, Problem, ProblemKind, ShardSpec,
-    TakeOver, Yielded,
-};
-use crate::stats::frame::{FeederDelta, GeneratorHealth, StageDelta};
+use crate::shard::{EndReason, OutputStream, Plan, Problem, ProblemKind, ShardSpec, TakeOver};
+use crate::stats::frame::{FeederDelta, GeneratorHealth};
 use crate::time::{MICROS_PER_SECOND, Micros, second_of};
 
 /// The owner's wishes, leases and the progress of the populations are looked at this often.
@@ -192,6 +188,9 @@ struct Run<'a> {
     on_event: &'a mut dyn FnMut(Event),
 }
 
+#[path = "handover.rs"]
+mod handover;
+
 impl Run<'_> {
     fn through(&mut self, control: &Receiver<Control>, local: bool) -> Result<EndReason, Problem> {
         self.await_loaded()?;
@@ -231,16 +230,6 @@ impl Run<'_> {
         let from = take_over.from_us.unwrap_or(now).max(now.saturating_sub(LATE_START_MAX_US));
         let begin = Some(Begin { at: from, epoch: self.spec.epoch });
         Go { clock, first_second: second_of(from.min(now)), known_from: from, begin }
-    }
-
-    /// Populations that had begun with whoever held the segments before go on.
-    fn resume_stages(&self, take_over: Option<&TakeOver>, begin: Option<Begin>) {
-        let Some((take_over, begin)) = take_over.zip(begin) else { return };
-        let known = Known { began_us: &take_over.stages, until_us: take_over.known_us };
-        let starts = stages::begun(&self.staged, known, begin.at);
-        for (population, start) in self.shared.populations.iter().zip(starts) {
-            population.start_at.store(start.unwrap_or(NEVER), Ordering::Release);
-        }
     }
 
     /// Where the shard's records and numbers begin, and how far they go for now.
@@ -413,23 +402,6 @@ impl Run<'_> {
         }
     }
 
-    /// The populations that follow on others. A frame of a second says of each that begins with the
-    /// next one: that is decided before, on this thread.
-    fn stages(&self) -> Vec<StageDelta> {
-        let began = self.began().into_iter().zip(0..);
-        began.map(|(began_us, stage)| StageDelta { stage, began_us }).collect()
-    }
-
-    fn began(&self) -> Vec<Option<Micros>> {
-        let followers = self.shared.populations.iter().zip(&self.staged);
-        followers
-            .filter(|(_, staged)| !staged.after.is_empty())
-            .map(|(state, _)| {
-                Some(state.start_at.load(Ordering::Acquire)).filter(|at| *at != NEVER)
-            })
-            .collect()
-    }
-
     /// What the frame of `second` says of feeders and counters.
     fn feeders(&mut self, second: u32) -> Vec<FeederDelta> {
         let places = self
@@ -440,11 +412,6 @@ impl Run<'_> {
             Some(reserve) => reserve.cut(second, places),
             None => Vec::new(),
         }
-    }
-
-    /// What the profiles come to under the load as it is known.
-    fn planned(&self) -> Vec<PlannedUsers> {
-        load::planned_users(&self.profiles, self.shared.segments(), &self.shared.load_changes())
     }
 
     /// True when the load is another.
@@ -484,46 +451,6 @@ impl Run<'_> {
                 }
             }
         }
-    }
-
-    /// True where it says more than was known.
-    fn change_load(&mut self, changes: Vec<LoadChange>, now: Micros) -> bool {
-        let before = self.shared.load_changes();
-        let Some(next) = changes.get(before.len()) else { return false };
-        let late_us = now.saturating_sub(next.at_us);
-        let most =
-            |changes: &[LoadChange]| changes.iter().map(|it| it.factor).fold(FACTOR_ONE, u32::max);
-        if let Some(reserve) = &mut self.reserve {
-            reserve.faster(most(&before), most(&changes));
-        }
-        let count = u32::try_from(changes.len()).unwrap_or(u32::MAX);
-        self.shared.change_load(changes);
-        (self.on_event)(Event::Load(LoadHeard { changes: count, late_us }));
-        if late_us > 0 {
-            let (seconds, millis) = (late_us / MICROS_PER_SECOND, late_us / 1_000 % 1_000);
-            let line = format!("a change of the load was heard of {seconds}.{millis:03} s late");
-            (self.on_event)(Event::Output { stream: OutputStream::Stderr, line });
-        }
-        true
-    }
-
-    /// Segments go to another shard. The moment lies ahead of what any thread has done.
-    fn give_away(&mut self, (to, epoch): (u32, u64), segments: &[u32], now: Micros) {
-        let from = now + GIVE_AHEAD_US;
-        let held = self.shared.segments_at(from);
-        let left: Vec<u32> =
-            held.owned().iter().copied().filter(|it| !segments.contains(it)).collect();
-        let Ok(left) = Segments::new(held.total(), &left) else { return };
-        // What is reserved stays its own, for the users that have begun.
-        let Some(reserve) = &self.reserve else { return };
-        let records = reserve.reserved();
-        for (sequence, number) in self.shared.sequences().zip(&records) {
-            sequence.keep(&left, *number);
-        }
-        self.shared.keep(Kept { from, segments: left, epoch });
-        let stages = self.began();
-        self.given_until = from;
-        (self.on_event)(Event::Yielded(Yielded { to, at_us: from, records, stages }));
     }
 
     fn renew_lease(&self, clock: Clock) {

@@ -1,0 +1,91 @@
+//! What changes while a shard runs: its segments, its load, and the populations that have begun when
+//! segments change hands.
+
+use std::sync::atomic::Ordering;
+
+use super::super::arrivals::Begin;
+use super::super::frames::PlannedUsers;
+use super::super::shared::{Kept, NEVER};
+use super::super::stages::{self, Known};
+use super::super::{Event, load};
+use super::{GIVE_AHEAD_US, Run};
+use crate::inject::LoadChange;
+use crate::inject::division::Segments;
+use crate::inject::load::FACTOR_ONE;
+use crate::shard::{LoadHeard, OutputStream, TakeOver, Yielded};
+use crate::stats::frame::StageDelta;
+use crate::time::{MICROS_PER_SECOND, Micros};
+
+impl Run<'_> {
+    /// Populations that had begun with whoever held the segments before go on.
+    pub(super) fn resume_stages(&self, take_over: Option<&TakeOver>, begin: Option<Begin>) {
+        let Some((take_over, begin)) = take_over.zip(begin) else { return };
+        let known = Known { began_us: &take_over.stages, until_us: take_over.known_us };
+        let starts = stages::begun(&self.staged, known, begin.at);
+        for (population, start) in self.shared.populations.iter().zip(starts) {
+            population.start_at.store(start.unwrap_or(NEVER), Ordering::Release);
+        }
+    }
+
+    /// The populations that follow on others. A frame of a second says of each that begins with the
+    /// next one: that is decided before, on this thread.
+    pub(super) fn stages(&self) -> Vec<StageDelta> {
+        let began = self.began().into_iter().zip(0..);
+        began.map(|(began_us, stage)| StageDelta { stage, began_us }).collect()
+    }
+
+    pub(super) fn began(&self) -> Vec<Option<Micros>> {
+        let followers = self.shared.populations.iter().zip(&self.staged);
+        followers
+            .filter(|(_, staged)| !staged.after.is_empty())
+            .map(|(state, _)| {
+                Some(state.start_at.load(Ordering::Acquire)).filter(|at| *at != NEVER)
+            })
+            .collect()
+    }
+
+    /// True where it says more than was known.
+    pub(super) fn change_load(&mut self, changes: Vec<LoadChange>, now: Micros) -> bool {
+        let before = self.shared.load_changes();
+        let Some(next) = changes.get(before.len()) else { return false };
+        let late_us = now.saturating_sub(next.at_us);
+        let most =
+            |changes: &[LoadChange]| changes.iter().map(|it| it.factor).fold(FACTOR_ONE, u32::max);
+        if let Some(reserve) = &mut self.reserve {
+            reserve.faster(most(&before), most(&changes));
+        }
+        let count = u32::try_from(changes.len()).unwrap_or(u32::MAX);
+        self.shared.change_load(changes);
+        (self.on_event)(Event::Load(LoadHeard { changes: count, late_us }));
+        if late_us > 0 {
+            let (seconds, millis) = (late_us / MICROS_PER_SECOND, late_us / 1_000 % 1_000);
+            let line = format!("a change of the load was heard of {seconds}.{millis:03} s late");
+            (self.on_event)(Event::Output { stream: OutputStream::Stderr, line });
+        }
+        true
+    }
+
+    /// Segments go to another shard. The moment lies ahead of what any thread has done.
+    pub(super) fn give_away(&mut self, (to, epoch): (u32, u64), segments: &[u32], now: Micros) {
+        let from = now + GIVE_AHEAD_US;
+        let held = self.shared.segments_at(from);
+        let left: Vec<u32> =
+            held.owned().iter().copied().filter(|it| !segments.contains(it)).collect();
+        let Ok(left) = Segments::new(held.total(), &left) else { return };
+        // What is reserved stays its own, for the users that have begun.
+        let Some(reserve) = &self.reserve else { return };
+        let records = reserve.reserved();
+        for (sequence, number) in self.shared.sequences().zip(&records) {
+            sequence.keep(&left, *number);
+        }
+        self.shared.keep(Kept { from, segments: left, epoch });
+        let stages = self.began();
+        self.given_until = from;
+        (self.on_event)(Event::Yielded(Yielded { to, at_us: from, records, stages }));
+    }
+
+    /// What the profiles come to under the load as it is known.
+    pub(super) fn planned(&self) -> Vec<PlannedUsers> {
+        load::planned_users(&self.profiles, self.shared.segments(), &self.shared.load_changes())
+    }
+}
