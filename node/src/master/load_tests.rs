@@ -80,7 +80,7 @@ fn shards_are_told_until_they_follow() {
         ToldChange { at_us: 5_000_000, factor: 2_000 },
         ToldChange { at_us: 14_000_000, factor: 0 },
     ];
-    let both = [("a".to_owned(), all.clone()), ("b".to_owned(), all.clone())];
+    let both = [("a".to_owned(), all.clone()), ("b".to_owned(), all)];
     assert_eq!(told(&running(), &job), both);
     assert_eq!(told(&running().follows("a", 2, 0).follows("b", 1, 0), &job), both[1..]);
     assert_eq!(told(&running().follows("a", 2, 0).follows("b", 2, 0), &job), []);

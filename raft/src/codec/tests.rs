@@ -49,6 +49,14 @@ fn all_commands() -> Vec<Command> {
         },
         FileCommand::Delete { project: "a".into(), path, version: Some(2) },
     ];
+    let member = member.into_iter().map(Command::Member);
+    let all = member.chain(project.into_iter().map(Command::Project));
+    all.chain(file.into_iter().map(Command::File))
+        .chain(job_commands().into_iter().map(Command::Job))
+        .collect()
+}
+
+fn job_commands() -> Vec<JobCommand> {
     let id = || "j".into();
     let text = || "t".to_owned();
     let verdict = Verdict::default();
@@ -63,7 +71,7 @@ fn all_commands() -> Vec<Command> {
         unseen: 1,
         stages: Stages { began_us: vec![Some(1), None], known_us: 2 },
     };
-    let job = [
+    vec![
         JobCommand::Submit { id: id(), project: "a".into(), spec, idempotency_key: None },
         JobCommand::Prepare { id: id(), assignments: vec![] },
         JobCommand::Requeue { id: id(), reason: text(), failed: true },
@@ -86,12 +94,7 @@ fn all_commands() -> Vec<Command> {
         JobCommand::Begin { id: id(), shard: 4, epoch: 5, begins },
         JobCommand::Load { id: id(), factor: Some(2_000), paused: Some(true) },
         JobCommand::LoadAt { id: id(), change: 2, at_us: 7 },
-    ];
-    let member = member.into_iter().map(Command::Member);
-    let all = member.chain(project.into_iter().map(Command::Project));
-    all.chain(file.into_iter().map(Command::File))
-        .chain(job.into_iter().map(Command::Job))
-        .collect()
+    ]
 }
 
 /// The bytes of every command are pinned: a change here is a change of what is on disks.

@@ -430,7 +430,7 @@ impl Run<'_> {
                     self.give_away((to, epoch), &segments, clock.now());
                 }
                 Ok(Control::Load { changes }) => {
-                    replanned |= self.change_load(changes, clock.now())
+                    replanned |= self.change_load(changes, clock.now());
                 }
                 Ok(Control::Lease { until_boot_us }) => {
                     // One that has run out stays so: the load may have been given to another.

@@ -423,8 +423,8 @@ fn a_load_holds_from_its_instant_on_and_is_in_what_is_planned() {
         (users.loads, users.planned, users.share)
     };
     assert_eq!(of(&outcome.frames[0]), (1, Some(360), Some(360)));
-    let rows = outcome.frames.iter().filter(|frame| !frame.scenarios.is_empty());
-    assert_eq!(of(rows.last().unwrap()), (2, Some(280), Some(280)));
+    let mut rows = outcome.frames.iter().filter(|frame| !frame.scenarios.is_empty());
+    assert_eq!(of(rows.next_back().unwrap()), (2, Some(280), Some(280)));
     assert_eq!(outcome.totals().users_started, 280);
 }
 

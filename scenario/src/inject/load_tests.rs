@@ -170,7 +170,7 @@ proptest! {
         prop_assert!(arrivals.iter().zip(0..).all(|(arrival, k)| arrival.k == k));
         prop_assert!(arrivals.is_sorted_by_key(|arrival| arrival.at_us));
         let load = load(&changes);
-        let spec = InjectionSpec::Open(steps.clone());
+        let spec = InjectionSpec::Open(steps);
         prop_assert_eq!(planned_users(&spec, &load, 7), Some(arrivals.len() as u64));
         let first = load.changes.first().map_or(Micros::MAX, |change| change.at_us);
         let before = |all: &[Arrival]| all.iter().copied().filter(|it| it.at_us < first).collect::<Vec<_>>();
