@@ -222,19 +222,21 @@ impl Repository {
         if self.store.has(content) {
             return Ok(());
         }
-        let turn = self.turn(content);
-        let _turn = turn.lock().await;
+        let turn = self.turn(content).await;
         if self.store.has(content) {
             return Ok(());
         }
-        self.pull(content, hints, claim).await.map_err(|error| self.lost(error))
+        self.pull(content, hints, claim, &turn).await.map_err(|error| self.lost(error))
     }
 
     /// Pulling and repairing a blob is done once at a time.
-    fn turn(&self, content: &ContentId) -> Arc<tokio::sync::Mutex<()>> {
-        let mut pulls = self.pulls.lock().unwrap_or_else(PoisonError::into_inner);
-        pulls.retain(|_, turn| Arc::strong_count(turn) > 1);
-        Arc::clone(pulls.entry(content.clone()).or_default())
+    async fn turn(&self, content: &ContentId) -> Turn {
+        let turn = {
+            let mut pulls = self.pulls.lock().unwrap_or_else(PoisonError::into_inner);
+            pulls.retain(|_, turn| Arc::strong_count(turn) > 1);
+            Arc::clone(pulls.entry(content.clone()).or_default())
+        };
+        Arc::new(turn.lock_owned().await)
     }
 
     /// This node, for people.
@@ -286,6 +288,24 @@ fn answer_local(store: &Store, ask: BlobAsk) -> Result<BlobAnswer, store::Error>
 }
 
 /// Disk work, off the runtime's threads.
+/// Whose turn it is to write a blob: until the last that works on it is done.
+type Turn = Arc<tokio::sync::OwnedMutexGuard<()>>;
+
+/// [`blocking`], which goes on when nobody waits for it any more: the turn ends with it, so that
+/// nobody else writes the same file meanwhile.
+async fn in_turn<T: Send + 'static>(
+    turn: &Turn,
+    work: impl FnOnce() -> Result<T, store::Error> + Send + 'static,
+) -> Result<T, Error> {
+    let turn = Arc::clone(turn);
+    blocking(move || {
+        let done = work();
+        drop(turn);
+        done
+    })
+    .await
+}
+
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, store::Error> + Send + 'static,
 ) -> Result<T, Error> {

@@ -8,7 +8,7 @@ use onrush_raft::types::{ContentId, PeerName};
 
 use super::draft::Draft;
 use super::store::CHUNK_BYTES;
-use super::{ASK_TIMEOUT, Error, Repository, blocking};
+use super::{ASK_TIMEOUT, Error, Repository, Turn, in_turn};
 use crate::control_wire::{BlobAnswer, BlobAsk, Manifest};
 
 /// Chunks on their way at a time.
@@ -23,10 +23,11 @@ impl Repository {
         content: &ContentId,
         hints: &[PeerName],
         claim: Claim,
+        turn: &Turn,
     ) -> Result<(), Error> {
         let mut last = None;
         for (manifest, holders) in self.find(content, hints).await? {
-            match self.pull_as(content, &manifest, &holders, claim).await {
+            match self.pull_as(content, &manifest, &holders, claim, turn).await {
                 Ok(()) => return Ok(()),
                 Err(error) => last = Some(error),
             }
@@ -38,7 +39,7 @@ impl Repository {
         let error = self.full(error);
         if matches!(error, Error::NoRoom { .. }) {
             let (store, id) = (self.store.clone(), content.clone());
-            blocking(move || {
+            in_turn(turn, move || {
                 store.remove_part(&id);
                 Ok(())
             })
@@ -53,12 +54,13 @@ impl Repository {
         manifest: &Manifest,
         holders: &[PeerName],
         claim: Claim,
+        turn: &Turn,
     ) -> Result<(), Error> {
         let (store, id, expected) = (self.store.clone(), content.clone(), manifest.clone());
-        let there = blocking(move || Ok(store.part_size(&id))).await?;
+        let there = in_turn(turn, move || Ok(store.part_size(&id))).await?;
         let mut room = self.claim(manifest.size.saturating_sub(there), claim).await?;
         let (store, id) = (self.store.clone(), content.clone());
-        let mut draft = blocking(move || Draft::resume(&store, &id, &expected)).await?;
+        let mut draft = in_turn(turn, move || Draft::resume(&store, &id, &expected)).await?;
         let first = usize::try_from(draft.written() / u64::from(CHUNK_BYTES)).unwrap_or(usize::MAX);
         let mut chunks = stream::iter(first..manifest.hashes.len())
             .map(|index| self.chunk(content, manifest, holders, index))
@@ -66,11 +68,11 @@ impl Repository {
         while let Some(chunk) = chunks.next().await {
             let chunk = chunk?;
             let size = chunk.len() as u64;
-            draft = blocking(move || draft.write(&chunk).map(|()| draft)).await?;
+            draft = in_turn(turn, move || draft.write(&chunk).map(|()| draft)).await?;
             room.spend(size);
         }
         let id = content.clone();
-        blocking(move || draft.finish(Some(&id))).await?;
+        in_turn(turn, move || draft.finish(Some(&id))).await?;
         Ok(())
     }
 

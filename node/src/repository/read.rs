@@ -13,7 +13,7 @@ use onrush_raft::space::Claim;
 use onrush_raft::types::{ContentId, PeerName};
 
 use super::store::{self, CHUNK_BYTES, COPY_BYTES_MAX};
-use super::{Error, Repository, blocking};
+use super::{Error, Repository, blocking, in_turn};
 use crate::control_wire::{BlobAnswer, Manifest};
 
 /// Chunks read ahead for a reader.
@@ -186,10 +186,9 @@ impl Repository {
         content: &ContentId,
         hints: &[PeerName],
     ) -> Result<(), Error> {
-        let turn = self.turn(content);
-        let _turn = turn.lock().await;
+        let turn = self.turn(content).await;
         let (store, id) = (self.store.clone(), content.clone());
-        let found = blocking(move || match store.check(&id) {
+        let found = in_turn(&turn, move || match store.check(&id) {
             Ok(_) => Ok(None),
             Err(store::Error::Damaged { what, .. }) => Ok(store.quarantine(&id)?.then_some(what)),
             Err(error) => Err(error),
@@ -200,11 +199,14 @@ impl Repository {
             Ok(Some(what)) => what,
             // Put aside by somebody else, who has said so; perhaps it is to be had by now.
             Err(Error::Store(store::Error::NotFound(_))) => {
-                return self.pull(content, hints, Claim::Owed).await.map_err(|e| self.lost(e));
+                return self
+                    .pull(content, hints, Claim::Owed, &turn)
+                    .await
+                    .map_err(|e| self.lost(e));
             }
             Err(error) => return Err(error),
         };
-        let pulled = self.pull(content, hints, Claim::Owed).await;
+        let pulled = self.pull(content, hints, Claim::Owed, &turn).await;
         match &pulled {
             Ok(()) => {
                 tracing::warn!(%content, %what, "a stored blob was damaged; repaired: fetched again");

@@ -170,7 +170,7 @@ struct Run<'a> {
     hung: usize,
     max_duration: Option<Micros>,
     staged: Vec<Staged>,
-    /// Segments change hands then, the last time so far.
+    /// Segments change hands then, to this shard or from it, the last time so far.
     given_until: Micros,
     /// Which populations are of the closed model.
     closed: Vec<bool>,

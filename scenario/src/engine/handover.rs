@@ -18,8 +18,10 @@ use crate::time::{MICROS_PER_SECOND, Micros};
 
 impl Run<'_> {
     /// Populations that had begun with whoever held the segments before go on.
-    pub(super) fn resume_stages(&self, take_over: Option<&TakeOver>, begin: Option<Begin>) {
+    pub(super) fn resume_stages(&mut self, take_over: Option<&TakeOver>, begin: Option<Begin>) {
         let Some((take_over, begin)) = take_over.zip(begin) else { return };
+        // None begins between what was known and the moment from which it is this shard's.
+        self.given_until = begin.at;
         let known = Known { began_us: &take_over.stages, until_us: take_over.known_us };
         let starts = stages::begun(&self.staged, known, begin.at);
         for (population, start) in self.shared.populations.iter().zip(starts) {

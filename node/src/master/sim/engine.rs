@@ -166,6 +166,7 @@ impl Child {
         let known = Known { began_us: &take_over.stages, until_us: take_over.known_us };
         let begun = stages::begun(&populations(), known, self.from_ms * 1_000);
         self.stage_ms = begun[1].map(|us| us / 1_000);
+        self.given_ms = self.from_ms;
         if self.from_ms >= after_ms(FIRST) {
             self.first_ends_ms = 0;
         }
