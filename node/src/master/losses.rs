@@ -84,8 +84,8 @@ impl Losses<'_> {
         let took = self.job.takers(giver).any(Assignment::has_begun);
         let Some(own) = self.arrivals(giver).filter(|_| took) else { return 0 };
         let given: usize = self.job.takers(giver).map(|taker| taker.segments.len()).sum();
-        let did_all = given == giver.segments.len() || self.was_over(giver);
-        if !did_all || !matches!(giver.state, AssignmentState::Done { .. }) {
+        let AssignmentState::Done { completed, .. } = giver.state else { return 0 };
+        if !completed && given != giver.segments.len() && !self.was_over(giver) {
             return 0;
         }
         self.missed(giver).saturating_sub(own.dropped)
@@ -389,7 +389,7 @@ mod tests {
     }
 
     fn done() -> AssignmentState {
-        AssignmentState::Done { final_seq: 1 }
+        AssignmentState::Done { final_seq: 1, completed: true }
     }
 
     /// Once what the giver had not started and what came before the last of them were both missed.
@@ -470,9 +470,15 @@ mod tests {
         let (job, plan) = handed_on(&[done(), done()]);
         assert_eq!(missed(&job, &plan, &[frame(0, 3, 0, 4), frame(1, 6, 6, 4)]), [(0, 2)]);
         assert_eq!(missed(&job, &plan, &[frame(0, 3, 0, 4), frame(1, 4, 4, 6)]), []);
-        // It ended early, by the script's own wish.
+        // It gave a part of them. Once it was asked where its profiles end, which nobody knows of
+        // those that follow on others.
         let (mut job, plan) = handed_on(&[done(), done()]);
         job.assignments[0].segments = (0..20).collect();
-        assert_eq!(missed(&job, &plan, &[frame(0, 3, 0, 4), frame(1, 6, 6, 4)]), []);
+        let plan = Plan { stages: 1, ..plan };
+        let frames = [frame(0, 3, 0, 4), frame(1, 6, 6, 4)];
+        assert_eq!(missed(&job, &plan, &frames), [(0, 2)]);
+        // It ended early, by the script's own wish.
+        job.assignments[0].state = AssignmentState::Done { final_seq: 1, completed: false };
+        assert_eq!(missed(&job, &plan, &frames), []);
     }
 }

@@ -283,7 +283,7 @@ pub(super) mod tests {
         jobs.push(queued(6, "q", 1));
         assert_eq!(placed(&jobs, &nodes(&["a", "b"])), Vec::<String>::new());
         // A shard that is over leaves its place.
-        jobs[0].assignments[0].state = AssignmentState::Done { final_seq: 1 };
+        jobs[0].assignments[0].state = AssignmentState::Done { final_seq: 1, completed: true };
         let got = placed(&jobs, &nodes(&["a", "b"]));
         assert_eq!(got, ["job_5: 0=ax360 1=bx360", "job_6: 0=bx720"]);
     }

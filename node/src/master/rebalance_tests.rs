@@ -204,7 +204,7 @@ fn a_taker_waits_for_a_giver_that_lives_and_is_given_up_when_that_has_ended() {
         intents.iter().any(|it| matches!(it, Intent::Propose(JobCommand::Begin { .. })))
     };
     assert!(!begin(&world().intents(&job)));
-    job.assignments[1].state = AssignmentState::Done { final_seq: 9 };
+    job.assignments[1].state = AssignmentState::Done { final_seq: 9, completed: true };
     let reason = "the shard that it was to take over from has ended".to_owned();
     let lost = JobCommand::ShardLost { id: job.id.clone(), shard: 2, epoch: 2, reason };
     assert!(world().intents(&job).contains(&Intent::Propose(lost)));
@@ -228,7 +228,7 @@ fn a_taker_that_fails_before_it_began_does_not_end_the_job_and_is_tried_elsewher
 #[test]
 fn the_job_ends_when_a_share_was_lost_too_often() {
     let mut job = running(&["a", "b"]);
-    job.assignments[0].state = AssignmentState::Done { final_seq: 9 };
+    job.assignments[0].state = AssignmentState::Done { final_seq: 9, completed: true };
     lose(&mut job, 1);
     let world = all_run(&["a"]);
     for shard in 2..9 {
@@ -245,7 +245,7 @@ fn the_job_ends_when_a_share_was_lost_too_often() {
 fn a_finishing_job_waits_for_the_frames_of_a_lost_shard_whose_node_is_back() {
     let mut job = running(&["a", "b"]);
     job.spec.on_node_loss = OnNodeLoss::Degrade;
-    job.assignments[0].state = AssignmentState::Done { final_seq: 9 };
+    job.assignments[0].state = AssignmentState::Done { final_seq: 9, completed: true };
     job.assignments[1].cursor = 4;
     lose(&mut job, 1);
     let finalize = Intent::Propose(JobCommand::Finalize { id: job.id.clone() });

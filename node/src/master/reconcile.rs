@@ -312,12 +312,13 @@ fn running(view: &View<'_>, job: &Job, intents: &mut Vec<Intent>) {
                 let reason = "its node was cut off from every master".to_owned();
                 intents.push(shard_lost(key, reason));
             }
-            Phase::Ended { .. } if delivered => {
+            Phase::Ended { reason } if delivered => {
                 intents.push(Intent::Propose(JobCommand::ShardDone {
                     id: key.job,
                     shard: key.shard,
                     epoch: key.epoch,
                     final_seq: report.newest,
+                    completed: end_of(reason) == Some(EndReason::Completed),
                 }));
             }
             Phase::Gone { reason } | Phase::Unable { reason } if delivered => {
@@ -541,7 +542,11 @@ pub(super) fn shard_lost(key: ShardKey, reason: String) -> Intent {
 
 /// The shard stopped because its lease ran out: what it still had to do was not done.
 fn was_cut_off(reason: &str) -> bool {
-    matches!(serde_json::from_str(reason), Ok(EndReason::LeaseExpired))
+    end_of(reason) == Some(EndReason::LeaseExpired)
+}
+
+fn end_of(reason: &str) -> Option<EndReason> {
+    serde_json::from_str(reason).ok()
 }
 
 /// `main.js:3:7: … is not a function`, with the excerpt below.

@@ -314,8 +314,12 @@ fn a_shard_is_done_when_its_last_frame_is_committed() {
     assert_eq!(world.intents(&job), vec![]);
     job.assignments[0].cursor = 5;
     let id = JobId("job_1".into());
-    let done = JobCommand::ShardDone { id, shard: 0, epoch: 1, final_seq: 5 };
+    let done = JobCommand::ShardDone { id, shard: 0, epoch: 1, final_seq: 5, completed: true };
     assert_eq!(world.intents(&job), vec![Intent::Propose(done)]);
+    let id = JobId("job_1".into());
+    let early = JobCommand::ShardDone { id, shard: 0, epoch: 1, final_seq: 5, completed: false };
+    let world = World::new(&["a"]).says("a", 0, ended(&EndReason::MaxDuration), 5);
+    assert_eq!(world.intents(&job), vec![Intent::Propose(early)]);
 }
 
 #[test]
@@ -357,7 +361,7 @@ fn a_job_goes_on_without_a_lost_shard_and_finalizes() {
     job.assignments[0].state = AssignmentState::Lost { reason: "killed".into() };
     let world = World::new(&["a", "b"]).says("b", 1, Phase::Running, 3);
     assert_eq!(world.intents(&job), vec![]);
-    job.assignments[1].state = AssignmentState::Done { final_seq: 3 };
+    job.assignments[1].state = AssignmentState::Done { final_seq: 3, completed: true };
     let finalize = JobCommand::Finalize { id: JobId("job_1".into()) };
     assert_eq!(world.intents(&job), vec![Intent::Propose(finalize)]);
 }
@@ -370,7 +374,7 @@ fn the_fail_policy_stops_the_others_first() {
     let why = "shard 0 was lost: killed";
     let world = World::new(&["a", "b"]).says("b", 1, Phase::Running, 3);
     assert_eq!(world.intents(&job), vec![stop("b", 1, why)]);
-    job.assignments[1].state = AssignmentState::Done { final_seq: 3 };
+    job.assignments[1].state = AssignmentState::Done { final_seq: 3, completed: true };
     assert_eq!(world.intents(&job), vec![conclude(JobStatus::Failed, why)]);
 }
 
@@ -394,7 +398,7 @@ fn an_abort_stops_all_then_waits_for_their_frames() {
     (job.assignments[0].cursor, job.assignments[1].cursor) = (3, 2);
     let got = world.intents(&job);
     assert!(got.iter().all(|it| matches!(it, Intent::Propose(_))) && got.len() == 2, "{got:?}");
-    job.assignments[0].state = AssignmentState::Done { final_seq: 3 };
+    job.assignments[0].state = AssignmentState::Done { final_seq: 3, completed: true };
     job.assignments[1].state = AssignmentState::Lost { reason: "killed".into() };
     assert!(world.intents(&job).contains(&conclude(JobStatus::Aborted, "enough")));
 }
@@ -405,7 +409,7 @@ fn an_abort_stops_all_then_waits_for_their_frames() {
 fn an_aborted_job_ends_when_a_node_that_is_not_reached_is_given_up() {
     let mut job = on(&["a", "b"], JobStatus::Running);
     job.abort = Some("enough".into());
-    job.assignments[0].state = AssignmentState::Done { final_seq: 3 };
+    job.assignments[0].state = AssignmentState::Done { final_seq: 3, completed: true };
     let world = World::new(&["a", "b"]).silent("b", 7_999);
     assert_eq!(world.intents(&job), vec![]);
     let world = world.silent("b", 8_001);

@@ -77,7 +77,7 @@ fn job_commands() -> Vec<JobCommand> {
         JobCommand::Requeue { id: id(), reason: text(), failed: true },
         JobCommand::Start { id: id(), start_at: 5, plan: text() },
         JobCommand::Ticks { sections: vec![section] },
-        JobCommand::ShardDone { id: id(), shard: 1, epoch: 2, final_seq: 3 },
+        JobCommand::ShardDone { id: id(), shard: 1, epoch: 2, final_seq: 3, completed: true },
         JobCommand::ShardLost { id: id(), shard: 1, epoch: 2, reason: text() },
         JobCommand::Finalize { id: id() },
         JobCommand::Finish {

@@ -25,8 +25,8 @@ impl Ledger {
             JobCommand::Requeue { id, reason, failed } => self.requeue(at, id, reason, *failed),
             JobCommand::Start { id, start_at, plan } => self.start(at, id, *start_at, plan),
             JobCommand::Ticks { sections } => self.ticks(at, sections),
-            JobCommand::ShardDone { id, shard, epoch, final_seq } => {
-                self.shard_done(at, id, (*shard, *epoch), *final_seq)
+            JobCommand::ShardDone { id, shard, epoch, final_seq, completed } => {
+                self.shard_done(at, id, (*shard, *epoch), (*final_seq, *completed))
             }
             JobCommand::ShardLost { id, shard, epoch, reason } => {
                 self.shard_lost(at, id, (*shard, *epoch), reason)

@@ -198,9 +198,11 @@ pub struct Stages {
 #[serde(rename_all = "snake_case")]
 pub enum AssignmentState {
     Active,
-    /// The shard said what it did in all, and the cursor reached its last frame.
+    /// The shard said what it did in all, and the cursor reached its last frame. `completed`: it did
+    /// all that was its own, and no order, script or maximum duration ended it before.
     Done {
         final_seq: u64,
+        completed: bool,
     },
     /// Given up; frames after the cursor are missing and the report says so.
     Lost {
@@ -283,6 +285,7 @@ pub enum JobCommand {
         shard: u32,
         epoch: u64,
         final_seq: u64,
+        completed: bool,
     },
     /// What a shard did after its cursor is declared missing.
     ShardLost {

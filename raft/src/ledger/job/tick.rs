@@ -64,11 +64,11 @@ impl Ledger {
         at: At<'_>,
         id: &JobId,
         (shard, epoch): (u32, u64),
-        final_seq: u64,
+        (final_seq, completed): (u64, bool),
     ) -> Result<Outcome, Rejection> {
         let job = self.require_status(id, &TAKES_FRAMES)?;
         let assignment = job.require_assignment(shard, epoch)?;
-        let done = AssignmentState::Done { final_seq };
+        let done = AssignmentState::Done { final_seq, completed };
         if assignment.state == done {
             return Ok(Outcome::Done);
         }

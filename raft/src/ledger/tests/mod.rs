@@ -147,7 +147,7 @@ fn finish(id: &str, status: JobStatus) -> JobCommand {
 }
 
 fn done(id: &str, shard: u32, final_seq: u64) -> JobCommand {
-    JobCommand::ShardDone { id: id.into(), shard, epoch: 1, final_seq }
+    JobCommand::ShardDone { id: id.into(), shard, epoch: 1, final_seq, completed: true }
 }
 
 fn lost(id: &str, shard: u32) -> JobCommand {
@@ -179,7 +179,7 @@ fn a_job_goes_through_its_life() {
     log.job(finish("j", JobStatus::Finished)).unwrap();
     let job = log.get("j");
     assert_eq!((job.status, job.verdict.value), (JobStatus::Finished, VerdictValue::Passed));
-    assert_eq!(job.assignments[0].state, AssignmentState::Done { final_seq: 2 });
+    assert_eq!(job.assignments[0].state, AssignmentState::Done { final_seq: 2, completed: true });
     let events: Vec<_> = job.events.iter().map(|event| event.what.as_str()).collect();
     assert_eq!(
         events,
