@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use onrush_raft::ledger::Ledger;
-use onrush_raft::ledger::command::Command;
+use onrush_raft::ledger::command::{Caller, Command};
 use onrush_raft::ledger::outcome::{Outcome, Rejection};
 use onrush_raft::status::RaftStatus;
 use onrush_raft::types::{ContentId, JobId};
@@ -158,7 +158,7 @@ pub trait Backend: Send + Sync + 'static {
     }
 
     /// Through the master, whoever that is.
-    async fn propose(&self, by: &str, command: Command) -> Result<Applied, BackendError>;
+    async fn propose(&self, by: &Caller, command: Command) -> Result<Applied, BackendError>;
 
     /// Streams to disk, hashes, replicates to a majority of the voters.
     async fn put_blob(

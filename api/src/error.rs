@@ -311,6 +311,7 @@ impl From<Rejection> for Problem {
         let kind = match rejection {
             Rejection::NotFound { .. } => Kind::NotFound,
             Rejection::Exists { .. } | Rejection::Conflict(_) => Kind::Conflict,
+            Rejection::PreconditionFailed(_) => Kind::PreconditionFailed,
             Rejection::IdempotencyMismatch => Kind::IdempotencyMismatch,
             Rejection::Invalid(_) => Kind::InvalidRequest,
             Rejection::NeedHolders { .. } => Kind::QuorumLost,

@@ -6,10 +6,15 @@ use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Uri};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use onrush_raft::ledger::command::Caller;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Kind, Problem};
 
+pub const IDEMPOTENCY_HEADER: &str = "idempotency-key";
+/// Where the answer is that of an earlier request with the same key.
+pub const REPLAYED_HEADER: &str = "idempotency-replayed";
+const IDEMPOTENCY_CHARS_MAX: usize = 255;
 /// The most that a JSON body may have.
 pub const JSON_BYTES_MAX: usize = 1 << 20;
 
@@ -170,15 +175,40 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
     }
 }
 
-/// Who asks, as the client states it (`Onrush-By`).
-pub struct By(pub String);
+/// Who asks, as the client states it (`Onrush-By`), and its `Idempotency-Key`.
+pub struct By(pub Caller);
 
 impl<S: Sync> FromRequestParts<S> for By {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        Ok(Self(crate::auth::by(&parts.headers)))
+        let (name, idempotency_key) =
+            (crate::auth::by(&parts.headers), idempotency_key(&parts.headers)?);
+        Ok(Self(Caller { name, idempotency_key }))
     }
+}
+
+/// What every write takes, for its documentation.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "read by By")]
+pub struct IdempotencyKey {
+    /// A second request with the same key is not carried out, and gets the answer of the first: for a
+    /// day, in the same project. 1 to 255 visible characters.
+    #[param(rename = "idempotency-key")]
+    idempotency_key: Option<String>,
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let Some(value) = headers.get(IDEMPOTENCY_HEADER) else { return Ok(None) };
+    let key = value.to_str().unwrap_or_default().trim();
+    if (1..=IDEMPOTENCY_CHARS_MAX).contains(&key.len()) {
+        return Ok(Some(key.to_owned()));
+    }
+    Err(Problem::new(
+        Kind::InvalidRequest,
+        format!("an Idempotency-Key has 1 to {IDEMPOTENCY_CHARS_MAX} visible ASCII characters"),
+    ))
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use futures::stream::{BoxStream, StreamExt, TryStreamExt};
 use http_body_util::BodyExt;
 use onrush_raft::ledger::Ledger;
-use onrush_raft::ledger::command::{Command, Proposal};
+use onrush_raft::ledger::command::{Caller, Command, Proposal};
 use onrush_raft::ledger::job::{JobCommand, JobStatus, NewAssignment, Verdict};
 use onrush_raft::ledger::outcome::Rejection;
 use onrush_raft::status::{RaftPeer, RaftStatus};
@@ -96,11 +96,11 @@ impl Fake {
         *self.fault.lock().unwrap()
     }
 
-    pub(crate) fn apply(&self, by: &str, command: Command) -> Result<Applied, Rejection> {
+    pub(crate) fn apply(&self, by: &Caller, command: Command) -> Result<Applied, Rejection> {
         let mut shared = self.ledger.lock().unwrap();
         let mut ledger = Ledger::clone(&shared);
         let index = ledger.applied() + 1;
-        let proposal = Proposal { at: NOW_MS, by: by.to_owned(), command };
+        let proposal = Proposal { at: NOW_MS, by: by.clone(), command };
         let outcome = ledger.apply(index, &proposal)?;
         *shared = Arc::new(ledger);
         drop(shared);
@@ -109,7 +109,7 @@ impl Fake {
     }
 
     pub(crate) fn job(&self, command: JobCommand) {
-        self.apply("master", Command::Job(command)).unwrap();
+        self.apply(&"master".into(), Command::Job(command)).unwrap();
     }
 
     /// From queued to running, on one shard.
@@ -164,7 +164,7 @@ impl Backend for Fake {
         }
     }
 
-    async fn propose(&self, by: &str, command: Command) -> Result<Applied, BackendError> {
+    async fn propose(&self, by: &Caller, command: Command) -> Result<Applied, BackendError> {
         let is_put = matches!(&command, Command::File(_));
         match self.fault() {
             Fault::NoLeader => Err(BackendError::NoLeader("1 of 3 voters reachable".to_owned())),

@@ -10,7 +10,7 @@ use crate::backend::{Applied, Backend};
 use crate::error::{Kind, Problem};
 use crate::freshness;
 use onrush_raft::ledger::Ledger;
-use onrush_raft::ledger::command::Command;
+use onrush_raft::ledger::command::{Caller, Command};
 
 /// Longest time a write or a consistent read may take before the caller is told (bad input 52).
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -43,7 +43,7 @@ impl ApiState {
     ///
     /// # Errors
     /// As the ledger or the cluster refuses it.
-    pub async fn propose(&self, by: &str, command: Command) -> Result<Applied, Problem> {
+    pub async fn propose(&self, by: &Caller, command: Command) -> Result<Applied, Problem> {
         match tokio::time::timeout(WRITE_TIMEOUT, self.backend.propose(by, command)).await {
             Ok(applied) => {
                 let applied = applied?;

@@ -13,7 +13,7 @@ use onrush_api::backend::{
     Applied, Backend, BackendError, ByteStream, Identity, LogLine, LogQuery, MemberView, StoredBlob,
 };
 use onrush_raft::ledger::Ledger;
-use onrush_raft::ledger::command::Command;
+use onrush_raft::ledger::command::{Caller, Command};
 use onrush_raft::ledger::job::Job;
 use onrush_raft::status::RaftStatus;
 use onrush_raft::types::{ContentId, JobId, PeerName};
@@ -129,7 +129,7 @@ impl Backend for NodeBackend {
         self.cluster.forming()
     }
 
-    async fn propose(&self, by: &str, command: Command) -> Result<Applied, BackendError> {
+    async fn propose(&self, by: &Caller, command: Command) -> Result<Applied, BackendError> {
         let applied = self.cluster.propose(by, command).await?;
         Ok(Applied { index: applied.index, outcome: applied.outcome })
     }

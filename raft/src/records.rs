@@ -34,7 +34,7 @@ pub(crate) struct Reply(pub(crate) Option<Result<Outcome, Rejection>>);
 
 impl fmt::Display for Proposal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "proposal by {} at {}", self.by, self.at)
+        write!(f, "proposal by {} at {}", self.by.name, self.at)
     }
 }
 

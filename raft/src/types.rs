@@ -36,6 +36,9 @@ pub struct ProjectName(pub String);
 #[serde(transparent)]
 pub struct ContentId(pub String);
 
+/// What a digest begins with where people and programs read it: `blake3:9f86d0…`.
+pub const DIGEST_PREFIX: &str = "blake3:";
+
 macro_rules! text_id {
     ($($id:ident),*) => {$(
         impl fmt::Display for $id {

@@ -21,7 +21,7 @@ use crate::routes::cluster::Cluster;
 use crate::routes::files::File;
 use crate::routes::jobs::dto::{Job, JobEvent, Shard};
 use crate::routes::jobs::load::LoadRequest;
-use crate::routes::jobs::submit::{IDEMPOTENCY_HEADER, JobRequest};
+use crate::routes::jobs::submit::JobRequest;
 use crate::routes::jobs::{AbortRequest, Items};
 use crate::routes::projects::{NewProject, Project};
 use crate::routes::raft::{StateDigest, Status};
@@ -132,7 +132,7 @@ impl Client {
 
     pub async fn create_project(&self, name: &str) -> Result<Project, Error> {
         let body = NewProject { name: name.to_owned() };
-        self.json(&Ask::post("/api/v1/projects", &body)?).await
+        self.json(&Ask::post("/api/v1/projects", &body)?.once()).await
     }
 
     /// `node`: its name or its peer id.
@@ -145,13 +145,12 @@ impl Client {
     pub async fn drain_member(&self, node: &str, draining: bool) -> Result<(), Error> {
         let path = format!("/api/v1/cluster/members/{}/drain", in_path(node));
         let method = if draining { Method::PUT } else { Method::DELETE };
-        // The second answer is the first one's.
-        self.send(&Ask { method, ..Ask::get(path) }.same_again()).await?;
+        self.send(&Ask { method, ..Ask::get(path) }.once()).await?;
         Ok(())
     }
 
     pub async fn delete_project(&self, name: &str) -> Result<(), Error> {
-        self.send(&Ask::delete(format!("/api/v1/projects/{}", in_path(name)))).await?;
+        self.send(&Ask::delete(format!("/api/v1/projects/{}", in_path(name))).once()).await?;
         Ok(())
     }
 
@@ -197,7 +196,7 @@ impl Client {
     ) -> Result<File, Error> {
         let digest = digest.map(|hex| format!("blake3:{hex}"));
         let target = with_query(&file_at(project, path, None), &[("digest", digest)]);
-        let ask = Ask { method: Method::PUT, ..Ask::get(target) }.same_again();
+        let ask = Ask { method: Method::PUT, ..Ask::get(target) }.once();
         let local = local.to_owned();
         let open = move || {
             let local = local.clone();
@@ -230,7 +229,7 @@ impl Client {
         path: &str,
         version: Option<u64>,
     ) -> Result<(), Error> {
-        self.send(&Ask::delete(file_at(project, path, version))).await?;
+        self.send(&Ask::delete(file_at(project, path, version)).once()).await?;
         Ok(())
     }
 
@@ -242,8 +241,7 @@ impl Client {
         idempotency_key: &str,
     ) -> Result<Job, Error> {
         let path = format!("/api/v1/projects/{}/jobs", in_path(project));
-        let ask = Ask::post(path, request)?.header(IDEMPOTENCY_HEADER, idempotency_key);
-        self.json(&ask.same_again()).await
+        self.json(&Ask::post(path, request)?.once_as(idempotency_key)).await
     }
 
     pub async fn jobs(&self, filter: &JobFilter) -> Result<Page<Job>, Error> {

@@ -19,6 +19,7 @@ use tokio::net::TcpStream;
 use super::newest::Newest;
 use super::{ANSWER_TIMEOUT, CONNECT_TIMEOUT, Error};
 use crate::error::{Kind, ProblemBody};
+use crate::extract::IDEMPOTENCY_HEADER;
 use crate::freshness::INDEX_HEADER;
 
 /// Answers that are held in memory whole: JSON documents.
@@ -115,8 +116,7 @@ impl Ask {
         Ok(Self { method: Method::POST, json: Some(json.into()), repeatable: false, ..ask })
     }
 
-    /// Not repeated: of what is gone already the second answer is that it never was, and what was put
-    /// there meanwhile would go too.
+    /// Not repeated by itself: of what is gone already the second answer is that it never was.
     pub(super) fn delete(path: impl Into<String>) -> Self {
         Self { method: Method::DELETE, repeatable: false, ..Self::get(path) }
     }
@@ -131,9 +131,14 @@ impl Ask {
         self
     }
 
-    pub(super) fn same_again(mut self) -> Self {
-        self.same_again = true;
-        self.repeatable()
+    /// Carried out once however often it is asked for: a key of its own says so to the cluster.
+    pub(super) fn once(self) -> Self {
+        self.once_as(&ulid::Ulid::new().to_string())
+    }
+
+    pub(super) fn once_as(self, key: &str) -> Self {
+        let ask = self.header(IDEMPOTENCY_HEADER, key);
+        Self { same_again: true, ..ask.repeatable() }
     }
 }
 

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use onrush_raft::ledger::command::Command;
+use onrush_raft::ledger::command::{Caller, Command};
 use onrush_raft::ledger::member::MemberCommand;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -13,7 +13,7 @@ use utoipa_axum::routes;
 use super::raft::health_of;
 use crate::backend::MemberView;
 use crate::error::{Kind, Problem, ProblemBody};
-use crate::extract::{By, Path};
+use crate::extract::{By, IdempotencyKey, Path};
 use crate::routes::jobs::Items;
 use crate::state::ApiState;
 
@@ -122,7 +122,7 @@ async fn members(State(state): State<ApiState>) -> Json<Items<MemberView>> {
 /// is one). A node that still lives asks to join again, as a new member.
 #[utoipa::path(
     delete, path = "/api/v1/cluster/members/{id}", tag = "cluster",
-    params(("id" = String, Path, description = "Name or peer id of the node")),
+    params(("id" = String, Path, description = "Name or peer id of the node"), IdempotencyKey),
     responses((status = 204), (status = "default", body = ProblemBody))
 )]
 async fn forget(
@@ -141,7 +141,7 @@ async fn forget(
 /// no arrival is missed. It stays a member, votes, and answers.
 #[utoipa::path(
     put, path = "/api/v1/cluster/members/{id}/drain", tag = "cluster",
-    params(("id" = String, Path, description = "Name or peer id of the node")),
+    params(("id" = String, Path, description = "Name or peer id of the node"), IdempotencyKey),
     responses((status = 204), (status = "default", body = ProblemBody))
 )]
 async fn drain(
@@ -155,7 +155,7 @@ async fn drain(
 /// Let a drained node work again
 #[utoipa::path(
     delete, path = "/api/v1/cluster/members/{id}/drain", tag = "cluster",
-    params(("id" = String, Path, description = "Name or peer id of the node")),
+    params(("id" = String, Path, description = "Name or peer id of the node"), IdempotencyKey),
     responses((status = 204), (status = "default", body = ProblemBody))
 )]
 async fn undrain(
@@ -168,7 +168,7 @@ async fn undrain(
 
 async fn set_draining(
     state: &ApiState,
-    by: &str,
+    by: &Caller,
     id: &str,
     draining: bool,
 ) -> Result<StatusCode, Problem> {

@@ -1,7 +1,7 @@
 //! What several resources share: times and content ids as text, and the checks of names that come
 //! in by path. Domain types stay behind; what is here is the wire.
 
-use onrush_raft::types::{ContentId, JobId, ProjectName, UnixMs};
+use onrush_raft::types::{ContentId, DIGEST_PREFIX, JobId, ProjectName, UnixMs};
 
 use crate::error::Problem;
 use crate::state::ApiState;
@@ -16,7 +16,6 @@ const PROJECT_CHARS_MAX: usize = 63;
 pub(crate) const PATH_BYTES_MAX: usize = 255;
 const JOB_PREFIX: &str = "job_";
 const ULID_CHARS: usize = 26;
-const DIGEST_PREFIX: &str = "blake3:";
 const DIGEST_CHARS: usize = 64;
 
 /// RFC 3339 in UTC, with milliseconds.

@@ -3,6 +3,7 @@
 //! voters has it on disk and its name is committed.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Body;
@@ -16,9 +17,10 @@ use axum::response::{IntoResponse, Response};
 use futures::TryStreamExt;
 use futures::stream::StreamExt;
 use onrush_raft::ledger::Ledger;
-use onrush_raft::ledger::command::Command;
-use onrush_raft::ledger::file::{FileCommand, FileVersion};
+use onrush_raft::ledger::command::{Caller, Command};
+use onrush_raft::ledger::file::{FileCommand, FileVersion, Precondition, Tags};
 use onrush_raft::ledger::outcome::{Outcome, Rejection};
+use onrush_raft::types::{ContentId, ProjectName};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -26,8 +28,8 @@ use utoipa_axum::routes;
 
 use super::dto::{self, digest_text, rfc3339};
 use crate::backend::{Applied, BackendError, StoredBlob};
-use crate::error::{Kind, Problem, ProblemBody};
-use crate::extract::{By, Path, Query};
+use crate::error::{Kind, Problem, ProblemBody, internal};
+use crate::extract::{By, IdempotencyKey, Path, Query, REPLAYED_HEADER};
 use crate::page::{self, Page, Paging};
 use crate::state::ApiState;
 
@@ -297,13 +299,14 @@ struct PutQuery {
 ///
 /// Acknowledged once a majority of the voters has it on disk. The same content as the newest
 /// version makes no new one. `If-None-Match: *` refuses to overwrite, `If-Match` to overwrite
-/// another content than the one named.
+/// another content than the one named: both hold at the moment at which the name is committed.
 #[utoipa::path(
     put, path = "/api/v1/projects/{project}/files/{*path}", tag = "files",
     params(
         ("project" = String, Path, description = "Name of the project"),
         ("path" = String, Path, description = "Path of the file, with its slashes"),
         PutQuery,
+        IdempotencyKey,
     ),
     request_body(content = String, content_type = "application/octet-stream"),
     responses(
@@ -322,25 +325,31 @@ async fn put(
     let project = dto::find_project(&state.ledger(), &project)?.name.clone();
     dto::file_path("/path", &path)?;
     let expected = query.digest.map(|text| dto::parse_digest("?digest", &text)).transpose()?;
-    let headers = request.headers().clone();
-    check_preconditions(&state.ledger(), &headers, &project, &path)?;
+    let headers = request.headers();
+    let condition = condition(headers);
+    let again = by.idempotency_key.as_ref();
+    if !again.is_some_and(|key| state.ledger().has_done(&project, key)) {
+        // Before the body is taken in; decided when the name is committed.
+        condition.check(&path, state.ledger().file(&project, &path, None).map(Arc::as_ref))?;
+    }
     let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     let body = request.into_body().into_data_stream().map_err(std::io::Error::other).boxed();
     let stored = state.backend.put_blob(body, announced, expected).await?;
-    check_preconditions(&state.ledger(), &headers, &project, &path)?;
     let before = state.ledger().file(&project, &path, None).map(|file| file.version);
-    let applied = commit_name(&state, &by, &project, &path, stored).await?;
+    let applied = commit_name(&state, &by, &project, &path, stored, &condition).await?;
     dto::caught_up(&state, applied.index).await?;
-    let version = match applied.outcome {
-        Outcome::FileVersion(version) => Some(version),
-        _ => None,
+    let Outcome::Stored { file, replayed } = applied.outcome else {
+        return Err(internal("the ledger gave no version for a file"));
     };
-    let file = find_file(&state.ledger(), &project.0, &path, version)?;
-    let status = if before == Some(file.version) { StatusCode::OK } else { StatusCode::CREATED };
+    let was_there = before == Some(file.version) && !replayed;
+    let status = if was_there { StatusCode::OK } else { StatusCode::CREATED };
     let mut response = (status, tag_headers(&file), Json(File::of(&file))).into_response();
     let location = format!("/api/v1/projects/{project}/files/{path}?version={}", file.version);
     if let Ok(value) = HeaderValue::from_str(&location) {
         response.headers_mut().insert(LOCATION, value);
+    }
+    if replayed {
+        response.headers_mut().insert(REPLAYED_HEADER, HeaderValue::from_static("true"));
     }
     Ok(response)
 }
@@ -348,10 +357,11 @@ async fn put(
 /// Names the stored blob; when the voters have changed meanwhile, stores it with the new ones.
 async fn commit_name(
     state: &ApiState,
-    by: &str,
-    project: &onrush_raft::types::ProjectName,
+    by: &Caller,
+    project: &ProjectName,
     path: &str,
     mut stored: StoredBlob,
+    condition: &Precondition,
 ) -> Result<Applied, Problem> {
     for attempt in 1.. {
         let command = Command::File(FileCommand::Put {
@@ -360,6 +370,7 @@ async fn commit_name(
             content: stored.content.clone(),
             size: stored.size,
             holders: stored.holders.clone(),
+            condition: condition.clone(),
         });
         let proposed = state.backend.propose(by, command);
         match tokio::time::timeout(crate::WRITE_TIMEOUT, proposed).await {
@@ -381,39 +392,29 @@ async fn commit_name(
     Err(Problem::new(Kind::QuorumLost, "the content is stored, but its name was not committed"))
 }
 
-fn check_preconditions(
-    ledger: &Ledger,
-    headers: &HeaderMap,
-    project: &onrush_raft::types::ProjectName,
-    path: &str,
-) -> Result<(), Problem> {
-    let present = ledger.file(project, path, None);
-    let refuse = |what: String| Err(Problem::new(Kind::PreconditionFailed, what));
-    if let (Some(tags), Some(file)) = (tags(headers, IF_NONE_MATCH), present)
-        && tags.iter().any(|tag| tag == "*" || *tag == file.content.0)
-    {
-        return refuse(format!("{path} exists, as version {}", file.version));
-    }
-    if let Some(tags) = tags(headers, IF_MATCH) {
-        let Some(file) = present else {
-            return refuse(format!("{path} does not exist"));
-        };
-        if !tags.iter().any(|tag| tag == "*" || *tag == file.content.0) {
-            return refuse(format!("{path} has the digest {}", digest_text(&file.content)));
+/// `If-Match` and `If-None-Match` of a write. What is no digest of a file is nobody's tag.
+fn condition(headers: &HeaderMap) -> Precondition {
+    let tags = |name| {
+        let tags = tags(headers, name)?;
+        if tags.iter().any(|tag| tag == "*") {
+            return Some(Tags::Any);
         }
-    }
-    Ok(())
+        Some(Tags::These(tags.into_iter().map(ContentId).collect()))
+    };
+    Precondition { if_match: tags(IF_MATCH), if_none_match: tags(IF_NONE_MATCH) }
 }
 
 /// Delete a file with all its versions, or one version
 ///
-/// Refused while a job that has not ended runs with the content.
+/// Refused while a job that has not ended runs with the content. `If-Match` deletes only the content
+/// that it names.
 #[utoipa::path(
     delete, path = "/api/v1/projects/{project}/files/{*path}", tag = "files",
     params(
         ("project" = String, Path, description = "Name of the project"),
         ("path" = String, Path, description = "Path of the file, with its slashes"),
         VersionQuery,
+        IdempotencyKey,
     ),
     responses((status = 204), (status = "default", body = ProblemBody))
 )]
@@ -422,10 +423,12 @@ async fn delete(
     Path((project, path)): Path<(String, String)>,
     Query(query): Query<VersionQuery>,
     By(by): By,
+    headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
     let project = dto::find_project(&state.ledger(), &project)?.name.clone();
     dto::file_path("/path", &path)?;
-    let command = FileCommand::Delete { project, path, version: query.version };
+    let (version, condition) = (query.version, condition(&headers));
+    let command = FileCommand::Delete { project, path, version, condition };
     match state.propose(&by, Command::File(command)).await {
         Ok(_) => Ok(StatusCode::NO_CONTENT),
         Err(problem) if problem.kind() == Kind::Conflict => {

@@ -14,7 +14,7 @@ use utoipa_axum::routes;
 
 use super::dto::{self, rfc3339};
 use crate::error::{Problem, ProblemBody};
-use crate::extract::{By, Json as Body, Path, Query};
+use crate::extract::{By, IdempotencyKey, Json as Body, Path, Query};
 use crate::page::{self, Page, Paging};
 use crate::state::ApiState;
 
@@ -89,6 +89,7 @@ async fn list(
 /// Make a project
 #[utoipa::path(
     post, path = "/api/v1/projects", tag = "projects", request_body = NewProject,
+    params(IdempotencyKey),
     responses((status = 201, body = Project), (status = "default", body = ProblemBody))
 )]
 async fn create(
@@ -127,7 +128,7 @@ async fn show(
 /// Refused while it has files, or jobs that have not ended.
 #[utoipa::path(
     delete, path = "/api/v1/projects/{project}", tag = "projects",
-    params(("project" = String, Path, description = "Name of the project")),
+    params(("project" = String, Path, description = "Name of the project"), IdempotencyKey),
     responses((status = 204), (status = "default", body = ProblemBody))
 )]
 async fn delete(

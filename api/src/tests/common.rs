@@ -185,7 +185,7 @@ async fn only_members_that_do_not_vote_are_forgotten() {
     let unknown = forget("node-9").await.problem("not-found");
     assert_eq!(unknown["detail"], "node node-9 does not exist");
     let (peer, name) = ("peer-2".into(), "two".to_owned());
-    fake.apply("two", Command::Member(MemberCommand::Allocate { peer, name })).unwrap();
+    fake.apply(&"two".into(), Command::Member(MemberCommand::Allocate { peer, name })).unwrap();
     assert_eq!(forget("two").await.status, 204);
     forget("peer-2").await.problem("not-found");
 }

@@ -61,6 +61,34 @@ async fn preconditions_and_digests_guard_an_upload() {
     call(&router, &format!("{at}?digest=12"), &[], "y").await.problem("invalid-request");
 }
 
+/// Once the second try of an upload whose answer was lost brought it back over what others had
+/// written meanwhile.
+#[tokio::test]
+async fn the_same_key_writes_a_file_once() {
+    let router = Fake::new().router();
+    let at = format!("{BASE}/a.txt");
+    let to = format!("PUT {at}");
+    let keyed = [("idempotency-key", "k"), ("if-none-match", "*")];
+    let first = call(&router, &to, &keyed, "one").await;
+    assert_eq!((first.status.as_u16(), first.headers.get("idempotency-replayed")), (201, None));
+    call(&router, &to, &[], "two").await.ok();
+    let second = call(&router, &to, &keyed, "one").await;
+    assert_eq!((second.status.as_u16(), second.ok()), (201, first.ok()));
+    assert_eq!(second.headers["idempotency-replayed"], "true");
+    assert_eq!(second.headers["location"], first.headers["location"]);
+    assert_eq!(get(&router, &at).await.text, "two");
+    call(&router, &to, &keyed, "three").await.problem("idempotency-mismatch");
+    // The same with deleting, and it may say what it deletes.
+    let gone = format!("DELETE {at}");
+    let (old, new) = (format!("\"{}\"", digest(b"one")), format!("\"{}\"", digest(b"two")));
+    call(&router, &gone, &[("if-match", &old)], "").await.problem("precondition-failed");
+    let keyed = [("idempotency-key", "d"), ("if-match", new.as_str())];
+    assert_eq!(call(&router, &gone, &keyed, "").await.status, 204);
+    call(&router, &to, &[], "four").await.ok();
+    assert_eq!(call(&router, &gone, &keyed, "").await.status, 204);
+    assert_eq!(get(&router, &at).await.text, "four");
+}
+
 #[tokio::test]
 async fn bad_names_never_reach_the_repository() {
     let router = Fake::new().router();

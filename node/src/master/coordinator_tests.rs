@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use onrush_raft::ledger::Ledger;
 use onrush_raft::ledger::command::{Command, Proposal};
-use onrush_raft::ledger::file::FileCommand;
+use onrush_raft::ledger::file::{FileCommand, Precondition};
 use onrush_raft::ledger::job::{CursorMove, JobCommand, JobSpec, NewAssignment, TickSection};
 use onrush_raft::ledger::member::MemberCommand;
 use onrush_raft::ledger::outcome::{Outcome, TickOutcome};
@@ -51,10 +51,11 @@ impl Bench {
             content: content.clone(),
             size: 1,
             holders: vec![1],
+            condition: Precondition::default(),
         }));
         let files = BTreeMap::from([(path.clone(), content)]);
         let spec = JobSpec { simulation: path, files, ..JobSpec::default() };
-        let submit = JobCommand::Submit { id: job(), project, spec, idempotency_key: None };
+        let submit = JobCommand::Submit { id: job(), project, spec };
         bench.apply(Command::Job(submit));
         let assignments =
             vec![NewAssignment { shard: 0, node: peer(), segments: vec![0], takes_over: None }];

@@ -43,17 +43,8 @@ impl Losses<'_> {
     fn tardy(&self, shard: &Assignment, name: &impl Fn(&PeerName) -> String) -> LostPart {
         let from = shard.begins.as_ref().map_or(0, |begins| second(begins.at_us));
         let to = self.arrivals(shard).map_or(from, |it| it.first_second.max(from));
-        LostPart {
-            shard: shard.shard,
-            node: name(&shard.node),
-            reason: "the order to start reached it late".to_owned(),
-            users_in_flight: 0,
-            arrivals_missed: self.untold(shard),
-            records_skipped: 0,
-            seconds: u64::from(to - from),
-            disturbed: Some((from, to)),
-            made_up: true,
-        }
+        let reason = "the order to start reached it late";
+        missing(shard, name, reason, self.untold(shard), (from, to))
     }
 
     /// What was planned after a shard gave its segments away, and before its takers began.
@@ -65,17 +56,8 @@ impl Losses<'_> {
         let all: Vec<(u32, u32)> = self.job.takers(giver).filter_map(begun).collect();
         let first = all.iter().map(|(from, _)| *from).min().unwrap_or(0);
         let last = all.iter().map(|(_, to)| *to).max().unwrap_or(0).max(first);
-        LostPart {
-            shard: giver.shard,
-            node: name(&giver.node),
-            reason: "who took its segments over began late".to_owned(),
-            users_in_flight: 0,
-            arrivals_missed: self.between(giver),
-            records_skipped: 0,
-            seconds: u64::from(last - first),
-            disturbed: Some((first, last)),
-            made_up: true,
-        }
+        let reason = "who took its segments over began late";
+        missing(giver, name, reason, self.between(giver), (first, last))
     }
 
     /// Arrivals that were neither those of a shard that did all that it had, nor of who took its
@@ -280,6 +262,27 @@ impl Losses<'_> {
             seen.users_started.saturating_sub(seen.users_ended)
         };
         lost(self.job).map(|(a, _)| users(a)).sum()
+    }
+}
+
+/// Of a shard that was not lost: arrivals that nobody started between two seconds.
+fn missing(
+    shard: &Assignment,
+    name: &impl Fn(&PeerName) -> String,
+    reason: &str,
+    arrivals_missed: u64,
+    (from, to): (u32, u32),
+) -> LostPart {
+    LostPart {
+        shard: shard.shard,
+        node: name(&shard.node),
+        reason: reason.to_owned(),
+        users_in_flight: 0,
+        arrivals_missed,
+        records_skipped: 0,
+        seconds: u64::from(to - from),
+        disturbed: Some((from, to)),
+        made_up: true,
     }
 }
 

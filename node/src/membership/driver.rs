@@ -311,7 +311,7 @@ async fn genesis(membership: &Arc<Membership>, bound: &Bound, founding: Founding
         founder: config.peer.clone(),
         founder_name: config.name.clone(),
     };
-    match membership.propose(&config.peer.0, Command::Member(command)).await {
+    match membership.propose(&config.peer.0.as_str().into(), Command::Member(command)).await {
         Ok(_) => {
             let file = membership.cluster_file().map(|file| ClusterFile { founding: None, ..file });
             if let Some(file) = file.filter(|file| membership.dir.bind(file).is_ok()) {
@@ -326,7 +326,7 @@ async fn member_command(
     membership: &Arc<Membership>,
     command: MemberCommand,
 ) -> Result<(), String> {
-    let by = membership.config.peer.0.clone();
+    let by = membership.config.peer.0.as_str().into();
     match membership.propose(&by, Command::Member(command)).await {
         Ok(_) | Err(ClusterError::Rejected(_)) => Ok(()),
         Err(error) => Err(error.to_string()),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use onrush_api::backend::MemberView;
 use onrush_raft::ledger::Ledger;
-use onrush_raft::ledger::command::Command;
+use onrush_raft::ledger::command::{Caller, Command};
 use onrush_raft::ledger::outcome::{Outcome, Rejection};
 use onrush_raft::status::RaftStatus;
 use onrush_raft::types::{ClusterId, PeerName, RaftId};
@@ -87,7 +87,7 @@ pub trait Cluster: Send + Sync + 'static {
     fn leadership(&self) -> watch::Receiver<Leadership>;
 
     /// Through the master, whoever that is; `at` is this node's clock.
-    async fn propose(&self, by: &str, command: Command) -> Result<Applied, ClusterError>;
+    async fn propose(&self, by: &Caller, command: Command) -> Result<Applied, ClusterError>;
 
     /// As master of `term` only: refused with [`ClusterError::Superseded`] where this node does not
     /// lead that term, so that nothing a deposed master thought of is ever appended.

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use onrush_api::backend::MemberView;
 use onrush_raft::consensus::{self, Consensus, OpenError, Timing};
 use onrush_raft::ledger::Ledger;
-use onrush_raft::ledger::command::{Command, Proposal};
+use onrush_raft::ledger::command::{Caller, Command, Proposal};
 use onrush_raft::status::RaftStatus;
 use onrush_raft::types::{ClusterId, PeerName, RaftId};
 use tokio::sync::watch;
@@ -330,7 +330,7 @@ impl Cluster for Membership {
         self.leadership.subscribe()
     }
 
-    async fn propose(&self, by: &str, command: Command) -> Result<Applied, ClusterError> {
+    async fn propose(&self, by: &Caller, command: Command) -> Result<Applied, ClusterError> {
         self.propose_somehow(by, command).await
     }
 
@@ -340,7 +340,7 @@ impl Cluster for Membership {
         command: Command,
     ) -> Result<Applied, ClusterError> {
         let bound = self.require_bound()?;
-        let by = format!("master@{}", self.config.name);
+        let by = format!("master@{}", self.config.name).as_str().into();
         let proposal = Proposal { at: self.config.clock.unix_ms(), by, command };
         let result = bound.consensus.propose_as_leader(term, proposal).await;
         service::outcome(result).unwrap_or(Err(ClusterError::Superseded { term }))

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use onrush_raft::consensus::ProposeError;
-use onrush_raft::ledger::command::{Command, Proposal};
+use onrush_raft::ledger::command::{Caller, Command, Proposal};
 use onrush_raft::ledger::outcome::Rejection;
 use onrush_raft::types::PeerName;
 use tokio::time::{Instant, sleep, timeout};
@@ -34,11 +34,11 @@ const CATCH_UP_MAX: Duration = Duration::from_millis(1_500);
 impl Membership {
     pub(super) async fn propose_somehow(
         &self,
-        by: &str,
+        by: &Caller,
         command: Command,
     ) -> Result<Applied, ClusterError> {
         let at = self.config.clock.unix_ms();
-        let proposal = Proposal { at, by: by.to_owned(), command };
+        let proposal = Proposal { at, by: by.clone(), command };
         match timeout(WRITE_MAX, self.propose_until_led(&proposal)).await {
             Ok(Err(ClusterError::Rejected(Rejection::Forming))) => Err(ClusterError::NoLeader(
                 self.forming().unwrap_or_else(|| self.no_leader_words()),

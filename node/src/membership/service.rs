@@ -57,7 +57,7 @@ impl Membership {
                     return ClusterReply::Failed(format!("{raft_id} is not the id of {peer}"));
                 }
                 let command = Command::Member(MemberCommand::Bound { raft_id });
-                match self.propose(&peer.0, command).await {
+                match self.propose(&peer.0.as_str().into(), command).await {
                     Ok(_) => ClusterReply::Done,
                     Err(error) => refusal(error),
                 }
@@ -81,7 +81,7 @@ impl Membership {
     }
 
     async fn admit(&self, peer: &PeerName, command: MemberCommand) -> ClusterReply {
-        match self.propose(&peer.0, Command::Member(command)).await {
+        match self.propose(&peer.0.as_str().into(), Command::Member(command)).await {
             Ok(Applied { outcome: Outcome::Allocated(raft_id), .. }) => {
                 ClusterReply::Offer { raft_id }
             }

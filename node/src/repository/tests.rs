@@ -14,7 +14,7 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use onrush_api::backend::{BackendError, ByteStream, MemberView};
 use onrush_raft::ledger::Ledger;
-use onrush_raft::ledger::command::Command;
+use onrush_raft::ledger::command::{Caller, Command};
 use onrush_raft::space::Space;
 use onrush_raft::status::RaftStatus;
 use onrush_raft::types::{ClusterId, ContentId, PeerName, RaftId};
@@ -109,7 +109,7 @@ impl Cluster for Member {
         watch::channel(Leadership::default()).1
     }
 
-    async fn propose(&self, _: &str, _: Command) -> Result<Applied, ClusterError> {
+    async fn propose(&self, _: &Caller, _: Command) -> Result<Applied, ClusterError> {
         Err(ClusterError::NoLeader("no consensus here".to_owned()))
     }
 

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::ledger::command::{Command, Proposal};
-use crate::ledger::file::FileCommand;
+use crate::ledger::file::{FileCommand, Precondition, Tags};
 use crate::ledger::job::{
     Begins, JobCommand, JobSpec, JobStatus, NewAssignment, SealedTicks, Stages, TickSection,
     Verdict,
@@ -46,8 +46,17 @@ fn all_commands() -> Vec<Command> {
             content,
             size: 5,
             holders: vec![1],
+            condition: Precondition { if_match: Some(Tags::Any), if_none_match: None },
         },
-        FileCommand::Delete { project: "a".into(), path, version: Some(2) },
+        FileCommand::Delete {
+            project: "a".into(),
+            path,
+            version: Some(2),
+            condition: Precondition {
+                if_match: None,
+                if_none_match: Some(Tags::These(vec!["c".into()])),
+            },
+        },
     ];
     let member = member.into_iter().map(Command::Member);
     let all = member.chain(project.into_iter().map(Command::Project));
@@ -72,7 +81,7 @@ fn job_commands() -> Vec<JobCommand> {
         stages: Stages { began_us: vec![Some(1), None], known_us: 2 },
     };
     vec![
-        JobCommand::Submit { id: id(), project: "a".into(), spec, idempotency_key: None },
+        JobCommand::Submit { id: id(), project: "a".into(), spec },
         JobCommand::Prepare { id: id(), assignments: vec![] },
         JobCommand::Requeue { id: id(), reason: text(), failed: true },
         JobCommand::Start { id: id(), start_at: 5, plan: text() },
@@ -113,7 +122,7 @@ fn golden_bytes_of_every_command() {
 
 fn sample() -> Vec<u8> {
     let command = Command::Member(MemberCommand::Bound { raft_id: 7 });
-    encode(kind::PROPOSAL, &Proposal { at: 1, by: "x".to_owned(), command }).unwrap()
+    encode(kind::PROPOSAL, &Proposal { at: 1, by: "x".into(), command }).unwrap()
 }
 
 fn read(bytes: &[u8]) -> Result<Proposal, Error> {

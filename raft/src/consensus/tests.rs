@@ -180,7 +180,7 @@ impl Cluster {
 
     /// Through whoever leads, as often as it takes.
     async fn write(&self, command: Command) -> u64 {
-        let proposal = Proposal { at: 1, by: "test".to_owned(), command };
+        let proposal = Proposal { at: 1, by: "test".into(), command };
         eventually("a write", || async {
             let leader = self.leader().await;
             match leader.propose(proposal.clone()).await {
@@ -274,7 +274,7 @@ async fn the_majority_goes_on_and_the_minority_refuses() {
     tokio::time::timeout(LIMIT, leadership.wait_for(|now| !now.is_me)).await.unwrap().unwrap();
     let proposal = Proposal {
         at: 1,
-        by: "test".to_owned(),
+        by: "test".into(),
         command: Command::Project(ProjectCommand::Create { name: "lost".into() }),
     };
     assert!(old.propose(proposal.clone()).await.is_err());

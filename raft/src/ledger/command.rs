@@ -12,8 +12,22 @@ use crate::types::UnixMs;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Proposal {
     pub at: UnixMs,
-    pub by: String,
+    pub by: Caller,
     pub command: Command,
+}
+
+/// Who asks, and how a second try of the same request is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Caller {
+    pub name: String,
+    /// Of two requests with the same key only the first is carried out; the second gets its outcome.
+    pub idempotency_key: Option<String>,
+}
+
+impl From<&str> for Caller {
+    fn from(name: &str) -> Self {
+        Self { name: name.to_owned(), idempotency_key: None }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

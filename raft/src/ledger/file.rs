@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::outcome::{Outcome, Rejection};
 use super::{At, Ledger, limits};
-use crate::types::{ContentId, ProjectName, RaftId, UnixMs};
+use crate::types::{ContentId, DIGEST_PREFIX, ProjectName, RaftId, UnixMs};
 
 /// One version of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,9 +28,60 @@ pub enum FileCommand {
     /// Refused unless `holders` contains a majority of the voters at the time of apply: whoever
     /// gets the acknowledgement may lose any minority and still read the file. The content that
     /// the newest version has already makes no new version.
-    Put { project: ProjectName, path: String, content: ContentId, size: u64, holders: Vec<RaftId> },
+    Put {
+        project: ProjectName,
+        path: String,
+        content: ContentId,
+        size: u64,
+        holders: Vec<RaftId>,
+        condition: Precondition,
+    },
     /// All versions, or one. Refused while a job that has not ended pins the content.
-    Delete { project: ProjectName, path: String, version: Option<u64> },
+    Delete { project: ProjectName, path: String, version: Option<u64>, condition: Precondition },
+}
+
+/// What a write asks of the version that is there, the newest where none is named (RFC 9110,
+/// section 13.1).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Precondition {
+    /// It is one of these.
+    pub if_match: Option<Tags>,
+    /// It is none of these.
+    pub if_none_match: Option<Tags>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Tags {
+    /// Whatever is there.
+    Any,
+    These(Vec<ContentId>),
+}
+
+impl Tags {
+    fn holds(&self, content: &ContentId) -> bool {
+        match self {
+            Self::Any => true,
+            Self::These(contents) => contents.contains(content),
+        }
+    }
+}
+
+impl Precondition {
+    /// # Errors
+    /// When it does not hold for what is there under `path`.
+    pub fn check(&self, path: &str, there: Option<&FileVersion>) -> Result<(), Rejection> {
+        let refuse = |what: String| Err(Rejection::PreconditionFailed(what));
+        match there {
+            Some(file) if self.if_none_match.as_ref().is_some_and(|it| it.holds(&file.content)) => {
+                refuse(format!("{path} exists, as version {}", file.version))
+            }
+            Some(file) if self.if_match.as_ref().is_some_and(|it| !it.holds(&file.content)) => {
+                refuse(format!("{path} has the digest {DIGEST_PREFIX}{}", file.content))
+            }
+            None if self.if_match.is_some() => refuse(format!("{path} does not exist")),
+            _ => Ok(()),
+        }
+    }
 }
 
 type Versions = BTreeMap<u64, Arc<FileVersion>>;
@@ -88,16 +139,17 @@ impl Ledger {
         command: &FileCommand,
     ) -> Result<Outcome, Rejection> {
         match command {
-            FileCommand::Put { project, path, content, size, holders } => {
+            FileCommand::Put { project, path, content, size, holders, condition } => {
                 self.require_project(project)?;
                 check_path(path)?;
                 check_content(content)?;
                 self.check_holders(holders)?;
+                condition.check(path, self.newest_file(project, path).map(Arc::as_ref))?;
                 self.put_file(at, project, path, content, *size)
             }
-            FileCommand::Delete { project, path, version } => {
+            FileCommand::Delete { project, path, version, condition } => {
                 self.require_project(project)?;
-                self.delete_file(project, path, *version)
+                self.delete_file(project, path, *version, condition)
             }
         }
     }
@@ -110,18 +162,19 @@ impl Ledger {
         content: &ContentId,
         size: u64,
     ) -> Result<Outcome, Rejection> {
-        let versions = self.files.versions(project, path);
-        let newest = versions.and_then(|v| v.last_key_value()).map(|(_, newest)| newest);
+        let newest = self.newest_file(project, path);
         if let Some(newest) = newest.filter(|newest| &newest.content == content) {
-            return Ok(Outcome::FileVersion(newest.version));
+            let file = FileVersion::clone(newest);
+            return Ok(Outcome::Stored { file, replayed: false });
         }
         let version = newest.map_or(1, |newest| newest.version + 1);
-        let (files, kept) = (self.files.count(project), versions.map_or(0, BTreeMap::len));
+        let kept = self.files.versions(project, path).map_or(0, BTreeMap::len);
+        let files = self.files.count(project);
         limits::count("versions of one file", kept + 1, limits::VERSIONS_PER_FILE_MAX)?;
         if kept == 0 {
             limits::count("files in one project", files + 1, limits::FILES_PER_PROJECT_MAX)?;
         }
-        self.files.insert(FileVersion {
+        let file = FileVersion {
             project: project.clone(),
             path: path.to_owned(),
             version,
@@ -129,8 +182,14 @@ impl Ledger {
             size,
             uploaded_by: at.by.to_owned(),
             uploaded_at: at.at,
-        });
-        Ok(Outcome::FileVersion(version))
+        };
+        self.files.insert(file.clone());
+        Ok(Outcome::Stored { file, replayed: false })
+    }
+
+    fn newest_file(&self, project: &ProjectName, path: &str) -> Option<&Arc<FileVersion>> {
+        let versions = self.files.versions(project, path)?;
+        versions.last_key_value().map(|(_, newest)| newest)
     }
 
     fn delete_file(
@@ -138,6 +197,7 @@ impl Ledger {
         project: &ProjectName,
         path: &str,
         version: Option<u64>,
+        condition: &Precondition,
     ) -> Result<Outcome, Rejection> {
         let missing = || {
             let path: String = path.chars().take(120).collect();
@@ -148,6 +208,11 @@ impl Ledger {
         if version.is_some_and(|version| !versions.contains_key(&version)) {
             return Err(missing());
         }
+        let there = match version {
+            Some(version) => versions.get(&version),
+            None => versions.last_key_value().map(|(_, newest)| newest),
+        };
+        condition.check(path, there.map(Arc::as_ref))?;
         let doomed = versions.values().filter(|v| version.is_none_or(|want| want == v.version));
         for file in doomed {
             let pinned = |job: &&Arc<super::job::Job>| {

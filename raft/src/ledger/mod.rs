@@ -11,6 +11,7 @@
 pub mod command;
 pub mod file;
 pub mod job;
+mod keys;
 pub mod limits;
 pub mod member;
 pub mod outcome;
@@ -29,6 +30,7 @@ use crate::types::RaftId;
 use command::{Command, Proposal};
 use file::FileTable;
 use job::JobTable;
+use keys::KeyTable;
 use member::{Cluster, ClusterState, Member, MemberCommand};
 use outcome::{Outcome, Rejection};
 use project::Project;
@@ -47,6 +49,7 @@ pub struct Ledger {
     projects: Arc<BTreeMap<ProjectName, Arc<Project>>>,
     files: FileTable,
     jobs: JobTable,
+    keys: KeyTable,
 }
 
 impl Default for Ledger {
@@ -59,6 +62,7 @@ impl Default for Ledger {
             projects: Arc::new(project::initial()),
             files: FileTable::default(),
             jobs: JobTable::default(),
+            keys: KeyTable::default(),
         }
     }
 }
@@ -67,18 +71,23 @@ impl Ledger {
     /// Carries out one command, or refuses it and changes nothing.
     pub fn apply(&mut self, index: u64, proposal: &Proposal) -> Result<Outcome, Rejection> {
         self.advance(index);
-        let at = At { index, at: proposal.at, by: &proposal.by };
+        let at = At { index, at: proposal.at, by: &proposal.by.name };
         limits::text("the proposer's name", at.by, limits::NAME_BYTES_MAX)?;
         if let ClusterState::Dissolved { into } = &self.cluster.state {
             return Err(Rejection::Conflict(format!("this cluster was dissolved into {into}")));
         }
-        match &proposal.command {
+        if let Some(outcome) = self.replayed(proposal)? {
+            return Ok(outcome);
+        }
+        let outcome = match &proposal.command {
             Command::Member(command) => self.apply_member(at, command),
             _ if self.cluster.state != ClusterState::Open => Err(Rejection::Forming),
             Command::Project(command) => self.apply_project(at, command),
             Command::File(command) => self.apply_file(at, command),
             Command::Job(command) => self.apply_job(at, command),
-        }
+        }?;
+        self.remember(proposal, &outcome);
+        Ok(outcome)
     }
 
     /// An entry without a command: a leader's blank entry.
@@ -106,7 +115,7 @@ impl Ledger {
             founder_name: "node-1".to_owned(),
         };
         for (index, command) in (1..).zip([genesis, MemberCommand::Open]) {
-            let by = "onrush".to_owned();
+            let by = "onrush".into();
             let proposal = Proposal { at: 0, by, command: Command::Member(command) };
             ledger.apply(index, &proposal).expect("genesis and open of an empty ledger follow");
         }

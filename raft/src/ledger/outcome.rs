@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::file::FileVersion;
 use super::job::CursorMove;
 use crate::types::{JobId, RaftId};
 
@@ -11,9 +12,13 @@ pub enum Outcome {
     Done,
     /// `Allocate`: the node's raft id.
     Allocated(RaftId),
-    /// `Put`: the version made.
-    FileVersion(u64),
-    /// `Submit`; `replayed` when the idempotency key had made it before.
+    /// `Put`: the version made, or the one that has the content already. `replayed`, here and below,
+    /// when a request with this idempotency key had done it before.
+    Stored {
+        file: FileVersion,
+        replayed: bool,
+    },
+    /// `Submit`.
     Submitted {
         id: JobId,
         replayed: bool,
@@ -24,6 +29,16 @@ pub enum Outcome {
     Ticks(Vec<TickOutcome>),
     /// `Allocate` of a peer that is bound under this raft id: it gets another one only by `Rejoin`.
     Bound(RaftId),
+}
+
+impl Outcome {
+    /// For the second one who asks.
+    pub(super) fn again(mut self) -> Self {
+        if let Self::Stored { replayed, .. } | Self::Submitted { replayed, .. } = &mut self {
+            *replayed = true;
+        }
+        self
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +60,9 @@ pub enum Rejection {
     /// The state does not allow it: `job_… is finished`.
     #[error("{0}")]
     Conflict(String),
+    /// `If-Match`, `If-None-Match`: what is there is not what the caller has seen.
+    #[error("{0}")]
+    PreconditionFailed(String),
     #[error("the idempotency key was used for another request")]
     IdempotencyMismatch,
     #[error("{0}")]

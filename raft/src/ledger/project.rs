@@ -91,6 +91,7 @@ impl Ledger {
             )));
         }
         self.jobs.forget_project(name);
+        self.keys.forget_project(name);
         Arc::make_mut(&mut self.projects).remove(name);
         Ok(Outcome::Done)
     }

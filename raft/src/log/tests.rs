@@ -56,7 +56,7 @@ fn blank(term: u64, index: u64) -> Entry {
 
 fn command(term: u64, index: u64, bytes: usize) -> Entry {
     let command = Command::Project(ProjectCommand::Create { name: "p".into() });
-    let proposal = Proposal { at: index, by: "x".repeat(bytes), command };
+    let proposal = Proposal { at: index, by: "x".repeat(bytes).as_str().into(), command };
     Entry::new(id(term, index), openraft::EntryPayload::Normal(proposal))
 }
 

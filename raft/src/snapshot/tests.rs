@@ -28,7 +28,7 @@ fn entry(index: u64) -> Entry {
         founder: "p".into(),
         founder_name: "n".to_owned(),
     });
-    Entry::new(log_id, EntryPayload::Normal(Proposal { at: 1, by: "x".to_owned(), command }))
+    Entry::new(log_id, EntryPayload::Normal(Proposal { at: 1, by: "x".into(), command }))
 }
 
 fn open(dir: &std::path::Path) -> (Machine, Vec<FileError>) {

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use super::dto::Job;
 use crate::error::{Kind, Problem, ProblemBody};
-use crate::extract::{By, Json as Body, Path};
+use crate::extract::{By, IdempotencyKey, Json as Body, Path};
 use crate::routes::dto::{caught_up, find_job};
 use crate::state::ApiState;
 
@@ -38,7 +38,7 @@ pub struct LoadRequest {
 /// nothing and is answered with 200.
 #[utoipa::path(
     patch, path = "/api/v1/jobs/{id}/load", tag = "jobs", request_body = LoadRequest,
-    params(("id" = String, Path, description = "Id of the job")),
+    params(("id" = String, Path, description = "Id of the job"), IdempotencyKey),
     responses(
         (status = 202, body = Job),
         (status = 200, body = Job, description = "It is so already"),

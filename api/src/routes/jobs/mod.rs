@@ -14,7 +14,7 @@ use utoipa_axum::routes;
 
 use super::dto::{find_job, find_project, job_id};
 use crate::error::{Kind, Problem, ProblemBody};
-use crate::extract::{By, OptionalJson, Path, Query};
+use crate::extract::{By, IdempotencyKey, OptionalJson, Path, Query};
 use crate::page::{self, Page, Paging};
 use crate::state::ApiState;
 use dto::{Job, JobEvent, Shard, ShardState};
@@ -186,7 +186,7 @@ pub struct AbortRequest {
 /// then is reported.
 #[utoipa::path(
     post, path = "/api/v1/jobs/{id}/abort", tag = "jobs", request_body = AbortRequest,
-    params(("id" = String, Path, description = "Id of the job")),
+    params(("id" = String, Path, description = "Id of the job"), IdempotencyKey),
     responses((status = 202, body = Job), (status = "default", body = ProblemBody))
 )]
 async fn abort(

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use onrush_raft::ledger::Ledger;
-use onrush_raft::ledger::command::Command;
+use onrush_raft::ledger::command::{Caller, Command};
 use onrush_raft::ledger::job::{JobCommand, JobSpec};
 use onrush_raft::ledger::outcome::Outcome;
 use onrush_raft::types::{ContentId, ProjectName};
@@ -18,13 +18,9 @@ use utoipa::ToSchema;
 use super::dto::{Division, Job, OnNodeLoss};
 use crate::backend::MemberView;
 use crate::error::{FieldError, Kind, Problem, ProblemBody};
-use crate::extract::{By, Json as Body, OptionalJson, Path};
+use crate::extract::{By, IdempotencyKey, Json as Body, OptionalJson, Path, REPLAYED_HEADER};
 use crate::routes::dto;
 use crate::state::ApiState;
-
-pub const IDEMPOTENCY_HEADER: &str = "idempotency-key";
-pub const REPLAYED_HEADER: &str = "idempotency-replayed";
-const IDEMPOTENCY_CHARS_MAX: usize = 255;
 
 /// A job runs for a week at most.
 const DURATION_MS_MAX: u64 = 7 * 24 * 3_600 * 1_000;
@@ -138,7 +134,7 @@ fn distinct_keys<'de, D: serde::Deserializer<'de>>(
     post, path = "/api/v1/projects/{project}/jobs", tag = "jobs",
     params(
         ("project" = String, Path, description = "Name of the project"),
-        ("idempotency-key" = Option<String>, Header, description = "At most 255 characters"),
+        IdempotencyKey,
     ),
     request_body = JobRequest,
     responses((status = 201, body = Job), (status = "default", body = ProblemBody))
@@ -147,17 +143,15 @@ pub(super) async fn submit(
     State(state): State<ApiState>,
     Path(project): Path<String>,
     By(by): By,
-    headers: HeaderMap,
     Body(request): Body<JobRequest>,
 ) -> Result<Response, Problem> {
-    let key = idempotency_key(&headers)?;
     let spec = {
         let ledger = state.ledger();
         let project = dto::find_project(&ledger, &project)?;
         spec_of(&ledger, &project.name, request)?
     };
     check_capacity(&state, spec.nodes)?;
-    make(&state, &by, project.as_str().into(), spec, key).await
+    make(&state, &by, project.as_str().into(), spec).await
 }
 
 /// Run a job again
@@ -167,7 +161,7 @@ pub(super) async fn submit(
     post, path = "/api/v1/jobs/{id}/rerun", tag = "jobs",
     params(
         ("id" = String, Path, description = "Id of the job"),
-        ("idempotency-key" = Option<String>, Header, description = "At most 255 characters"),
+        IdempotencyKey,
     ),
     request_body = RerunRequest,
     responses((status = 201, body = Job), (status = "default", body = ProblemBody))
@@ -176,10 +170,8 @@ pub(super) async fn rerun(
     State(state): State<ApiState>,
     Path(id): Path<String>,
     By(by): By,
-    headers: HeaderMap,
     OptionalJson(request): OptionalJson<RerunRequest>,
 ) -> Result<Response, Problem> {
-    let key = idempotency_key(&headers)?;
     let job = dto::find_job(&state.ledger(), &id)?;
     let mut errors = Vec::new();
     check_duration(&mut errors, request.max_duration_ms);
@@ -196,7 +188,7 @@ pub(super) async fn rerun(
     spec.max_duration_ms = request.max_duration_ms.or(spec.max_duration_ms);
     spec.seed = request.seed.unwrap_or(spec.seed);
     check_capacity(&state, spec.nodes)?;
-    make(&state, &by, job.project.clone(), spec, key).await
+    make(&state, &by, job.project.clone(), spec).await
 }
 
 /// The contents of an ended job may have been deleted with their names.
@@ -213,13 +205,12 @@ fn check_contents(ledger: &Ledger, job: &onrush_raft::ledger::job::Job) -> Resul
 
 async fn make(
     state: &ApiState,
-    by: &str,
+    by: &Caller,
     project: ProjectName,
     spec: JobSpec,
-    idempotency_key: Option<String>,
 ) -> Result<Response, Problem> {
     let id = dto::new_job_id();
-    let command = JobCommand::Submit { id: id.clone(), project, spec, idempotency_key };
+    let command = JobCommand::Submit { id: id.clone(), project, spec };
     let applied = state.propose(by, Command::Job(command)).await?;
     let (id, replayed) = match applied.outcome {
         Outcome::Submitted { id, replayed } => (id, replayed),
@@ -234,18 +225,6 @@ async fn make(
         response.headers_mut().insert(REPLAYED_HEADER, HeaderValue::from_static("true"));
     }
     Ok(response)
-}
-
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
-    let Some(value) = headers.get(IDEMPOTENCY_HEADER) else { return Ok(None) };
-    let key = value.to_str().unwrap_or_default().trim();
-    if (1..=IDEMPOTENCY_CHARS_MAX).contains(&key.len()) {
-        return Ok(Some(key.to_owned()));
-    }
-    Err(Problem::new(
-        Kind::InvalidRequest,
-        format!("an Idempotency-Key has 1 to {IDEMPOTENCY_CHARS_MAX} visible ASCII characters"),
-    ))
 }
 
 /// A job that asks for more nodes than are free waits; one that asks for more than there are would

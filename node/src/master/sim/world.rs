@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use onrush_raft::ledger::command::Command;
-use onrush_raft::ledger::file::FileCommand;
+use onrush_raft::ledger::file::{FileCommand, Precondition};
 use onrush_raft::ledger::job::{AssignmentState, Job, JobCommand, JobEvent, JobSpec, OnNodeLoss};
 use onrush_raft::ledger::member::MemberCommand;
 use onrush_raft::ledger::outcome::Outcome;
@@ -126,6 +126,7 @@ impl World {
             content: content.clone(),
             size: 1,
             holders: vec![1],
+            condition: Precondition::default(),
         }));
         let policies = [
             OnNodeLoss::Rebalance,
@@ -143,8 +144,8 @@ impl World {
                 ..JobSpec::default()
             };
             let id = JobId(format!("job_{number}"));
-            let (project, idempotency_key) = (project.clone(), None);
-            let submit = JobCommand::Submit { id: id.clone(), project, spec, idempotency_key };
+            let project = project.clone();
+            let submit = JobCommand::Submit { id: id.clone(), project, spec };
             let at = self.now + (number - 1) * self.rng.random_range(0..10_000);
             self.wishes.push((at, submit));
             if self.rng.random_bool(0.08) {

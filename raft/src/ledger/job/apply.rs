@@ -18,9 +18,7 @@ impl Ledger {
         command: &JobCommand,
     ) -> Result<Outcome, Rejection> {
         match command {
-            JobCommand::Submit { id, project, spec, idempotency_key } => {
-                self.submit(at, id, project, spec, idempotency_key.as_deref())
-            }
+            JobCommand::Submit { id, project, spec } => self.submit(at, id, project, spec),
             JobCommand::Prepare { id, assignments } => self.prepare(at, id, assignments),
             JobCommand::Requeue { id, reason, failed } => self.requeue(at, id, reason, *failed),
             JobCommand::Start { id, start_at, plan } => self.start(at, id, *start_at, plan),
@@ -72,17 +70,9 @@ impl Ledger {
         id: &JobId,
         project: &ProjectName,
         spec: &JobSpec,
-        key: Option<&str>,
     ) -> Result<Outcome, Rejection> {
         self.require_project(project)?;
         spec::check(spec)?;
-        limits::text("the idempotency key", key.unwrap_or(""), limits::IDEMPOTENCY_KEY_BYTES_MAX)?;
-        if let Some(job) = key.and_then(|key| self.jobs.keyed(project, key, at.at)) {
-            if !spec::same_request(&job.spec, spec) {
-                return Err(Rejection::IdempotencyMismatch);
-            }
-            return Ok(Outcome::Submitted { id: job.id.clone(), replayed: true });
-        }
         if id.0.is_empty() || id.0.len() > limits::NAME_BYTES_MAX {
             return Err(Rejection::Invalid(format!("a job id has {} bytes", id.0.len())));
         }
@@ -104,9 +94,6 @@ impl Ledger {
         let mut job = new_job(at, id, project, spec, number);
         job.record(at, "submitted".to_owned());
         self.jobs.insert(job);
-        if let Some(key) = key {
-            self.jobs.remember(project, key, number, at.at);
-        }
         Ok(Outcome::Submitted { id: id.clone(), replayed: false })
     }
 

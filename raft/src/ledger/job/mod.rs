@@ -7,7 +7,7 @@
 mod apply;
 pub mod load;
 mod reassign;
-mod spec;
+pub(in crate::ledger) mod spec;
 mod table;
 mod tick;
 
@@ -250,12 +250,11 @@ pub struct JobEvent {
 /// The commands of this slice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum JobCommand {
-    /// → `Queued`. The same `idempotency_key` in the same project gives the job it first made.
+    /// → `Queued`.
     Submit {
         id: JobId,
         project: ProjectName,
         spec: JobSpec,
-        idempotency_key: Option<String>,
     },
     /// → `Preparing`. Epochs are given by the ledger, in order.
     Prepare {

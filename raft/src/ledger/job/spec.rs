@@ -47,9 +47,8 @@ fn check_texts(
     Ok(())
 }
 
-/// Both come from the same request. What the gateway adds on each attempt is left out: the seed,
-/// drawn when the user gave none, and the contents that the paths had at that moment.
-pub(super) fn same_request(a: &JobSpec, b: &JobSpec) -> bool {
-    let asked = |spec: &JobSpec| JobSpec { files: BTreeMap::new(), seed: 0, ..spec.clone() };
-    asked(a) == asked(b)
+/// What was asked for, without what the gateway adds on each attempt: the seed, drawn when the user
+/// gave none, and the contents that the paths had at that moment.
+pub(in crate::ledger) fn asked(spec: &JobSpec) -> JobSpec {
+    JobSpec { files: BTreeMap::new(), seed: 0, ..spec.clone() }
 }

@@ -1,4 +1,4 @@
-//! The rows of all jobs, and the idempotency keys that made them.
+//! The rows of all jobs.
 //!
 //! Jobs that have not ended live in a small table of their own: it is the one that every tick
 //! copies on write. Ended jobs move to the other once.
@@ -9,8 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::Job;
-use crate::ledger::limits;
-use crate::types::{JobId, ProjectName, UnixMs};
+use crate::types::{JobId, ProjectName};
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::ledger) struct JobTable {
@@ -19,21 +18,6 @@ pub(in crate::ledger) struct JobTable {
     numbers: Arc<BTreeMap<Arc<str>, u64>>,
     live: Arc<BTreeMap<u64, Arc<Job>>>,
     ended: Arc<BTreeMap<u64, Arc<Job>>>,
-    keys: Arc<BTreeMap<ProjectName, Keys>>,
-}
-
-/// The idempotency keys of one project.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Keys {
-    by_key: BTreeMap<Arc<str>, Key>,
-    /// (made at, job number) → key: the order in which they are forgotten.
-    by_age: BTreeMap<(UnixMs, u64), Arc<str>>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Key {
-    job: u64,
-    at: UnixMs,
 }
 
 impl JobTable {
@@ -90,34 +74,6 @@ impl JobTable {
         }
     }
 
-    /// The job that `key` made in this project, if it is still remembered at `now`.
-    pub(super) fn keyed(&self, project: &ProjectName, key: &str, now: UnixMs) -> Option<&Arc<Job>> {
-        let key = self.keys.get(project)?.by_key.get(key)?;
-        if key.at.saturating_add(limits::IDEMPOTENCY_MS) < now {
-            return None;
-        }
-        self.by_number(key.job)
-    }
-
-    /// Remembers `key`, and forgets those that are too old or too many.
-    pub(super) fn remember(&mut self, project: &ProjectName, key: &str, job: u64, at: UnixMs) {
-        let keys = Arc::make_mut(&mut self.keys).entry(project.clone()).or_default();
-        let key: Arc<str> = key.into();
-        if let Some(old) = keys.by_key.insert(Arc::clone(&key), Key { job, at }) {
-            keys.by_age.remove(&(old.at, old.job));
-        }
-        keys.by_age.insert((at, job), key);
-        while let Some((&(made_at, number), _)) = keys.by_age.first_key_value() {
-            let too_old = made_at.saturating_add(limits::IDEMPOTENCY_MS) < at;
-            if !too_old && keys.by_age.len() <= limits::IDEMPOTENCY_KEYS_PER_PROJECT_MAX {
-                break;
-            }
-            if let Some(key) = keys.by_age.remove(&(made_at, number)) {
-                keys.by_key.remove(&key);
-            }
-        }
-    }
-
     pub(in crate::ledger) fn forget_project(&mut self, project: &ProjectName) {
         let doomed: Vec<(u64, JobId)> = self
             .newest_first()
@@ -128,9 +84,6 @@ impl JobTable {
             Arc::make_mut(&mut self.numbers).remove(id.0.as_str());
             Arc::make_mut(&mut self.live).remove(&number);
             Arc::make_mut(&mut self.ended).remove(&number);
-        }
-        if self.keys.contains_key(project) {
-            Arc::make_mut(&mut self.keys).remove(project);
         }
     }
 }

@@ -8,8 +8,8 @@ mod reassign;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::command::{Command, Proposal};
-use super::file::FileCommand;
+use super::command::{Caller, Command, Proposal};
+use super::file::{FileCommand, FileVersion, Precondition, Tags};
 use super::job::{
     AssignmentState, CursorMove, Division, JobCommand, JobSpec, JobStatus, NewAssignment,
     SealedTicks, TickSection, Verdict, VerdictValue,
@@ -34,9 +34,13 @@ impl Log {
     }
 
     fn run(&mut self, command: Command) -> Result<Outcome, Rejection> {
+        self.run_keyed(None, command)
+    }
+
+    fn run_keyed(&mut self, key: Option<&str>, command: Command) -> Result<Outcome, Rejection> {
         self.index += 1;
-        let proposal = Proposal { at: self.at, by: "ann".to_owned(), command };
-        self.ledger.apply(self.index, &proposal)
+        let by = Caller { name: "ann".to_owned(), idempotency_key: key.map(str::to_owned) };
+        self.ledger.apply(self.index, &Proposal { at: self.at, by, command })
     }
 
     fn job(&mut self, command: JobCommand) -> Result<Outcome, Rejection> {
@@ -57,13 +61,8 @@ impl Log {
         key: Option<&str>,
         spec: JobSpec,
     ) -> Result<Outcome, Rejection> {
-        let idempotency_key = key.map(str::to_owned);
-        self.job(JobCommand::Submit {
-            id: id.into(),
-            project: "default".into(),
-            spec,
-            idempotency_key,
-        })
+        let submit = JobCommand::Submit { id: id.into(), project: "default".into(), spec };
+        self.run_keyed(key, Command::Job(submit))
     }
 
     fn tick(&mut self, id: &str, moves: &[(u32, u64, u64, u64)]) -> TickOutcome {
@@ -107,7 +106,15 @@ fn put(path: &str, n: u8, holders: &[u64]) -> FileCommand {
         content: content(n),
         size: 3,
         holders: holders.to_vec(),
+        condition: Precondition::default(),
     }
+}
+
+fn version(result: Result<Outcome, Rejection>) -> Result<u64, Rejection> {
+    result.map(|outcome| match outcome {
+        Outcome::Stored { file: FileVersion { version, .. }, .. } => version,
+        other => panic!("{other:?}"),
+    })
 }
 
 fn spec() -> JobSpec {
@@ -317,6 +324,122 @@ fn the_same_key_gives_the_same_job_for_a_day() {
     assert_eq!(newest, [2, 1]);
 }
 
+fn delete(condition: Precondition) -> Command {
+    let (project, path) = ("default".into(), "a.js".to_owned());
+    Command::File(FileCommand::Delete { project, path, version: None, condition })
+}
+
+/// Once the second try of a client that did not know what became of its first brought its content
+/// back over what others had written meanwhile.
+#[test]
+fn a_write_with_a_key_is_carried_out_once() {
+    let mut log = Log::open();
+    let stored = |version: u64, n: u8, replayed| {
+        let (project, path) = ("default".into(), "a.js".to_owned());
+        let (uploaded_by, uploaded_at) = ("ann".to_owned(), 1_000);
+        let content = content(n);
+        let file =
+            FileVersion { project, path, version, content, size: 3, uploaded_by, uploaded_at };
+        Ok(Outcome::Stored { file, replayed })
+    };
+    let one = |holders: &[u64]| Command::File(put("a.js", 1, holders));
+    assert_eq!(log.run_keyed(Some("k"), one(&[1])), stored(1, 1, false));
+    assert_eq!(version(log.put("a.js", 2)), Ok(2));
+    assert_eq!(log.run_keyed(Some("k"), one(&[1, 2])), stored(1, 1, true));
+    let newest = |log: &Log| log.ledger.file(&"default".into(), "a.js", None).map(|f| f.version);
+    assert_eq!(newest(&log), Some(2));
+    let other = Command::File(put("a.js", 3, &[1]));
+    assert_eq!(log.run_keyed(Some("k"), other.clone()), Err(Rejection::IdempotencyMismatch));
+    // A file that came after a delete is not deleted by its second try.
+    let delete = delete(Precondition::default());
+    assert_eq!(log.run_keyed(Some("d"), delete.clone()), Ok(Outcome::Done));
+    assert_eq!(version(log.run(other)), Ok(1));
+    assert_eq!(log.run_keyed(Some("d"), delete.clone()), Ok(Outcome::Done));
+    assert_eq!(newest(&log), Some(1));
+    assert_eq!(log.run_keyed(Some("k"), one(&[1])), stored(1, 1, true));
+    // What was refused is asked anew.
+    let missing = |log: &mut Log| log.run_keyed(Some("m"), one(&[]));
+    assert_eq!(missing(&mut log), Err(Rejection::NeedHolders { have: 0, need: 1 }));
+    assert_eq!(log.run_keyed(Some("m"), delete.clone()), Ok(Outcome::Done));
+    // A day later it is forgotten.
+    log.at += limits::IDEMPOTENCY_MS + 1;
+    assert_eq!(version(log.run_keyed(Some("k"), one(&[1]))), Ok(1));
+    assert_eq!(newest(&log), Some(1));
+}
+
+/// Keys belong to a project, and go with it.
+#[test]
+fn each_project_has_its_own_keys() {
+    let mut log = Log::open();
+    let project = |create: bool| {
+        let name = "b".into();
+        Command::Project(match create {
+            true => ProjectCommand::Create { name },
+            false => ProjectCommand::Delete { name },
+        })
+    };
+    log.run(project(true)).unwrap();
+    let in_b = || match put("a.js", 1, &[1]) {
+        FileCommand::Put { path, content, size, holders, condition, .. } => {
+            let project = "b".into();
+            Command::File(FileCommand::Put { project, path, content, size, holders, condition })
+        }
+        other => Command::File(other),
+    };
+    assert_eq!(version(log.run_keyed(Some("k"), Command::File(put("a.js", 2, &[1])))), Ok(1));
+    assert_eq!(version(log.run_keyed(Some("k"), in_b())), Ok(1));
+    let path = "a.js".to_owned();
+    let condition = Precondition::default();
+    let empty = FileCommand::Delete { project: "b".into(), path, version: None, condition };
+    log.run(Command::File(empty)).unwrap();
+    log.run(project(false)).unwrap();
+    log.run(project(true)).unwrap();
+    assert!(matches!(
+        log.run_keyed(Some("k"), in_b()),
+        Ok(Outcome::Stored { replayed: false, .. })
+    ));
+}
+
+/// No more are kept than the bound says, the newest ones.
+#[test]
+fn the_oldest_keys_are_forgotten_first() {
+    let mut log = Log::open();
+    let most = limits::IDEMPOTENCY_KEYS_PER_PROJECT_MAX;
+    for n in 0..=most {
+        let key = format!("k{n}");
+        log.run_keyed(Some(&key), Command::File(put("a.js", 1, &[1]))).unwrap();
+    }
+    let has = |n: usize| log.ledger.has_done(&"default".into(), &format!("k{n}"));
+    assert_eq!((has(0), has(1), has(most)), (false, true, true));
+}
+
+/// Looked at where it is carried out: of two who ask at the same time one is refused.
+#[test]
+fn a_condition_holds_when_the_write_is_carried_out() {
+    let mut log = Log::open();
+    let tags = |n: u8| Some(Tags::These(vec![content(n)]));
+    let mut on = |n: u8, if_match: Option<Tags>, if_none_match: Option<Tags>| {
+        let mut command = put("a.js", n, &[1]);
+        if let FileCommand::Put { condition, .. } = &mut command {
+            *condition = Precondition { if_match, if_none_match };
+        }
+        version(log.run(Command::File(command)))
+    };
+    let refused = |text: &str| Err(Rejection::PreconditionFailed(text.to_owned()));
+    assert_eq!(on(1, Some(Tags::Any), None), refused("a.js does not exist"));
+    assert_eq!(on(1, None, Some(Tags::Any)), Ok(1));
+    assert_eq!(on(2, None, Some(Tags::Any)), refused("a.js exists, as version 1"));
+    assert_eq!(on(2, None, tags(1)), refused("a.js exists, as version 1"));
+    let other = format!("a.js has the digest blake3:{}", content(1));
+    assert_eq!(on(3, tags(2), None), refused(&other));
+    assert_eq!(on(3, tags(1), None), Ok(2));
+    assert_eq!(on(4, Some(Tags::Any), tags(1)), Ok(3));
+    let gone = |if_match| delete(Precondition { if_match, if_none_match: None });
+    let other = format!("a.js has the digest blake3:{}", content(4));
+    assert_eq!(log.run(gone(tags(3))), Err(Rejection::PreconditionFailed(other)));
+    assert_eq!(log.run(gone(tags(4))), Ok(Outcome::Done));
+}
+
 #[test]
 fn files_need_a_majority_of_every_voter_set() {
     let mut log = Log::open();
@@ -325,19 +448,20 @@ fn files_need_a_majority_of_every_voter_set() {
     let mut try_put = |holders: &[u64]| log.run(Command::File(put("a.js", 1, holders)));
     assert_eq!(try_put(&[1]), Err(Rejection::NeedHolders { have: 1, need: 2 }));
     assert_eq!(try_put(&[1, 2, 9]), Err(Rejection::NeedHolders { have: 0, need: 2 }));
-    assert_eq!(try_put(&[2, 3, 4]), Ok(Outcome::FileVersion(1)));
+    assert_eq!(version(try_put(&[2, 3, 4])), Ok(1));
 }
 
 #[test]
 fn files_have_versions_and_are_pinned_by_live_jobs() {
     let mut log = Log::open();
-    assert_eq!(log.put("a.js", 1), Ok(Outcome::FileVersion(1)));
-    assert_eq!(log.put("a.js", 1), Ok(Outcome::FileVersion(1)));
+    assert_eq!(version(log.put("a.js", 1)), Ok(1));
+    assert_eq!(version(log.put("a.js", 1)), Ok(1));
     log.submit("j", None).unwrap();
-    assert_eq!(log.put("a.js", 2), Ok(Outcome::FileVersion(2)));
+    assert_eq!(version(log.put("a.js", 2)), Ok(2));
     let delete = |version| {
         let path = "a.js".to_owned();
-        Command::File(FileCommand::Delete { project: "default".into(), path, version })
+        let condition = Precondition::default();
+        Command::File(FileCommand::Delete { project: "default".into(), path, version, condition })
     };
     let pinned = "version 1 of a.js is in use by j, which has not ended";
     assert_eq!(conflict(log.run(delete(None))), pinned);

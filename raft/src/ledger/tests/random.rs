@@ -9,11 +9,10 @@ fn any_command() -> impl Strategy<Value = Command> {
     let seq = 0_u64..6;
     let moves = (0_u32..3, 0_u64..3, seq.clone(), seq.clone());
     let job = prop_oneof![
-        2 => (id(), proptest::option::of(0_u8..2)).prop_map(|(id, key)| JobCommand::Submit {
+        2 => id().prop_map(|id| JobCommand::Submit {
             id: id.into(),
             project: "default".into(),
             spec: spec(),
-            idempotency_key: key.map(|key| format!("k{key}")),
         }),
         2 => id().prop_map(prepare),
         2 => id().prop_map(start),
@@ -53,6 +52,7 @@ fn any_command() -> impl Strategy<Value = Command> {
             project: "default".into(),
             path: "a.js".to_owned(),
             version,
+            condition: Precondition::default(),
         }),
     ];
     let member = prop_oneof![
@@ -72,30 +72,42 @@ fn any_command() -> impl Strategy<Value = Command> {
     ]
 }
 
+fn any_key() -> impl Strategy<Value = Option<&'static str>> {
+    proptest::option::of(prop_oneof![Just("k0"), Just("k1"), Just("k2")])
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     /// No history panics; two ledgers that apply it agree, also when one of them was restored
-    /// from a snapshot in the middle; cursors never go back; a refusal changes nothing.
+    /// from a snapshot in the middle; cursors never go back; a refusal changes nothing, nor does the
+    /// second try of a request with a key.
     #[test]
     fn histories_are_deterministic(
-        commands in proptest::collection::vec(any_command(), 1..60),
+        commands in proptest::collection::vec((any_command(), any_key()), 1..60),
         cut in 0_usize..60,
     ) {
         let (mut a, mut b) = (Log::open(), Log::open());
         a.put("a.js", 1).unwrap();
         b.put("a.js", 1).unwrap();
-        for (n, command) in commands.into_iter().enumerate() {
+        for (n, (command, key)) in commands.into_iter().enumerate() {
             if n == cut {
                 b.ledger = Ledger::from_bytes(&b.ledger.to_bytes().unwrap()).unwrap();
             }
             let before = a.ledger.clone();
-            let result = a.run(command.clone());
-            prop_assert_eq!(&result, &b.run(command));
+            let result = a.run_keyed(key, command.clone());
+            prop_assert_eq!(&result, &b.run_keyed(key, command.clone()));
             if result.is_err() {
                 let mut unchanged = before.clone();
                 unchanged.advance(a.index);
                 prop_assert_eq!(&unchanged, &a.ledger);
+            }
+            if let (Some(_), Ok(outcome)) = (key, result) {
+                let mut twice = Log { ledger: a.ledger.clone(), index: a.index, at: a.at };
+                prop_assert_eq!(twice.run_keyed(key, command), Ok(outcome.again()));
+                let mut unchanged = a.ledger.clone();
+                unchanged.advance(twice.index);
+                prop_assert_eq!(&unchanged, &twice.ledger);
             }
             for job in before.jobs() {
                 let now = a.ledger.job(&job.id).unwrap();

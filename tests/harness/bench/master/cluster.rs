@@ -17,7 +17,7 @@ use onrush_raft::consensus::{
     Config, Consensus, Lane, NodeInfo, ProposeError, RaftRpc, RpcError, Timing,
 };
 use onrush_raft::ledger::Ledger;
-use onrush_raft::ledger::command::{Command, Proposal};
+use onrush_raft::ledger::command::{Caller, Command, Proposal};
 use onrush_raft::ledger::member::{FOUNDER, MemberCommand};
 use onrush_raft::ledger::outcome::Outcome;
 use onrush_raft::status::RaftStatus;
@@ -132,15 +132,15 @@ impl Single {
     }
 
     pub(super) async fn apply(&self, command: Command) -> anyhow::Result<Outcome> {
-        Ok(self.propose("bench", command).await?.outcome)
+        Ok(self.propose(&"bench".into(), command).await?.outcome)
     }
 
     pub(super) async fn shutdown(&self) {
         self.consensus.shutdown().await;
     }
 
-    fn proposal(&self, by: &str, command: Command) -> Proposal {
-        Proposal { at: self.clock.unix_ms(), by: by.to_owned(), command }
+    fn proposal(&self, by: &Caller, command: Command) -> Proposal {
+        Proposal { at: self.clock.unix_ms(), by: by.clone(), command }
     }
 }
 
@@ -191,7 +191,7 @@ impl Cluster for Single {
         self.leadership.subscribe()
     }
 
-    async fn propose(&self, by: &str, command: Command) -> Result<Applied, ClusterError> {
+    async fn propose(&self, by: &Caller, command: Command) -> Result<Applied, ClusterError> {
         applied(self.consensus.propose(self.proposal(by, command)).await)
     }
 
@@ -200,7 +200,7 @@ impl Cluster for Single {
         term: u64,
         command: Command,
     ) -> Result<Applied, ClusterError> {
-        let proposal = self.proposal("master@bench", command);
+        let proposal = self.proposal(&"master@bench".into(), command);
         applied(self.consensus.propose_as_leader(term, proposal).await)
     }
 

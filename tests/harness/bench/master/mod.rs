@@ -18,7 +18,7 @@ use onrush_node::master::tally::Tally;
 use onrush_node::membership::handle::ClusterHandle;
 use onrush_node::repository::Repository;
 use onrush_raft::ledger::command::Command;
-use onrush_raft::ledger::file::FileCommand;
+use onrush_raft::ledger::file::{FileCommand, Precondition};
 use onrush_raft::ledger::job::{Job, JobCommand, JobSpec, JobStatus};
 use onrush_raft::ledger::member::FOUNDER;
 use onrush_raft::types::{ContentId, JobId};
@@ -128,6 +128,7 @@ async fn submit(cluster: &Single) -> anyhow::Result<()> {
         content: content.clone(),
         size: 1,
         holders: vec![FOUNDER],
+        condition: Precondition::default(),
     };
     cluster.apply(Command::File(put)).await?;
     let spec = JobSpec {
@@ -136,12 +137,7 @@ async fn submit(cluster: &Single) -> anyhow::Result<()> {
         nodes: u32::from(SHARDS),
         ..JobSpec::default()
     };
-    let submit = JobCommand::Submit {
-        id: JOB.into(),
-        project: "default".into(),
-        spec,
-        idempotency_key: None,
-    };
+    let submit = JobCommand::Submit { id: JOB.into(), project: "default".into(), spec };
     cluster.apply(Command::Job(submit)).await?;
     Ok(())
 }
