@@ -12,7 +12,7 @@ use onrush_scenario::inject::load::{Arrivals, planned_users};
 use onrush_scenario::inject::{InjectionSpec, Load, LoadChange, OpenStep};
 use serde_json::{Value, json};
 
-const ENDED: [&str; 4] = ["finished", "failed", "aborted", "lost"];
+pub(crate) const ENDED: [&str; 4] = ["finished", "failed", "aborted", "lost"];
 
 fn steps(asked: Asked) -> Vec<OpenStep> {
     vec![OpenStep::ConstantUsersPerSec {
@@ -23,7 +23,7 @@ fn steps(asked: Asked) -> Vec<OpenStep> {
 }
 
 /// Waits until the run's committed figures have reached a second.
-fn reached(rest: &Rest, job: &str, second: u64) {
+pub(crate) fn reached(rest: &Rest, job: &str, second: u64) {
     until(&format!("second {second} of {job}"), Duration::from_secs(60), || {
         let found = rest.get(&format!("/api/v1/jobs/{job}"))?;
         let ticks = found["ticks"].as_u64().context("ticks")?;

@@ -3,11 +3,15 @@
 
 use std::path::Path;
 use std::process::{Command, Output};
+use std::time::Duration;
 
-use harness::acceptance::Target;
-use harness::cluster::repository;
-use harness::process::binary;
-use serde_json::Value;
+use harness::acceptance::{Load, Target, counts_by_name, recorded_arrivals, submit};
+use harness::chaos::baseline::children;
+use harness::cluster::{Cluster, await_status, repository};
+use harness::process::{binary, onrush};
+use serde_json::{Value, json};
+
+use crate::load::{ENDED, reached};
 
 /// As a shell would start it, with that many descriptors at most for each process.
 fn run(descriptors: u32, results: &Path, simulation: &Path, arguments: &[&str]) -> Output {
@@ -108,4 +112,49 @@ fn the_script_sees_one_time_in_all_processes() {
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     let summary = summary(&results, &output);
     assert_eq!(stats(&summary, "ok"), 20, "{summary}");
+}
+
+/// Once a shard in several processes kept all that it had: its node could not be drained, and one that
+/// joined got nothing of it.
+#[test]
+fn what_several_processes_hold_is_given_away_as_one() {
+    let _machine = crate::whole_machine();
+    let mut cluster = Cluster::planned(3);
+    for index in 0..3 {
+        // Fewer than a third of the users: a process for each core.
+        cluster.nodes[index].place.before = vec!["prlimit".into(), "--nofile=600:600".into()];
+        cluster.start_node(index);
+    }
+    cluster.await_formed();
+    let target = Target::start(&cluster.dir);
+    let load = Load { users_per_sec: 100, seconds: 20 };
+    let (leader, drained) = (cluster.leader(), cluster.follower());
+    let address = cluster.nodes[leader].address();
+    let job = submit(&address, &target, load, &["--record-arrivals"]).expect("submitted");
+    let rest = cluster.nodes[leader].rest();
+    reached(&rest, &job, 3);
+    let shard = children(cluster.nodes[drained].pid());
+    let processes = shard.first().map_or(0, |shard| children(*shard).len());
+    let cores = std::thread::available_parallelism().map_or(1, |it| it.get());
+    assert_eq!(processes, if cores > 1 { 2 } else { 0 }, "of {shard:?}");
+    let name = &cluster.nodes[drained].name;
+    let told = onrush(["--address", &address, "cluster", "drain", name]);
+    assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+    let ended = await_status(&|| rest.clone(), &job, &ENDED, Duration::from_secs(90));
+    assert_eq!(ended["verdict"]["value"], "passed", "{ended}{}", cluster.logs());
+    let summary = rest.get(&format!("/api/v1/jobs/{job}/summary")).expect("a summary");
+    assert_eq!((&summary["coverage"], &summary["lost"]), (&json!(1.0), &json!([])));
+    let users = u64::from(load.users_per_sec * load.seconds);
+    let counts = target.counts().expect("the target answers");
+    assert!(counts.values().all(|count| *count == users), "{users} users: {counts:?}");
+    assert_eq!(counts_by_name(&summary).expect("rows"), counts);
+    // Each user once, and none there any more a few seconds later.
+    let arrivals = recorded_arrivals(&cluster, &job).expect("every node's arrivals");
+    let mut all: Vec<u64> = arrivals.iter().map(|row| row.user).collect();
+    all.sort_unstable();
+    assert_eq!(all, (0..users).collect::<Vec<_>>());
+    let there = arrivals.iter().filter(|row| row.node == drained).map(|row| row.scheduled_us);
+    let last_s = there.max().expect("it began some") / 1_000_000;
+    println!("{processes} processes; the last user of the drained node at {last_s} s");
+    assert!(last_s < 12, "the drained node began users until {last_s} s");
 }

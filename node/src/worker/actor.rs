@@ -275,7 +275,7 @@ impl Actor {
                 Act::Yield { key, to, epoch, segments } => {
                     if let Some(child) = self.runs.get(&key).and_then(|run| run.child.as_ref()) {
                         // One that does not listen keeps what it has until its lease ends it.
-                        let _ = child.tell(ToShard::Yield { to, epoch, segments });
+                        let _ = child.tell(ToShard::Yield { to, epoch, segments, at_us: None });
                     }
                 }
                 Act::Load { key, changes } => {

@@ -41,7 +41,9 @@ const EVENTS_MAX: usize = 1_024;
 const SILENCE_MAX: u32 = 50;
 /// From the order to give segments away to the moment at which they change hands: every engine thread
 /// has heard of it by then, and so has the taker, whose users start on time.
-const GIVE_AHEAD_US: Micros = 1_000_000;
+pub(super) const GIVE_AHEAD_US: Micros = 1_000_000;
+/// The same where the moment was chosen by another, and heard of late.
+const GIVE_AHEAD_MIN_US: Micros = 200_000;
 
 pub(super) fn run(
     spec: &ShardSpec,
@@ -426,8 +428,8 @@ impl Run<'_> {
                         self.grant(&granted);
                     }
                 }
-                Ok(Control::Yield { to, epoch, segments }) => {
-                    self.give_away((to, epoch), &segments, clock.now());
+                Ok(Control::Yield { to, epoch, segments, at_us }) => {
+                    self.give_away((to, epoch), &segments, at_us, clock.now());
                 }
                 Ok(Control::Load { changes }) => {
                     replanned |= self.change_load(changes, clock.now());

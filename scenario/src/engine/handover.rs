@@ -8,7 +8,7 @@ use super::super::frames::PlannedUsers;
 use super::super::shared::{Kept, NEVER};
 use super::super::stages::{self, Known};
 use super::super::{Event, load};
-use super::{GIVE_AHEAD_US, Run};
+use super::{GIVE_AHEAD_MIN_US, GIVE_AHEAD_US, Run};
 use crate::inject::LoadChange;
 use crate::inject::division::Segments;
 use crate::inject::load::FACTOR_ONE;
@@ -68,8 +68,15 @@ impl Run<'_> {
     }
 
     /// Segments go to another shard. The moment lies ahead of what any thread has done.
-    pub(super) fn give_away(&mut self, (to, epoch): (u32, u64), segments: &[u32], now: Micros) {
-        let from = now + GIVE_AHEAD_US;
+    pub(super) fn give_away(
+        &mut self,
+        (to, epoch): (u32, u64),
+        segments: &[u32],
+        at_us: Option<u64>,
+        now: Micros,
+    ) {
+        let agreed = at_us.map(|at| at.max(now + GIVE_AHEAD_MIN_US));
+        let from = agreed.unwrap_or(now + GIVE_AHEAD_US);
         let held = self.shared.segments_at(from);
         let left: Vec<u32> =
             held.owned().iter().copied().filter(|it| !segments.contains(it)).collect();

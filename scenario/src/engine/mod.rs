@@ -63,7 +63,7 @@ pub enum Control {
     /// The frames up to this second are safe: what they reserved may be used.
     Committed { second: u32 },
     /// See [`crate::shard::ToShard::Yield`].
-    Yield { to: u32, epoch: u64, segments: Vec<u32> },
+    Yield { to: u32, epoch: u64, segments: Vec<u32>, at_us: Option<u64> },
     /// See [`crate::shard::ToShard::Load`].
     Load { changes: Vec<LoadChange> },
     /// Load may be generated until then, by [`clock::boot_us`]; only looked at where the spec says

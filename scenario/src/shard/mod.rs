@@ -97,6 +97,10 @@ pub enum ToShard {
         to: u32,
         epoch: u64,
         segments: Vec<u32>,
+        /// The moment, microseconds since the common start, where several processes must agree on
+        /// it; later where that is too close. Absent: the shard chooses it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at_us: Option<u64>,
     },
     /// All changes of the job's load so far, in order; before `Start`, those that hold from the
     /// beginning on. Answered by `Load`, where it says more than was known.

@@ -83,7 +83,9 @@ fn forward(from: &mut impl Read, to_engine: &SyncSender<Control>) {
                 Control::Start { at_boot_us, clock_error_us, take_over }
             }
             ToShard::Committed { second } => Control::Committed { second },
-            ToShard::Yield { to, epoch, segments } => Control::Yield { to, epoch, segments },
+            ToShard::Yield { to, epoch, segments, at_us } => {
+                Control::Yield { to, epoch, segments, at_us }
+            }
             ToShard::Load { changes } => Control::Load { changes },
             ToShard::Lease { until_boot_us } => Control::Lease { until_boot_us },
             ToShard::Stop { graceful, reason } => Control::Stop { graceful, reason },

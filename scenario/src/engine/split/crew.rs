@@ -13,7 +13,9 @@ use std::time::Duration;
 
 use super::super::{Control, Event, clock};
 use super::combine::Combiner;
+use super::handovers::Handovers;
 use super::{part_name, specs};
+use crate::engine::coordinator::GIVE_AHEAD_US;
 use crate::engine::shared::problem;
 use crate::inject::division::Segments;
 use crate::shard::pipe::{Sent, read_from_shard, write_to_shard};
@@ -37,6 +39,9 @@ struct Crew<'a> {
     combiner: Combiner,
     /// Of the load, that all processes follow and the owner was told of.
     load_changes: u32,
+    handovers: Handovers,
+    /// The common start, by [`clock::boot_us`].
+    started: Option<i64>,
     /// The first that is not [`EndReason::Completed`], or a failure.
     end: Result<EndReason, Problem>,
     on_event: &'a mut dyn FnMut(Event),
@@ -44,6 +49,10 @@ struct Crew<'a> {
 
 struct Member {
     child: Child,
+    /// What it held at its start.
+    segments: Vec<u32>,
+    /// How far its records are reserved, as far as its frames go.
+    reserved: Vec<u64>,
     /// None: it does not listen any more.
     to: Option<ChildStdin>,
     ready: Option<Plan>,
@@ -81,7 +90,16 @@ pub(in crate::engine) fn run(
     drop(say);
     let combiner = Combiner::new(members.len());
     let end = Ok(EndReason::Completed);
-    let mut crew = Crew { members, said, combiner, load_changes: 0, end, on_event };
+    let mut crew = Crew {
+        members,
+        said,
+        combiner,
+        load_changes: 0,
+        handovers: Handovers::default(),
+        started: None,
+        end,
+        on_event,
+    };
     let outcome = crew.through(control, local);
     // Dropping a member ends its process.
     drop(crew);
@@ -105,6 +123,8 @@ fn start(index: usize, spec: &ShardSpec, say: &SyncSender<Said>) -> std::io::Res
     let (to, from) = (child.stdin.take(), child.stdout.take());
     let mut member = Member {
         child,
+        segments: spec.segments.clone(),
+        reserved: Vec::new(),
         to,
         ready: None,
         alive: false,
@@ -161,6 +181,7 @@ impl Crew<'_> {
         (self.on_event)(Event::Ready(plan));
         if local {
             let at_boot_us = clock::boot_us() + START_AHEAD_US;
+            self.started = Some(at_boot_us);
             self.tell_all(&ToShard::Start { at_boot_us, clock_error_us: 0, take_over: None });
         }
         while self.members.iter().any(|it| !it.silent) {
@@ -187,12 +208,21 @@ impl Crew<'_> {
         // Without a word, or without anybody who could say one: every reader says when it goes.
         let Ok((index, sent)) = self.said.recv_timeout(TURN) else { return };
         match sent {
-            Some(Sent::Frame(frame)) => self.combiner.add(index, *frame),
+            Some(Sent::Frame(frame)) => {
+                if !frame.feeders.is_empty() {
+                    let reserved = frame.feeders.iter().map(|it| it.reserved);
+                    self.members[index].reserved = reserved.collect();
+                }
+                self.combiner.add(index, *frame);
+            }
             Some(Sent::Message(FromShard::Ready(plan))) => self.members[index].ready = Some(plan),
             Some(Sent::Message(FromShard::Output { stream, line })) => {
                 (self.on_event)(Event::Output { stream, line });
             }
-            Some(Sent::Message(FromShard::Yielded(_))) => {}
+            Some(Sent::Message(FromShard::Yielded(word))) => {
+                self.handovers.heard(index, &word);
+                self.handed_over();
+            }
             Some(Sent::Message(FromShard::Load(heard))) => {
                 self.members[index].load = heard;
                 self.load_heard();
@@ -227,10 +257,45 @@ impl Crew<'_> {
         }
     }
 
+    /// Segments go to another shard: each process that holds some of them is told, with a moment that
+    /// is the same for all.
+    fn give_away(&mut self, (to, epoch): (u32, u64), segments: &[u32]) {
+        let plan = self.members.iter().find_map(|it| it.ready.as_ref());
+        // Populations that follow on others begin with each process by itself: no moment is that of
+        // the shard. It keeps what it has.
+        let Some(started) = self.started.filter(|_| plan.is_some_and(|it| it.stages == 0)) else {
+            return;
+        };
+        let now = u64::try_from(clock::boot_us() - started).unwrap_or(0);
+        let at_us = now + GIVE_AHEAD_US;
+        let mut of = Vec::new();
+        for (index, member) in self.members.iter_mut().enumerate() {
+            let held = member.segments.iter().copied();
+            let segments: Vec<u32> = held.filter(|it| segments.contains(it)).collect();
+            if !segments.is_empty() {
+                of.push(index);
+                member.tell(&ToShard::Yield { to, epoch, segments, at_us: Some(at_us) });
+            }
+        }
+        self.handovers.asked(to, at_us, of.into_iter());
+        for (index, member) in self.members.iter().enumerate().filter(|(_, it)| it.ended) {
+            self.handovers.ended(index, &member.reserved);
+        }
+        self.handed_over();
+    }
+
+    fn handed_over(&mut self) {
+        while let Some(word) = self.handovers.take() {
+            (self.on_event)(Event::Yielded(word));
+        }
+    }
+
     /// What ends one process before its time ends the shard.
     fn ended(&mut self, index: usize, end: Result<EndReason, Problem>) {
         self.members[index].ended = true;
         self.load_heard();
+        self.handovers.ended(index, &self.members[index].reserved);
+        self.handed_over();
         let reason = match &end {
             Ok(EndReason::Completed | EndReason::MaxDuration | EndReason::LeaseExpired) => None,
             Ok(EndReason::StoppedByScript(why) | EndReason::Stopped(why)) => Some(why.clone()),
@@ -266,11 +331,14 @@ impl Crew<'_> {
         loop {
             let message = match control.try_recv() {
                 Ok(Control::Start { at_boot_us, clock_error_us, take_over }) => {
+                    self.started = Some(at_boot_us);
                     ToShard::Start { at_boot_us, clock_error_us, take_over }
                 }
                 Ok(Control::Committed { second }) => ToShard::Committed { second },
-                // Its processes would have to agree on the moment: it keeps what it has.
-                Ok(Control::Yield { .. }) => continue,
+                Ok(Control::Yield { to, epoch, segments, .. }) => {
+                    self.give_away((to, epoch), &segments);
+                    continue;
+                }
                 Ok(Control::Load { changes }) => ToShard::Load { changes },
                 Ok(Control::Lease { until_boot_us }) => ToShard::Lease { until_boot_us },
                 Ok(Control::Stop { graceful, reason }) => {

@@ -5,6 +5,7 @@
 
 mod combine;
 mod crew;
+mod handovers;
 
 pub(super) use crew::run;
 

@@ -10,8 +10,6 @@ use crate::chaos::world::World;
 use crate::random::Random;
 use crate::wait::within;
 
-/// Of fewer users than a process may have open files: a shard that runs in several processes gives
-/// nothing away.
 const LOAD: Load = Load { rate: 600, seconds: 60 };
 const AT_MS: u64 = 20_000;
 const BACK_AT_MS: u64 = 40_000;
