@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 const LIMIT: Duration = Duration::from_secs(60);
 const HEARTBEAT: Duration = Duration::from_millis(200);
-const LEASE_MS: u64 = 6_000;
+const LEASE_MS: u64 = 7_000;
 const USERS_PER_SEC: u64 = 20;
 
 fn simulation(seconds: u64) -> String {

@@ -6,7 +6,7 @@ use onrush_raft::ledger::job::{
 };
 use onrush_scenario::shard::{RecordsFrom, TakeOver};
 
-use super::reconcile::{Ending, Intent};
+use super::reconcile::{Ending, Intent, LOST_MS};
 use super::reconcile_tests::{World, ended, failed, key_of, on, peer, ready};
 use crate::control_wire::{Phase, ToWorker};
 
@@ -66,7 +66,7 @@ fn all_run(nodes: &[&str]) -> World {
 fn the_segments_of_a_lost_shard_go_to_the_survivors() {
     let mut job = running(&["a", "b", "c"]);
     lose(&mut job, 1);
-    let world = all_run(&["a", "b", "c"]).silent("b", 9_000);
+    let world = all_run(&["a", "b", "c"]).silent("b", LOST_MS + 1);
     let got = reassigned(&world.intents(&job));
     let want = [taker(3, "a", &[6, 8, 10], 1), taker(4, "c", &[7, 9, 11], 1)];
     assert_eq!(got, want);
@@ -81,7 +81,7 @@ fn degrade_and_fail_give_nothing_away() {
         let mut job = running(&["a", "b"]);
         job.spec.on_node_loss = policy;
         lose(&mut job, 1);
-        let world = all_run(&["a", "b"]).silent("b", 9_000);
+        let world = all_run(&["a", "b"]).silent("b", LOST_MS + 1);
         assert!(reassigned(&world.intents(&job)).is_empty(), "{policy:?}");
     }
 }
@@ -108,7 +108,7 @@ fn a_copy_goes_whole_to_the_least_busy() {
     job.spec.division = Division::Copy;
     lose(&mut job, 2);
     apply(&mut job, &taker(3, "a", &[1], 0));
-    let world = all_run(&["a", "b", "c"]).silent("c", 9_000);
+    let world = all_run(&["a", "b", "c"]).silent("c", LOST_MS + 1);
     assert_eq!(reassigned(&world.intents(&job)), [taker(4, "b", &[12, 13, 14, 15, 16, 17], 2)]);
 }
 
@@ -125,7 +125,7 @@ fn a_share_of_a_staged_simulation_goes_on_where_its_populations_are() {
         lose(&mut job, 1);
         job
     };
-    let world = all_run(&["a", "b"]).silent("b", 9_000);
+    let world = all_run(&["a", "b"]).silent("b", LOST_MS + 1);
     let given = |job: &Job| reassigned(&world.intents(job)).len();
     let mut job = with(2, "\"max_duration_us\":null");
     assert_eq!(given(&job), 1);
@@ -153,7 +153,7 @@ fn nothing_is_given_once_the_profiles_are_over() {
     let Phase::Ready { plan } = ready("h") else { unreachable!() };
     job.plan = Some(plan);
     lose(&mut job, 1);
-    let world = all_run(&["a", "b"]).silent("b", 9_000);
+    let world = all_run(&["a", "b"]).silent("b", LOST_MS + 1);
     assert!(reassigned(&world.intents(&job)).is_empty());
 }
 
@@ -216,7 +216,7 @@ fn a_taker_that_fails_before_it_began_does_not_end_the_job_and_is_tried_elsewher
     let mut job = running(&["a", "b", "c"]);
     lose(&mut job, 2);
     apply(&mut job, &taker(3, "a", &[12, 13, 14, 15, 16, 17], 2));
-    let world = all_run(&["a", "b", "c"]).silent("c", 9_000);
+    let world = all_run(&["a", "b", "c"]).silent("c", LOST_MS + 1);
     let world = world.says_in(2, "a", 3, failed("too slow"), 0);
     let intents = world.intents(&job);
     assert!(!intents.iter().any(|it| matches!(it, Intent::Conclude { .. })), "{intents:?}");
@@ -258,7 +258,7 @@ fn a_finishing_job_waits_for_the_frames_of_a_lost_shard_whose_node_is_back() {
     let mut coming = World::new(&["a", "b"]).silent("b", 20_000);
     coming.nodes.get_mut(&peer("b")).unwrap().coming_ms = Some(1_000);
     assert!(!is_final(&coming, &job));
-    coming.nodes.get_mut(&peer("b")).unwrap().coming_ms = Some(9_000);
+    coming.nodes.get_mut(&peer("b")).unwrap().coming_ms = Some(LOST_MS + 1);
     assert!(is_final(&coming, &job));
     // All is in: it ends, and the shard is released.
     job.assignments[1].cursor = 9;

@@ -24,10 +24,13 @@ use super::rebalance;
 use super::start::{self, OwnStarts};
 use crate::control_wire::{Phase, RESTARTED, ShardKey, ShardOrder, ShardReport, ToWorker};
 
-/// How long a shard may generate load after its master's last heartbeat.
-pub const LEASE_MS: u64 = 6_000;
+/// How long a shard may generate load after its master's last heartbeat: a cut of five seconds, and
+/// what connecting again takes on a busy machine.
+pub const LEASE_MS: u64 = 7_000;
 /// Beyond the lease, before the shard counts as lost: it must have stopped by any clock.
-pub const LEASE_MARGIN_MS: u64 = 2_000;
+const LEASE_MARGIN_MS: u64 = 2_000;
+/// A node that was not reached for longer sends no load any more.
+pub const LOST_MS: u64 = LEASE_MS + LEASE_MARGIN_MS;
 /// From the commit of the start to the start: orders reach all nodes, clocks are converted.
 pub const START_DELAY_MS: u64 = 1_500;
 /// Preparations that nodes were not able to before that is the job's failure. Those that ended with
@@ -56,17 +59,17 @@ pub struct Node {
 impl Node {
     /// New shards may go to it, now or in a moment.
     pub(super) fn is_expected(&self) -> bool {
-        let coming = self.coming_ms.is_some_and(|ms| ms <= LEASE_MS + LEASE_MARGIN_MS);
+        let coming = self.coming_ms.is_some_and(|ms| ms <= LOST_MS);
         self.candidate.present || !self.is_lost() || coming
     }
 
     pub(super) fn is_lost(&self) -> bool {
-        !self.candidate.present && (self.dead || self.silent_ms > LEASE_MS + LEASE_MARGIN_MS)
+        !self.candidate.present && (self.dead || self.silent_ms > LOST_MS)
     }
 
     /// Frames of a shard that was lost on it may still come.
     fn is_coming(&self) -> bool {
-        self.candidate.present || self.coming_ms.is_some_and(|ms| ms <= LEASE_MS + LEASE_MARGIN_MS)
+        self.candidate.present || self.coming_ms.is_some_and(|ms| ms <= LOST_MS)
     }
 }
 

@@ -8,7 +8,7 @@ use onrush_scenario::shard::{EndReason, LoadHeard, Plan, Problem, ProblemKind};
 
 use super::fixture::{assigned, job};
 use super::place::Candidate;
-use super::reconcile::{Ending, Intent, Node, View, reconcile};
+use super::reconcile::{Ending, Intent, LOST_MS, Node, View, reconcile};
 use super::start::OwnStarts;
 use crate::control_wire::{Phase, RESTARTED, ShardKey, ShardReport, ToWorker};
 
@@ -199,7 +199,7 @@ fn a_new_job_waits_for_a_node_that_is_coming_back_but_not_for_ever() {
     assert_eq!(nodes(world.intents(&job)), 1);
     world.nodes.get_mut(&peer("b")).unwrap().coming_ms = Some(1_000);
     assert_eq!(nodes(world.intents(&job)), 0);
-    world.nodes.get_mut(&peer("b")).unwrap().coming_ms = Some(8_001);
+    world.nodes.get_mut(&peer("b")).unwrap().coming_ms = Some(LOST_MS + 1);
     assert_eq!(nodes(world.intents(&job)), 1);
     world.nodes.get_mut(&peer("b")).unwrap().candidate.present = true;
     assert_eq!(nodes(world.intents(&job)), 2);
@@ -254,9 +254,9 @@ fn a_node_that_cannot_prepare_sends_the_job_back() {
     let unable = Phase::Unable { reason: "disk full".into() };
     let got = World::new(&["a"]).says("a", 0, unable, 0).intents(&job);
     assert_eq!(got, vec![requeue("node-a: disk full", true)]);
-    assert_eq!(World::new(&["a"]).silent("a", 8_000).intents(&job), vec![]);
+    assert_eq!(World::new(&["a"]).silent("a", LOST_MS).intents(&job), vec![]);
     assert_eq!(
-        World::new(&["a"]).silent("a", 8_001).intents(&job),
+        World::new(&["a"]).silent("a", LOST_MS + 1).intents(&job),
         vec![requeue("node-a was lost", false)]
     );
     // It came back, and says what became of what it was preparing.
@@ -344,8 +344,8 @@ fn a_silent_node_is_lost_only_after_lease_and_margin() {
     let job = on(&["a", "b"], JobStatus::Running);
     let world =
         |silent| World::new(&["a", "b"]).says("a", 0, Phase::Running, 0).silent("b", silent);
-    assert_eq!(world(8_000).intents(&job), vec![]);
-    assert_eq!(world(8_001).intents(&job), vec![lost(1, "node-b was not reached for 8 s")]);
+    assert_eq!(world(LOST_MS).intents(&job), vec![]);
+    assert_eq!(world(LOST_MS + 1).intents(&job), vec![lost(1, "node-b was not reached for 9 s")]);
 }
 
 #[test]
@@ -410,11 +410,11 @@ fn an_aborted_job_ends_when_a_node_that_is_not_reached_is_given_up() {
     let mut job = on(&["a", "b"], JobStatus::Running);
     job.abort = Some("enough".into());
     job.assignments[0].state = AssignmentState::Done { final_seq: 3, completed: true };
-    let world = World::new(&["a", "b"]).silent("b", 7_999);
+    let world = World::new(&["a", "b"]).silent("b", LOST_MS);
     assert_eq!(world.intents(&job), vec![]);
-    let world = world.silent("b", 8_001);
+    let world = world.silent("b", LOST_MS + 1);
     let ShardKey { job: id, shard, epoch } = key_of(1, 1);
-    let reason = "node-b was not reached for 8 s".to_owned();
+    let reason = "node-b was not reached for 9 s".to_owned();
     let lost = JobCommand::ShardLost { id, shard, epoch, reason };
     assert_eq!(world.intents(&job), vec![Intent::Propose(lost)]);
 }

@@ -66,7 +66,7 @@ fn by_date(view: &View<'_>, job: &Job, start_at: UnixMs) -> i64 {
 mod tests {
     use super::super::fixture::{assigned, job};
     use super::super::place::Candidate;
-    use super::super::reconcile::Node;
+    use super::super::reconcile::{LOST_MS, Node};
     use super::*;
     use crate::control_wire::{Phase, ShardKey, ShardReport};
     use onrush_raft::ledger::job::{Begins, JobStatus};
@@ -190,7 +190,7 @@ mod tests {
         };
         set(&mut scene, 3_000);
         assert_eq!(scene.age_ms(), None);
-        set(&mut scene, 8_001);
+        set(&mut scene, LOST_MS + 1);
         assert_eq!(scene.age_ms(), Some(10_000));
     }
 }

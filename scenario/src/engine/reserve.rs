@@ -12,7 +12,7 @@ use crate::stats::frame::FeederDelta;
 
 /// Seconds of use, at the fastest pace so far, that are reserved: the life of a lease, and what a
 /// frame takes to be committed.
-const SECONDS_AHEAD: u64 = 8;
+const SECONDS_AHEAD: u64 = 9;
 /// Numbers of the whole job that are reserved at least.
 pub(super) const AHEAD_MIN: u64 = 1_000;
 
@@ -110,23 +110,23 @@ mod tests {
         assert_eq!(reserve.reserved(), [1_500]);
         let delta = |position, reserved| vec![FeederDelta { feeder: 0, position, reserved }];
         assert_eq!(reserve.cut(0, at(100, 0)), delta(100, 1_500));
-        // 900 in a second: eight times that is reserved.
-        assert_eq!(reserve.cut(1, at(1_000, 0)), delta(1_000, 8_200));
-        assert_eq!(reserve.cut(2, at(1_100, 0)), delta(1_100, 8_300));
+        // 900 in a second: nine times that is reserved.
+        assert_eq!(reserve.cut(1, at(1_000, 0)), delta(1_000, 9_100));
+        assert_eq!(reserve.cut(2, at(1_100, 0)), delta(1_100, 9_200));
         assert_eq!(reserve.committed(0), Some(vec![1_500]));
         assert_eq!(reserve.committed(0), None);
-        assert_eq!(reserve.committed(2), Some(vec![8_300]));
+        assert_eq!(reserve.committed(2), Some(vec![9_200]));
     }
 
     /// A load that rises uses more in its first second than was reserved by the pace so far.
     #[test]
     fn a_rising_load_reserves_ahead_of_itself() {
         let mut reserve = Reserve::new(&[0], 1_000);
-        assert_eq!(reserve.cut(0, at(500, 0))[0].reserved, 4_500);
+        assert_eq!(reserve.cut(0, at(500, 0))[0].reserved, 5_000);
         reserve.faster(1_000, 10_000);
-        assert_eq!(reserve.cut(1, at(1_000, 0))[0].reserved, 1_000 + 8 * 5_000);
+        assert_eq!(reserve.cut(1, at(1_000, 0))[0].reserved, 1_000 + 9 * 5_000);
         reserve.faster(10_000, 500);
-        assert_eq!(reserve.cut(2, at(1_500, 0))[0].reserved, 1_500 + 8 * 5_000);
+        assert_eq!(reserve.cut(2, at(1_500, 0))[0].reserved, 1_500 + 9 * 5_000);
     }
 
     /// Or a user that takes more at once than is ever reserved would wait for ever.

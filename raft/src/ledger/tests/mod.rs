@@ -360,7 +360,7 @@ fn a_write_with_a_key_is_carried_out_once() {
     // What was refused is asked anew.
     let missing = |log: &mut Log| log.run_keyed(Some("m"), one(&[]));
     assert_eq!(missing(&mut log), Err(Rejection::NeedHolders { have: 0, need: 1 }));
-    assert_eq!(log.run_keyed(Some("m"), delete.clone()), Ok(Outcome::Done));
+    assert_eq!(log.run_keyed(Some("m"), delete), Ok(Outcome::Done));
     // A day later it is forgotten.
     log.at += limits::IDEMPOTENCY_MS + 1;
     assert_eq!(version(log.run_keyed(Some("k"), one(&[1]))), Ok(1));

@@ -23,8 +23,8 @@ const FEW: u64 = 10_000;
 const EXHAUSTED: Load = Load { rate: 1_000, seconds: 30 };
 /// From the last record to the last request.
 const STOPPED_S: f64 = 2.0;
-/// What a shard may have reserved: eight seconds of use and what two more frames add.
-const RESERVED_S: u64 = 10;
+/// What a shard may have reserved: nine seconds of use and what two more frames add.
+const RESERVED_S: u64 = 11;
 
 pub(super) static CASES: [Case; 4] = [
     Case {

@@ -82,16 +82,16 @@ impl Fault {
     }
 }
 
-/// A lease lives for six seconds, and a connection has to be made anew: what ends before this must
+/// A lease lives for seven seconds, and a connection has to be made anew: what ends before this must
 /// not be noticed.
-const NOTICED_AFTER_MS: u64 = 4_500;
+const NOTICED_AFTER_MS: u64 = 5_000;
 
 /// An election, where the master was struck, and the preparation of a shard on a busy machine.
 const TAKING_OVER_MS: u64 = 8_000;
 /// The others know at once: the process is gone, or says what it cannot do.
 const CERTAIN_AT_ONCE_MS: u64 = TAKING_OVER_MS;
 /// The others know when lease and margin are over, which a new master counts from its beginning.
-const CERTAIN_BY_LEASE_MS: u64 = 8_000 + TAKING_OVER_MS;
+const CERTAIN_BY_LEASE_MS: u64 = 9_000 + TAKING_OVER_MS;
 /// A process hangs when it has been silent for so long.
 const CERTAIN_BY_SILENCE_MS: u64 = 10_000 + TAKING_OVER_MS;
 
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn what_is_shorter_than_a_lease_is_not_noticed() {
-        assert_eq!(by_the_lease(4_500), Holds::Untouched);
-        assert_eq!(by_the_lease(4_501), Holds::MadeUp);
+        assert_eq!(by_the_lease(5_000), Holds::Untouched);
+        assert_eq!(by_the_lease(5_001), Holds::MadeUp);
     }
 }
