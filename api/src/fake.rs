@@ -126,6 +126,17 @@ impl Fake {
     }
 
     pub(crate) fn end(&self, id: &str, status: JobStatus, artifacts: BTreeMap<String, ContentId>) {
+        let job = self.ledger().job(&id.into()).cloned().unwrap();
+        for open in job.assignments.iter().filter(|_| job.status == JobStatus::Running) {
+            let (id, shard, epoch) = (id.into(), open.shard, open.epoch);
+            self.job(JobCommand::ShardDone {
+                id,
+                shard,
+                epoch,
+                final_seq: open.cursor,
+                completed: true,
+            });
+        }
         let verdict = Verdict::default();
         self.job(JobCommand::Finish { id: id.into(), status, verdict, artifacts, digest: None });
     }

@@ -193,3 +193,75 @@ fn who_takes_over_follows_the_load() {
     assert_eq!(started + missed, planned, "{}", summary["lost"]);
     assert!(missed > 0 && missed < planned / 2, "{missed} missed of {planned}");
 }
+
+/// Thirty a second for three seconds, then as many for ten: `second` follows on `first`.
+const STAGED: &str = r#"
+    import { constantUsersPerSec, getParameter, global, scenario, simulation } from "@gatling.io/core";
+    import { http } from "@gatling.io/http";
+    const visit = (name) => scenario(name)
+      .exec(http(name).get("/echo?user=#{user}").header("x-request-name", name));
+    export default simulation((setUp) => {
+      const load = (seconds) => constantUsersPerSec(30).during(seconds);
+      setUp(visit("first").injectOpen(load(3)).andThen(visit("second").injectOpen(load(10))))
+        .protocols(http.baseUrl(getParameter("target")))
+        .assertions(global().failedRequests().count().is(0));
+    });
+"#;
+
+/// Once the load of a job with `andThen` could not be changed: no shard alone knows when the populations
+/// that follow begin.
+#[test]
+fn a_population_that_follows_on_another_follows_the_load() {
+    let _machine = crate::whole_machine();
+    let cluster = Cluster::start(3);
+    let target = Target::start(&cluster.dir);
+    let path = cluster.dir.join("staged.gatling.js");
+    std::fs::write(&path, STAGED).expect("the script is written");
+    let address = cluster.nodes[0].address();
+    let url = format!("target={}", target.url());
+    let told = onrush([
+        "--address",
+        &address,
+        "job",
+        "submit",
+        "--json",
+        "--detach",
+        "--record-arrivals",
+        path.to_str().expect("a path"),
+        &url,
+    ]);
+    let text = String::from_utf8_lossy(&told.stdout);
+    let job = serde_json::from_str::<Value>(&text).expect("a job")["id"].clone();
+    let job = job.as_str().expect("an id");
+    let rest = cluster.nodes[0].rest();
+    reached(&rest, job, 5);
+    let double = patch(&rest, job, &json!({"factor": 2.0}));
+    let ended = await_status(&|| rest.clone(), job, &ENDED, Duration::from_secs(90));
+    assert_eq!(ended["verdict"]["value"], "passed", "{ended}{}", cluster.logs());
+
+    // Each shard's begins by itself: what came of it is arithmetic from there on.
+    let arrivals = recorded_arrivals(&cluster, job).expect("every node's arrivals");
+    let mut planned = 0;
+    for (node, name) in cluster.nodes.iter().enumerate().map(|(at, node)| (at, &node.name)) {
+        let own = || arrivals.iter().filter(move |row| row.node == node);
+        let second = own().filter(|row| row.scheduled_us >= 4_000_000);
+        let begun = second.clone().map(|row| row.scheduled_us).min().expect("it began") / 1_000_000;
+        let load = Load::new(&[LoadChange { at_us: double * 1_000_000, factor: 2_000 }]);
+        let steps = steps(Asked { users_per_sec: 30, seconds: 10 });
+        let all = planned_users(&InjectionSpec::Open(steps), &load.since(begun * 1_000_000), 0);
+        let share = all.expect("open") / 3;
+        println!("{name}: from {begun} s on, ×2 from {double} s: {share} users");
+        assert_eq!((own().count() as u64, second.count() as u64), (30 + share, share), "{name}");
+        planned += share;
+    }
+    assert!(planned > 300, "{planned}");
+    let summary = rest.get(&format!("/api/v1/jobs/{job}/summary")).expect("a summary");
+    assert_eq!((&summary["coverage"], &summary["lost"]), (&json!(1.0), &json!([])));
+    for (row, users) in [(0, 90), (1, planned)] {
+        let row = &summary["scenarios"][row];
+        assert_eq!((&row["planned"], &row["started"]), (&json!(users), &json!(users)), "{row}");
+    }
+    let counts = target.counts().expect("the target answers");
+    assert_eq!(counts.get("second"), Some(&planned), "{counts:?}");
+    assert_eq!(counts_by_name(&summary).expect("rows"), counts);
+}

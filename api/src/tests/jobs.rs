@@ -218,22 +218,6 @@ async fn the_load_of_a_running_job_is_changed() {
     patch_load(&router, &id, &twice).await.problem("already-finished");
 }
 
-/// When its later populations begin is known to each shard alone.
-#[tokio::test]
-async fn the_load_of_a_staged_job_stays() {
-    let fake = Fake::new();
-    let router = fake.router();
-    with_files(&router).await;
-    let id = submitted(&router, "x").await;
-    let plan = json!({
-        "plan_hash": "x", "simulation": "s", "scenarios": [], "injection_us": 1, "stages": 1,
-        "max_duration_us": null, "assertions": []
-    });
-    fake.run_plan(&id, &plan.to_string());
-    let problem = patch_load(&router, &id, &json!({"factor": 2})).await.problem("conflict");
-    assert!(problem["detail"].as_str().unwrap().contains("andThen"), "{problem}");
-}
-
 #[tokio::test]
 async fn a_rerun_keeps_the_content_and_takes_the_changes() {
     let fake = Fake::new();

@@ -100,26 +100,58 @@ impl Losses<'_> {
         self.aggregate.arrivals(of.shard, of.epoch)
     }
 
+    /// Scenarios of the open model, with the users that the profile says.
+    fn open(&self) -> impl Iterator<Item = (&str, u64)> {
+        let all = self.plan.iter().flat_map(|plan| &plan.scenarios);
+        all.filter_map(|(name, users)| Some((name.as_str(), (*users)?)))
+    }
+
     /// Users that its segments start in the whole of the open profiles, under the load as it is
-    /// known: a shard may have been lost before it heard of a change that others followed.
+    /// known.
     fn share(&self, of: &Assignment) -> u64 {
-        if self.job.loads.is_empty()
-            && let Some(arrivals) = self.arrivals(of)
-        {
-            return arrivals.share;
+        self.open().map(|(scenario, written)| self.share_in(of, scenario, written)).sum()
+    }
+
+    fn share_in(&self, of: &Assignment, scenario: &str, written: u64) -> u64 {
+        let known = self.aggregate.planned(scenario).unwrap_or(written);
+        if !self.is_known_to_each_alone() {
+            return self.of_segments(&of.segments, scenario, known);
         }
-        let total = place::segments_total(self.job);
-        let Ok(segments) = Segments::new(total, &of.segments) else { return 0 };
-        let share = |plan: &Plan, scenario: &str, written: u64| {
-            let users = self.aggregate.planned(scenario).unwrap_or(written);
-            if !plan.undivided.iter().any(|it| it == scenario) {
-                return segments.closed_share(users);
-            }
-            if segments.owns(0) { users } else { 0 }
+        // Who has the segments now knows more of when it began.
+        let (mut left, mut taken) = (of.segments.clone(), 0);
+        for taker in self.job.takers(of).filter(|taker| taker.has_begun()) {
+            left.retain(|segment| !taker.segments.contains(segment));
+            taken += self.share_in(taker, scenario, written);
+        }
+        // It may have been lost before it heard of a change that others followed.
+        let changes = self.job.decided_loads().count();
+        let said = self.aggregate.planned_by(of.shard, of.epoch, scenario);
+        let own = said.filter(|(_, heard)| *heard >= changes).map_or(known, |(users, _)| users);
+        taken + self.of_segments(&left, scenario, own)
+    }
+
+    /// What a change of the load makes of a population that follows on others depends on when it
+    /// began, which it does on each shard by itself.
+    fn is_known_to_each_alone(&self) -> bool {
+        !self.job.loads.is_empty() && self.plan.is_some_and(|plan| plan.stages > 0)
+    }
+
+    fn of_segments(&self, segments: &[u32], scenario: &str, users: u64) -> u64 {
+        let Ok(segments) = Segments::new(place::segments_total(self.job), segments) else {
+            return 0;
         };
-        let planned =
-            self.plan.iter().flat_map(|plan| plan.scenarios.iter().map(move |it| (plan, it)));
-        planned.filter_map(|(plan, (name, users))| Some(share(plan, name, (*users)?))).sum()
+        if !self.plan.is_some_and(|it| it.undivided.iter().any(|it| it == scenario)) {
+            return segments.closed_share(users);
+        }
+        if segments.owns(0) { users } else { 0 }
+    }
+
+    /// Users that the whole job was to start in a scenario, where no shard alone knows it.
+    pub fn planned_in(&self, scenario: &str) -> Option<u64> {
+        let (_, written) = self.open().find(|(name, _)| *name == scenario)?;
+        let whole = self.job.assignments.iter().filter(|a| a.takes_over.is_none());
+        self.is_known_to_each_alone()
+            .then(|| whole.map(|a| self.share_in(a, scenario, written)).sum())
     }
 
     /// Planned for it until others took over, less what it started: in the open model.
@@ -301,7 +333,9 @@ pub fn lost(job: &Job) -> impl Iterator<Item = (&Assignment, &str)> {
 #[cfg(test)]
 mod tests {
     use onrush_raft::ledger::job::{Begins, LoadChange};
-    use onrush_scenario::stats::frame::{FRAME_VERSION, Frame, ScenarioDelta, Totals};
+    use onrush_scenario::stats::frame::{
+        FRAME_VERSION, Frame, PlanRevision, ScenarioDelta, Totals,
+    };
 
     use super::super::fixture::{assigned, job};
     use super::*;
@@ -335,7 +369,6 @@ mod tests {
             started,
             ended: started,
             planned: Some(10),
-            share: Some(10),
             before,
             ..ScenarioDelta::default()
         };
@@ -363,7 +396,7 @@ mod tests {
         }
         let of = |mut frame: Frame, loads, planned| {
             let users = &mut frame.scenarios[0];
-            (users.loads, users.planned, users.share) = (loads, Some(planned), Some(planned / 2));
+            (users.revision, users.planned) = (PlanRevision { loads, begun: 0 }, Some(planned));
             frame
         };
         let frames = [of(frame(0, 3, 0, 2), 0, 10), of(frame(1, 9, 0, 7), 1, 15)];
@@ -377,6 +410,48 @@ mod tests {
         job.assignments[0].state = done();
         let losses = Losses { job: &job, plan: Some(&plan), aggregate: &aggregate };
         assert!((losses.coverage(JobStatus::Finished) - 1.0).abs() < 1e-9);
+    }
+
+    /// A population that follows on another, which began one second later on the second shard: of the
+    /// same change each makes something else. The first was lost after it, and the third has gone on.
+    #[test]
+    fn what_a_change_makes_of_a_population_that_follows_is_counted_for_each_shard() {
+        let (mut job, plan) = handed_on(&[lost(), done(), done()]);
+        let plan = Plan { stages: 1, ..plan };
+        job.loads = vec![LoadChange {
+            factor: 2_000,
+            paused: false,
+            asked_at: 0,
+            asked_by: "a".into(),
+            at_us: Some(5_000_000),
+        }];
+        let all: Vec<u32> = (0..10).collect();
+        let (even, odd) = all.iter().partition::<Vec<u32>, _>(|it| **it % 2 == 0);
+        for (a, (segments, taken)) in
+            job.assignments.iter_mut().zip([(&even, None), (&odd, None), (&even, Some(0))])
+        {
+            a.segments.clone_from(segments);
+            a.takes_over = taken;
+            a.begins = taken.map(|_| Begins { at_us: 6_000_000, ..Begins::default() });
+        }
+        // Sixteen arrivals where it began at four seconds, fifteen where it began at five.
+        let of = |mut frame: Frame, loads, begun, planned| {
+            let users = &mut frame.scenarios[0];
+            (users.revision, users.planned) = (PlanRevision { loads, begun }, Some(planned));
+            frame
+        };
+        let frames = [
+            of(frame(0, 4, 0, 1), 0, 1, 10),
+            of(frame(1, 9, 0, 7), 1, 1, 15),
+            of(frame(2, 9, 3, 5), 1, 1, 16),
+        ];
+        // Half of sixteen is eight: one was started, three were planned until six seconds.
+        assert_eq!(missed(&job, &plan, &frames), [(0, 2)]);
+        let mut aggregate = Aggregate::new();
+        aggregate.apply_frames(frames);
+        let losses = Losses { job: &job, plan: Some(&plan), aggregate: &aggregate };
+        assert_eq!(losses.planned_in("s"), Some(8 + 7));
+        assert!((losses.coverage(JobStatus::Finished) - 13.0 / 15.0).abs() < 1e-9);
     }
 
     fn missed(job: &Job, plan: &Plan, frames: &[Frame]) -> Vec<(u32, u64)> {

@@ -170,6 +170,9 @@ impl Tally {
             load: load_steps(job),
         };
         let mut summary = self.aggregate.summary(context);
+        for row in &mut summary.scenarios {
+            row.planned = losses.planned_in(&row.name).or(row.planned);
+        }
         if status == JobStatus::Finished {
             doubt(job, &mut summary);
         } else if status.is_terminal() {

@@ -370,10 +370,11 @@ impl Run<'_> {
                     }
                 }
             }
-            if self.obey(control, clock, local) {
+            let is_loaded_anew = self.obey(control, clock, local);
+            let has_begun = self.advance(clock.now());
+            if is_loaded_anew || has_begun {
                 framer.plan(self.planned());
             }
-            self.advance(clock.now());
             // A thread that has ended beats no more either; it is not waited for.
             self.hung = watchdog.hung(self.shared.beats(), clock.now());
             if self.hung > 0 && self.finished() < crew {
@@ -470,7 +471,8 @@ impl Run<'_> {
     }
 
     /// Ends the run when its time or its work is over, and starts children whose parents are done.
-    fn advance(&self, now: Micros) {
+    /// True when a population begins.
+    fn advance(&self, now: Micros) -> bool {
         if self.max_duration.is_some_and(|max| now >= max) {
             self.shared.request_stop(false, Ok(EndReason::MaxDuration));
         }
@@ -480,8 +482,9 @@ impl Run<'_> {
             if populations.iter().all(|it| it.active.load(Ordering::Acquire) <= 0) {
                 self.shared.request_stop(false, Ok(EndReason::Completed));
             }
-            return;
+            return false;
         }
+        let mut has_begun = false;
         let is_done = |it: &PopulationState| {
             it.exhausted.load(Ordering::Acquire) == self.shared.threads
                 && it.active.load(Ordering::Acquire) <= 0
@@ -493,12 +496,14 @@ impl Run<'_> {
             if waits && now >= self.given_until && awaited.all(is_done) {
                 population.start_at.store(next_tick(now), Ordering::Release);
                 self.shared.wake_all();
+                has_begun = true;
             }
         }
         self.free_the_held(populations);
         if populations.iter().all(is_done) {
             self.shared.request_stop(false, Ok(EndReason::Completed));
         }
+        has_begun
     }
 
     /// Who took over has fewer users than the rendez-vous may count on, and so may everybody under

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::thread::Second;
 use crate::stats::frame::{
-    FeederDelta, Frame, FrameHeader, GeneratorHealth, ScenarioDelta, Totals, merge_partials,
+    FeederDelta, Frame, FrameHeader, GeneratorHealth, PlanRevision, ScenarioDelta, Totals,
+    merge_partials,
 };
 
 /// Collects the threads' seconds; a frame is cut when all threads have told of its second.
@@ -29,10 +30,7 @@ pub(super) struct PlannedUsers {
     pub scenario: String,
     /// Of the whole job.
     pub all: Option<u64>,
-    /// Of the shard's segments.
-    pub share: Option<u64>,
-    /// Under how many changes of the load.
-    pub loads: u32,
+    pub revision: PlanRevision,
 }
 
 impl Framer {
@@ -56,7 +54,7 @@ impl Framer {
         }
     }
 
-    /// Under another load.
+    /// Another one than before.
     pub(super) fn plan(&mut self, planned: Vec<PlannedUsers>) {
         (self.planned, self.is_untold) = (planned, true);
     }
@@ -126,8 +124,7 @@ impl Framer {
         for scenario in &mut frame.scenarios {
             let planned = self.planned.iter().find(|it| it.scenario == scenario.name);
             scenario.planned = planned.and_then(|it| it.all);
-            scenario.share = planned.and_then(|it| it.share);
-            scenario.loads = planned.map_or(0, |it| it.loads);
+            scenario.revision = planned.map_or_else(PlanRevision::default, |it| it.revision);
         }
         let generator = &mut frame.generator;
         generator.cpu_percent = health.cpu_percent;

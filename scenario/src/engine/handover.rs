@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use super::super::arrivals::Begin;
 use super::super::frames::PlannedUsers;
-use super::super::shared::{Kept, NEVER};
+use super::super::shared::{Kept, NEVER, PopulationState};
 use super::super::stages::{self, Known};
 use super::super::{Event, load};
 use super::{GIVE_AHEAD_MIN_US, GIVE_AHEAD_US, Run};
@@ -37,13 +37,14 @@ impl Run<'_> {
     }
 
     pub(super) fn began(&self) -> Vec<Option<Micros>> {
-        let followers = self.shared.populations.iter().zip(&self.staged);
-        followers
-            .filter(|(_, staged)| !staged.after.is_empty())
-            .map(|(state, _)| {
-                Some(state.start_at.load(Ordering::Acquire)).filter(|at| *at != NEVER)
-            })
-            .collect()
+        let followers = self.starts().into_iter().zip(&self.staged);
+        followers.filter(|(_, staged)| !staged.after.is_empty()).map(|(start, _)| start).collect()
+    }
+
+    /// Since when each population runs, or from when on it will.
+    fn starts(&self) -> Vec<Option<Micros>> {
+        let at = |it: &PopulationState| it.start_at.load(Ordering::Acquire);
+        self.shared.populations.iter().map(|it| Some(at(it)).filter(|at| *at != NEVER)).collect()
     }
 
     /// True where it says more than was known.
@@ -95,6 +96,6 @@ impl Run<'_> {
 
     /// What the profiles come to under the load as it is known.
     pub(super) fn planned(&self) -> Vec<PlannedUsers> {
-        load::planned_users(&self.profiles, self.shared.segments(), &self.shared.load_changes())
+        load::planned_users(&self.profiles, &self.starts(), &self.shared.load_changes())
     }
 }

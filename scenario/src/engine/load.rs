@@ -21,6 +21,7 @@ use crate::program::{Program, ScenarioProgram};
 use crate::protocol::Protocols;
 use crate::script::{self, Console, DirSources, GlobalStore, LoadOptions, Sources};
 use crate::shard::{Plan, Problem, ProblemKind, ShardSpec};
+use crate::stats::frame::PlanRevision;
 use crate::time::{MICROS_PER_SECOND, Micros};
 
 /// A simulation on one thread.
@@ -210,7 +211,6 @@ pub(super) struct Profile {
     scenario: Arc<str>,
     inject: InjectionSpec,
     seed: u64,
-    no_shard: bool,
 }
 
 pub(super) fn profiles(spec: &ShardSpec, loaded: &Loaded) -> Vec<Profile> {
@@ -218,30 +218,29 @@ pub(super) fn profiles(spec: &ShardSpec, loaded: &Loaded) -> Vec<Profile> {
         scenario: Arc::clone(&it.name),
         inject: it.inject.clone(),
         seed: scenario_seed(spec.seed, &it.name),
-        no_shard: it.no_shard,
     };
     loaded.program.scenarios.iter().map(of).collect()
 }
 
-/// What the profiles of the open model say, of the whole and of this shard's segments.
+/// What the profiles of the open model say. `starts`: when each population began, since the common
+/// start; one that has not is planned as if it did after all changes of the load.
 pub(super) fn planned_users(
     profiles: &[Profile],
-    segments: &Segments,
+    starts: &[Option<Micros>],
     changes: &[LoadChange],
 ) -> Vec<PlannedUsers> {
     let load = Load::new(changes);
-    let share = |users, no_shard: bool| match (no_shard, segments.owns(0)) {
-        (false, _) => segments.closed_share(users),
-        (true, true) => users,
-        (true, false) => 0,
+    let begun = starts.iter().flatten().filter(|start| **start > 0).count();
+    let revision = PlanRevision {
+        loads: u16::try_from(changes.len()).unwrap_or(u16::MAX),
+        begun: u16::try_from(begun).unwrap_or(u16::MAX),
     };
-    let of = |it: &Profile| {
+    let of = |(it, start): (&Profile, &Option<Micros>)| {
+        let load = load.since(start.unwrap_or(Micros::MAX));
         let all = inject::load::planned_users(&it.inject, &load, it.seed);
-        let share = all.map(|users| share(users, it.no_shard));
-        let loads = u32::try_from(changes.len()).unwrap_or(u32::MAX);
-        PlannedUsers { scenario: it.scenario.to_string(), all, share, loads }
+        PlannedUsers { scenario: it.scenario.to_string(), all, revision }
     };
-    profiles.iter().map(of).collect()
+    profiles.iter().zip(starts).map(of).collect()
 }
 
 /// What each shard of the job reserves of feeders and counters before its first frame is committed:

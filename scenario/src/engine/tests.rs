@@ -359,7 +359,7 @@ fn a_shard_that_takes_over_begins_in_mid_run_and_says_what_was_before_it() {
     // Every other user of 20, half a second apart: 0, 2, 4 and 6 came before 3.9 s.
     assert_eq!(scenarios().map(|it| it.before).sum::<u64>(), 4);
     assert_eq!(scenarios().map(|it| it.started).sum::<u64>(), 6);
-    assert_eq!(outcome.frames[0].scenarios[0].share, Some(10));
+    assert_eq!(outcome.frames[0].scenarios[0].planned, Some(20));
     assert_eq!(outcome.frames[0].second, 3);
     assert_eq!(outcome.frames.iter().map(|frame| frame.generator.dropped).sum::<u64>(), 0);
     assert_eq!(outcome.frames[0].generator.start_late_us, 0);
@@ -451,11 +451,11 @@ fn a_load_holds_from_its_instant_on_and_is_in_what_is_planned() {
     assert_eq!(heard[0].late_us, 0);
     let of = |frame: &Frame| {
         let users = &frame.scenarios[0];
-        (users.loads, users.planned, users.share)
+        (users.revision.loads, users.planned)
     };
-    assert_eq!(of(&outcome.frames[0]), (1, Some(360), Some(360)));
+    assert_eq!(of(&outcome.frames[0]), (1, Some(360)));
     let mut rows = outcome.frames.iter().filter(|frame| !frame.scenarios.is_empty());
-    assert_eq!(of(rows.next_back().unwrap()), (2, Some(280), Some(280)));
+    assert_eq!(of(rows.next_back().unwrap()), (2, Some(280)));
     assert_eq!(outcome.totals().users_started, 280);
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::fit::Folded;
 use super::frame::{
-    ConnectionDelta, Frame, GeneratorHealth, GroupDelta, RequestDelta, Times, Totals,
+    ConnectionDelta, Frame, GeneratorHealth, GroupDelta, PlanRevision, RequestDelta, Times, Totals,
 };
 use super::merge::{SecondDelta, ShardDelta, Tick, merge, worst};
 use super::record::OTHER;
@@ -42,8 +42,8 @@ pub(super) struct ErrorTotal {
 pub(super) struct ScenarioTotal {
     pub(super) started: u64,
     pub(super) ended: u64,
-    /// Under how many changes of the load, and how many.
-    pub(super) planned: (u32, Option<u64>),
+    /// As who knows most of it says.
+    pub(super) planned: (PlanRevision, Option<u64>),
     /// By shard and epoch: (second, alive at its end).
     active: BTreeMap<(u32, u64), (u32, u64)>,
 }
@@ -62,8 +62,8 @@ pub(super) struct ShardTotal {
     pub(super) first_second: u32,
     pub(super) last_second: u32,
     pub(super) flagged: u64,
-    /// Under how many changes of the load its share is.
-    loads: u32,
+    /// By scenario of the open model: users of the whole job, as it said last.
+    planned: BTreeMap<String, (PlanRevision, u64)>,
     arrivals: Arrivals,
     positions: Vec<u64>,
 }
@@ -71,8 +71,6 @@ pub(super) struct ShardTotal {
 /// A shard's part of the open model, as far as its frames tell.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Arrivals {
-    /// Of its segments, in the whole profile.
-    pub share: u64,
     /// Planned before it began: none but for a shard that took over.
     pub before: u64,
     pub started: u64,
@@ -203,17 +201,18 @@ impl Aggregate {
             let total = self.scenarios.entry(scenario.name.clone()).or_default();
             total.started += scenario.started;
             total.ended += scenario.ended;
-            total.planned = total.planned.max((scenario.loads, scenario.planned));
+            total.planned = total.planned.max((scenario.revision, scenario.planned));
             let latest = total.active.entry(key).or_default();
             *latest = (*latest).max((second, scenario.active));
         }
         let fresh = ShardTotal { first_second: second, ..ShardTotal::default() };
         let total = self.shards.entry(key).or_insert(fresh);
         let open = || delta.scenarios.iter().filter(|s| s.planned.is_some());
-        let share = open().filter_map(|s| s.share).sum();
-        let loads = open().map(|s| s.loads).max().unwrap_or(0);
-        (total.loads, total.arrivals.share) =
-            (total.loads, total.arrivals.share).max((loads, share));
+        for scenario in open() {
+            let said = (scenario.revision, scenario.planned.unwrap_or(0));
+            let known = total.planned.entry(scenario.name.clone()).or_default();
+            *known = (*known).max(said);
+        }
         total.arrivals.before += open().map(|s| s.before).sum::<u64>();
         total.arrivals.started += open().map(|s| s.started).sum::<u64>();
         total.first_second = total.first_second.min(second);
@@ -286,6 +285,14 @@ impl Aggregate {
     #[must_use]
     pub fn planned(&self, scenario: &str) -> Option<u64> {
         self.scenarios.get(scenario)?.planned.1
+    }
+
+    /// The same as one shard says, and under how many changes of the load; none where it has not said
+    /// so.
+    #[must_use]
+    pub fn planned_by(&self, shard: u32, epoch: u64, scenario: &str) -> Option<(u64, usize)> {
+        let (revision, users) = self.shards.get(&(shard, epoch))?.planned.get(scenario)?;
+        Some((*users, revision.loads.into()))
     }
 
     /// The next number of each feeder and counter, as of a shard's last frame.

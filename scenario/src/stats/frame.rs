@@ -13,7 +13,7 @@ use super::times;
 use crate::time::Micros;
 
 /// Bumped when the layout changes; nodes of another version refuse the shard at `Ready`.
-pub const FRAME_VERSION: u16 = 6;
+pub const FRAME_VERSION: u16 = 7;
 
 /// The largest encoded frame: alone in a tick, it fits the ledger, with room for what a tick adds.
 /// The one limit of who writes frames ([`Frame::encode_within`]) and of all who read them.
@@ -95,13 +95,21 @@ pub struct ScenarioDelta {
     pub active_max: u64,
     /// Users the whole job will start in this scenario, where the profile says (open model).
     pub planned: Option<u64>,
-    /// How many of them are of this shard's segments.
-    pub share: Option<u64>,
     /// Of a shard that began in mid-run: arrivals of its segments that were planned before it
     /// began. Whoever held the segments started them, or they are missed.
     pub before: u64,
-    /// Under how many changes of the load `planned` and `share` are: what knows more of them counts.
-    pub loads: u32,
+    /// What `planned` knows: who knows more counts.
+    pub revision: PlanRevision,
+}
+
+/// How much a plan takes into account.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct PlanRevision {
+    /// Changes of the load.
+    pub loads: u16,
+    /// Populations that follow on others (`andThen`) and have begun: what a change makes of the
+    /// arrivals of one depends on when it did.
+    pub begun: u16,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -359,17 +367,14 @@ impl ScenarioDelta {
         self.ended += other.ended;
         self.active += other.active;
         self.active_max += other.active_max;
-        let share = self.share.zip(other.share).map(|(a, b)| a + b);
-        let share = share.or(self.share).or(other.share);
         self.replan(other);
-        self.share = share;
         self.before += other.before;
     }
 
-    /// Takes the plan of who knows more changes of the load.
+    /// Takes the plan of who knows more.
     pub(super) fn replan(&mut self, other: &Self) {
-        let plan = |of: &Self| (of.loads, of.planned, of.share);
-        (self.loads, self.planned, self.share) = plan(self).max(plan(other));
+        let plan = |of: &Self| (of.revision, of.planned);
+        (self.revision, self.planned) = plan(self).max(plan(other));
     }
 }
 

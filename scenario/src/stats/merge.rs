@@ -15,7 +15,7 @@ use super::frame::{
 use super::sample::{error_rows, merge_errors};
 
 /// Bumped when the layout changes; first in the decoded payload.
-pub const TICK_VERSION: u16 = 6;
+pub const TICK_VERSION: u16 = 7;
 /// The largest tick that is unpacked.
 pub const TICK_BYTES_MAX: usize = 64 << 20;
 

@@ -11,7 +11,9 @@ use hdrhistogram::Histogram;
 use rustc_hash::{FxHashMap, FxHasher};
 use smallvec::SmallVec;
 
-use super::frame::{ConnectionDelta, ErrorDelta, GroupDelta, RequestDelta, ScenarioDelta, Times};
+use super::frame::{
+    ConnectionDelta, ErrorDelta, GroupDelta, PlanRevision, RequestDelta, ScenarioDelta, Times,
+};
 use super::paths::{Paths, cut};
 use super::sample::{SAMPLES_MAX, Sample};
 use super::times::MAX_TIME_US;
@@ -417,9 +419,8 @@ impl Recorder {
                 active: slot.active,
                 active_max: slot.active_max,
                 planned: None,
-                share: None,
                 before: std::mem::take(&mut slot.before),
-                loads: 0,
+                revision: PlanRevision::default(),
             };
             slot.active_max = slot.active;
             delta

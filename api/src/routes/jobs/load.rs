@@ -6,7 +6,6 @@ use axum::http::StatusCode;
 use onrush_raft::ledger::command::Command;
 use onrush_raft::ledger::job::load::{FACTOR_MAX, FACTOR_MIN, FACTOR_ONE, times};
 use onrush_raft::ledger::job::{Job as Row, JobCommand, JobStatus};
-use onrush_scenario::shard::Plan;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -85,14 +84,6 @@ fn refuse(job: &Row) -> Result<(), Problem> {
     if job.status != JobStatus::Running {
         let status = job.status.as_str();
         let detail = format!("{id} is {status}: the load of a job can be changed while it runs");
-        return Err(Problem::new(Kind::Conflict, detail));
-    }
-    let plan = job.plan.as_deref().and_then(|plan| serde_json::from_str::<Plan>(plan).ok());
-    if plan.is_some_and(|plan| plan.stages > 0) {
-        let detail = format!(
-            "{id} has populations that follow upon others (andThen): when they begin is known to each \
-             shard alone, so they could not change at one instant"
-        );
         return Err(Problem::new(Kind::Conflict, detail));
     }
     Ok(())

@@ -305,7 +305,6 @@ impl Child {
             ended,
             active: self.alive,
             planned: Some(ARRIVALS),
-            share: Some(own.count() as u64),
             before: if is_first { before } else { 0 },
             ..ScenarioDelta::default()
         };

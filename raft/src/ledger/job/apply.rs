@@ -184,7 +184,8 @@ impl Ledger {
             let status = status.as_str();
             return Err(Rejection::Invalid(format!("{status} is not an end of a job")));
         }
-        if status == Finished
+        // Whoever thought that all was known may not have seen the last reassignment.
+        if matches!(job.status, Running | Finalizing)
             && let Some(open) = job.assignments.iter().find(|a| !a.is_over())
         {
             return Err(Rejection::Conflict(format!(

@@ -297,8 +297,8 @@ pub enum JobCommand {
     Finalize {
         id: JobId,
     },
-    /// → a terminal status, in one command. `Finished` only from `Finalizing`, once each
-    /// assignment is done or lost.
+    /// → a terminal status, in one command; once each assignment is done or lost, where the job has
+    /// started. `Finished` only from `Finalizing`.
     Finish {
         id: JobId,
         status: JobStatus,

@@ -299,6 +299,13 @@ fn ticks_wait_to_be_sealed_within_a_bound() {
     log.job(seal(1, 60)).unwrap();
     assert_eq!(log.get("j").ticks.first().unwrap().number, 61);
     assert_eq!(log.tick("j", &[(0, 1, 180, 181)]), TickOutcome::Accepted { number: 181 });
+    // Whatever its end is, what became of each shard that ran is known.
+    assert_eq!(
+        conflict(log.job(finish("j", JobStatus::Aborted))),
+        "shard 0 of j is neither done nor lost"
+    );
+    log.job(lost("j", 0)).unwrap();
+    log.job(lost("j", 1)).unwrap();
     log.job(finish("j", JobStatus::Aborted)).unwrap();
     log.job(seal(61, 181)).unwrap();
     assert!(log.get("j").ticks.is_empty());
