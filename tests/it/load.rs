@@ -199,7 +199,7 @@ const STAGED: &str = r#"
     import { constantUsersPerSec, getParameter, global, scenario, simulation } from "@gatling.io/core";
     import { http } from "@gatling.io/http";
     const visit = (name) => scenario(name)
-      .exec(http(name).get("/echo?user=#{user}").header("x-request-name", name));
+      .exec(http(name).get("/echo").header("x-request-name", name));
     export default simulation((setUp) => {
       const load = (seconds) => constantUsersPerSec(30).during(seconds);
       setUp(visit("first").injectOpen(load(3)).andThen(visit("second").injectOpen(load(10))))

@@ -425,8 +425,8 @@ mod tests {
             asked_by: "a".into(),
             at_us: Some(5_000_000),
         }];
-        let all: Vec<u32> = (0..10).collect();
-        let (even, odd) = all.iter().partition::<Vec<u32>, _>(|it| **it % 2 == 0);
+        let (even, odd): (Vec<u32>, _) =
+            (0..place::segments_total(&job)).partition(|it| it % 2 == 0);
         for (a, (segments, taken)) in
             job.assignments.iter_mut().zip([(&even, None), (&odd, None), (&even, Some(0))])
         {

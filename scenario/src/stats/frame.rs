@@ -519,9 +519,9 @@ mod tests {
         assert_eq!(hex, GOLDEN);
         assert_eq!(Frame::decode(&sample().encode()).unwrap(), sample());
     }
-    const GOLDEN: &str = "060302072900010201670172020283a80181bef8bf01dc0ba79c0102dc0b\
-        01c490010100000000000001c801020aac02000101730000000001050000000000000000000000000000000000\
-        0000000000000000000000";
+    const GOLDEN: &str = "070302072900010201670172020283a80181bef8bf01dc0ba79c0102dc0b01\
+        c490010100000000000001c801020aac0200010173000000000105000000000000000000000000000000000000\
+        00000000000000000000";
 
     #[test]
     fn the_head_is_read_without_the_rest() {
@@ -554,7 +554,7 @@ mod tests {
         deep.requests[0].path = vec![String::new(); 65];
         assert!(matches!(Frame::decode(&deep.encode()), Err(Error::TooMany { what: "path", .. })));
         // A list that claims 2^60 entries: refused for want of bytes, nothing is reserved for it.
-        let bomb = [&[6, 0, 0, 0, 0, 0][..], &[0xff; 8], &[0x0f]].concat();
+        let bomb = [&[7, 0, 0, 0, 0, 0][..], &[0xff; 8], &[0x0f]].concat();
         assert!(matches!(Frame::decode(&bomb), Err(Error::Malformed(_))));
     }
 }
