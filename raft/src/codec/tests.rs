@@ -6,8 +6,8 @@ use super::*;
 use crate::ledger::command::{Command, Proposal};
 use crate::ledger::file::{FileCommand, Precondition, Tags};
 use crate::ledger::job::{
-    Begins, JobCommand, JobSpec, JobStatus, NewAssignment, SealedTicks, Stages, TickSection,
-    Verdict,
+    Begins, CursorMove, JobCommand, JobSpec, JobStatus, NewAssignment, Reserved, SealedTicks,
+    Stages, TickSection, Verdict,
 };
 use crate::ledger::member::MemberCommand;
 use crate::ledger::project::ProjectCommand;
@@ -71,15 +71,17 @@ fn job_commands() -> Vec<JobCommand> {
     let verdict = Verdict::default();
     let sealed = SealedTicks { from: 1, to: 2, content: "c".into() };
     let spec = JobSpec { simulation: text(), seed: 9, ..JobSpec::default() };
-    let section = TickSection { job: id(), cursors: vec![], payload: vec![1, 2], reserved: vec![] };
+    let stages = || Stages { began_us: vec![Some(1), None], known_us: 2 };
+    let reserved = Reserved { shard: 1, epoch: 2, numbers: vec![3, 4], stages: stages() };
+    let section = TickSection {
+        job: id(),
+        cursors: vec![CursorMove { shard: 1, epoch: 2, from: 3, to: 4 }],
+        payload: vec![1, 2],
+        reserved: vec![reserved],
+    };
     let artifacts = std::collections::BTreeMap::new();
     let new = NewAssignment { shard: 4, node: "n".into(), segments: vec![6], takes_over: Some(1) };
-    let begins = Begins {
-        at_us: 7,
-        records: vec![8],
-        unseen: 1,
-        stages: Stages { began_us: vec![Some(1), None], known_us: 2 },
-    };
+    let begins = Begins { at_us: 7, records: vec![8], unseen: 1, stages: stages() };
     vec![
         JobCommand::Submit { id: id(), project: "a".into(), spec },
         JobCommand::Prepare { id: id(), assignments: vec![] },

@@ -1,5 +1,7 @@
 //! Runs of whole shards in this process, against a small server or with dummies.
 
+mod handover;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::mpsc;
@@ -317,95 +319,6 @@ fn arrivals_before_a_late_start_are_dropped_and_said_so() {
     assert_eq!(dropped + outcome.totals().users_started, 11);
     assert!(dropped >= 10 && outcome.frames[0].second >= 9, "{dropped}");
     assert!(outcome.frames[0].generator.start_late_us >= 9_500_000);
-}
-
-/// A ramp of 20 users in 10 s.
-fn ramp(steps: &serde_json::Value) -> serde_json::Value {
-    let inject = json!({ "open": [
-        { "profile": "ramp_users", "users": 20, "duration_us": 10_000_000 }] });
-    simulation(steps.clone(), inject)
-}
-
-/// A shard of 360 of the 720 segments, begun 4 s after the start.
-fn taken_over(
-    simulation: &serde_json::Value,
-    take_over: TakeOver,
-) -> (Result<EndReason, Problem>, Outcome) {
-    let folder = tempfile::tempdir().unwrap();
-    let mut spec = spec(folder.path(), simulation);
-    (spec.segments, spec.takes_over) = ((0..720).step_by(2).collect(), true);
-    (spec.leased, spec.epoch) = (true, 2);
-    let (control, orders) = mpsc::channel();
-    let now = clock::boot_us();
-    control.send(Control::Lease { until_boot_us: now + 60_000_000 }).unwrap();
-    let start = Control::Start {
-        at_boot_us: now - 4_000_000,
-        clock_error_us: 0,
-        take_over: Some(take_over),
-    };
-    control.send(start).unwrap();
-    let mut outcome = Outcome::default();
-    let end = run(&spec, &orders, &mut |event| outcome.take(event));
-    (end, outcome)
-}
-
-#[test]
-fn a_shard_that_takes_over_begins_in_mid_run_and_says_what_was_before_it() {
-    let take_over = TakeOver { from_us: Some(3_900_000), ..TakeOver::default() };
-    let (end, outcome) = taken_over(&ramp(&json!([dummy(1)])), take_over);
-    assert_eq!(end, Ok(EndReason::Completed));
-    outcome.check_frames();
-    let scenarios = || outcome.frames.iter().flat_map(|frame| &frame.scenarios);
-    // Every other user of 20, half a second apart: 0, 2, 4 and 6 came before 3.9 s.
-    assert_eq!(scenarios().map(|it| it.before).sum::<u64>(), 4);
-    assert_eq!(scenarios().map(|it| it.started).sum::<u64>(), 6);
-    assert_eq!(outcome.frames[0].scenarios[0].planned, Some(20));
-    assert_eq!(outcome.frames[0].second, 3);
-    assert_eq!(outcome.frames.iter().map(|frame| frame.generator.dropped).sum::<u64>(), 0);
-    assert_eq!(outcome.frames[0].generator.start_late_us, 0);
-}
-
-/// The users that the second population waits for had not ended when the segments changed hands. Once
-/// it began as soon as nobody was left here, at a moment at which it was another shard's still.
-#[test]
-fn a_population_that_waits_does_not_begin_before_its_segments_have_changed_hands() {
-    let mut simulation = simulation(
-        json!([dummy(1)]),
-        json!({ "open": [{ "profile": "at_once_users", "users": 2 }] }),
-    );
-    simulation["populations"][0]["children"] = json!([{
-        "scenario": { "name": "then", "steps": [dummy(1)] },
-        "inject": { "open": [{ "profile": "ramp_users", "users": 20, "duration_us": 1_000_000 }] },
-    }]);
-    let at = 7_500_000;
-    let take_over =
-        TakeOver { from_us: Some(at), stages: vec![None], known_us: at, ..TakeOver::default() };
-    let (end, outcome) = taken_over(&simulation, take_over);
-    assert_eq!(end, Ok(EndReason::Completed));
-    let last = outcome.frames.last().unwrap();
-    assert_eq!(last.stages[0].began_us, Some(8_000_000));
-    let rows = outcome.frames.iter().flat_map(|frame| &frame.scenarios);
-    let then: Vec<_> = rows.filter(|it| &*it.name == "then").collect();
-    assert_eq!(then.iter().map(|it| it.started).sum::<u64>(), 10);
-    assert_eq!(then.iter().map(|it| it.before).sum::<u64>(), 0);
-}
-
-/// What lies far back is missed, not caught up; and a rendez-vous that lost its users opens for
-/// those who are left.
-#[test]
-fn a_shard_that_takes_over_late_catches_nothing_up_and_holds_nobody_for_ever() {
-    let steps = json!([dummy(1), { "step": "rendez_vous", "users": 11 }, dummy(2)]);
-    let take_over = TakeOver { from_us: Some(0), ..TakeOver::default() };
-    let (end, outcome) = taken_over(&ramp(&steps), take_over);
-    assert_eq!(end, Ok(EndReason::Completed));
-    let before: u64 =
-        outcome.frames.iter().flat_map(|frame| &frame.scenarios).map(|it| it.before).sum();
-    let totals = outcome.totals();
-    // Two seconds before the present, and what loading took.
-    assert!((2..=4).contains(&before), "{before}");
-    assert_eq!(totals.users_started + before, 10);
-    assert_eq!(totals.users_ended, totals.users_started);
-    assert_eq!(totals.requests_ok, 2 * totals.users_started);
 }
 
 /// Forty users a second for five seconds; `later` is told with the frame of that second.
