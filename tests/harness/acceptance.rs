@@ -129,13 +129,24 @@ impl Target {
 /// # Errors
 /// What the command said.
 pub fn submit(address: &str, target: &Target, load: Load, more: &[&str]) -> anyhow::Result<String> {
+    let own = [
+        format!("target={}", target.url()),
+        format!("rate={}", load.users_per_sec),
+        format!("duration={}", load.seconds),
+    ];
+    let all: Vec<&str> = more.iter().copied().chain(own.iter().map(String::as_str)).collect();
+    submit_file(address, &repository().join("tests/simulations/exact.gatling.js"), &all)
+}
+
+/// Submits a simulation, with options and parameters, and gives the job's id.
+///
+/// # Errors
+/// What the command said.
+pub fn submit_file(address: &str, simulation: &Path, more: &[&str]) -> anyhow::Result<String> {
     let output = Command::new(binary("onrush"))
         .args(["--address", address, "job", "submit", "--json", "--detach"])
+        .arg(simulation)
         .args(more)
-        .arg(repository().join("tests/simulations/exact.gatling.js"))
-        .arg(format!("target={}", target.url()))
-        .arg(format!("rate={}", load.users_per_sec))
-        .arg(format!("duration={}", load.seconds))
         .output()?;
     let text = String::from_utf8_lossy(&output.stdout);
     ensure!(output.status.success(), "{}{text}", String::from_utf8_lossy(&output.stderr));

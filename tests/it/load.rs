@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use harness::acceptance::{Load as Asked, Target, counts_by_name, recorded_arrivals, submit};
+use harness::acceptance::{
+    Load as Asked, Target, counts_by_name, recorded_arrivals, submit, submit_file,
+};
 use harness::cluster::{Cluster, FORMING_LIMIT, await_status};
 use harness::process::onrush;
 use harness::rest::Rest;
@@ -219,20 +221,7 @@ fn a_population_that_follows_on_another_follows_the_load() {
     std::fs::write(&path, STAGED).expect("the script is written");
     let address = cluster.nodes[0].address();
     let url = format!("target={}", target.url());
-    let told = onrush([
-        "--address",
-        &address,
-        "job",
-        "submit",
-        "--json",
-        "--detach",
-        "--record-arrivals",
-        path.to_str().expect("a path"),
-        &url,
-    ]);
-    let text = String::from_utf8_lossy(&told.stdout);
-    let job = serde_json::from_str::<Value>(&text).expect("a job")["id"].clone();
-    let job = job.as_str().expect("an id");
+    let job = &submit_file(&address, &path, &["--record-arrivals", &url]).expect("submitted");
     let rest = cluster.nodes[0].rest();
     reached(&rest, job, 5);
     let double = patch(&rest, job, &json!({"factor": 2.0}));

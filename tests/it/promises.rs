@@ -5,7 +5,9 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::ensure;
-use harness::acceptance::{Load, Target, exactness, master_loss, master_pause, restart_of_all};
+use harness::acceptance::{
+    Load, Target, exactness, master_loss, master_pause, restart_of_all, submit_file,
+};
 use harness::cluster::{Cluster, FORMING_LIMIT, await_status};
 use harness::process::onrush;
 use harness::wait::until;
@@ -59,15 +61,7 @@ fn all_shards_see_one_date_while_the_script_is_loaded() {
     fs::write(&path, script).expect("the script is written");
     let node = &cluster.nodes[0];
     let address = node.address();
-    let submitted = onrush(
-        ["--address", &address, "job", "submit", "--json", "--detach"]
-            .map(std::ffi::OsStr::new)
-            .into_iter()
-            .chain([path.as_os_str()]),
-    );
-    let text = String::from_utf8_lossy(&submitted.stdout).into_owned();
-    let job: serde_json::Value = serde_json::from_str(&text).expect("a job");
-    let id = job["id"].as_str().expect("an id");
+    let id = &submit_file(&address, &path, &[]).expect("submitted");
     let ended = ["finished", "failed", "aborted", "lost"];
     let job = await_status(&|| node.rest(), id, &ended, FORMING_LIMIT);
     assert_eq!(job["status"], "finished", "{job}");
@@ -113,15 +107,7 @@ fn a_population_that_follows_on_another_goes_on_elsewhere_when_its_node_is_kille
     let node = cluster.leader();
     let (address, rest) = (cluster.nodes[node].address(), cluster.nodes[node].rest());
     let url = format!("target={}", target.url());
-    let submitted = onrush(
-        ["--address", &address, "job", "submit", "--json", "--detach"]
-            .map(std::ffi::OsStr::new)
-            .into_iter()
-            .chain([path.as_os_str(), std::ffi::OsStr::new(&url)]),
-    );
-    let text = String::from_utf8_lossy(&submitted.stdout).into_owned();
-    let job: serde_json::Value = serde_json::from_str(&text).expect("a job");
-    let id = job["id"].as_str().expect("an id").to_owned();
+    let id = submit_file(&address, &path, &[&url]).expect("submitted");
     until("users of the second population on all nodes", FORMING_LIMIT, || {
         let ids = target.ids()?;
         let second = ids.get("second").map_or(0, |ids| ids.distinct);

@@ -271,16 +271,14 @@ impl Client {
         self.json(&Ask::get(job_at(id, "/events?limit=500"))).await
     }
 
-    /// Safe to repeat: a job that is ending ends.
     pub async fn abort(&self, id: &str, reason: &str) -> Result<Job, Error> {
         let body = AbortRequest { reason: reason.to_owned() };
-        self.json(&Ask::post(job_at(id, "/abort"), &body)?.repeatable()).await
+        self.json(&Ask::post(job_at(id, "/abort"), &body)?.once()).await
     }
 
-    /// Safe to repeat: what is so already is no change.
     pub async fn change_load(&self, id: &str, request: &LoadRequest) -> Result<Job, Error> {
         let ask = Ask::post(job_at(id, "/load"), request)?;
-        self.json(&Ask { method: Method::PATCH, ..ask }.repeatable()).await
+        self.json(&Ask { method: Method::PATCH, ..ask }.once()).await
     }
 
     pub async fn summary(&self, id: &str) -> Result<Summary, Error> {

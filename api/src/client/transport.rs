@@ -126,11 +126,6 @@ impl Ask {
         self
     }
 
-    pub(super) fn repeatable(mut self) -> Self {
-        self.repeatable = true;
-        self
-    }
-
     /// Carried out once however often it is asked for: a key of its own says so to the cluster.
     pub(super) fn once(self) -> Self {
         self.once_as(&ulid::Ulid::new().to_string())
@@ -138,7 +133,7 @@ impl Ask {
 
     pub(super) fn once_as(self, key: &str) -> Self {
         let ask = self.header(IDEMPOTENCY_HEADER, key);
-        Self { same_again: true, ..ask.repeatable() }
+        Self { repeatable: true, same_again: true, ..ask }
     }
 }
 

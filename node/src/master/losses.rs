@@ -37,7 +37,8 @@ impl Losses<'_> {
         if matches!(shard.state, AssignmentState::Lost { .. }) {
             return 0;
         }
-        self.arrivals(shard).map_or(0, |it| it.dropped).min(self.missed(shard))
+        let dropped = self.arrivals(shard).map_or(0, |it| it.dropped);
+        if dropped == 0 { 0 } else { dropped.min(self.missed(shard)) }
     }
 
     fn tardy(&self, shard: &Assignment, name: &impl Fn(&PeerName) -> String) -> LostPart {

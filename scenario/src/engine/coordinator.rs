@@ -370,9 +370,9 @@ impl Run<'_> {
                     }
                 }
             }
-            let is_loaded_anew = self.obey(control, clock, local);
+            let has_new_load = self.obey(control, clock, local);
             let has_begun = self.advance(clock.now());
-            if is_loaded_anew || has_begun {
+            if has_new_load || has_begun {
                 framer.plan(self.planned());
             }
             // A thread that has ended beats no more either; it is not waited for.

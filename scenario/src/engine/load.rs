@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::arrivals::scenario_seed;
 use super::frames::PlannedUsers;
-use super::reserve::AHEAD_MIN;
+use super::reserve::{AHEAD_MIN, SECONDS_AHEAD};
 use super::shared::problem;
 use crate::expr::{Hooks, NoHooks};
 use crate::feed::{Feeder, Files};
@@ -247,7 +247,7 @@ pub(super) fn planned_users(
 /// a pure function of the simulation, so that who takes over knows it. Two records for each user
 /// that the whole job starts in the time that a reservation covers.
 pub(super) fn ahead(spec: &ShardSpec, loaded: &Loaded) -> u64 {
-    const COVERED_US: Micros = 8 * MICROS_PER_SECOND;
+    const COVERED_US: Micros = SECONDS_AHEAD * MICROS_PER_SECOND;
     /// Nobody counts further.
     const USERS_MAX: usize = 5_000_000;
     let Loaded { simulation, program, .. } = loaded;

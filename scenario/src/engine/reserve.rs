@@ -12,7 +12,7 @@ use crate::stats::frame::FeederDelta;
 
 /// Seconds of use, at the fastest pace so far, that are reserved: the life of a lease, and what a
 /// frame takes to be committed.
-const SECONDS_AHEAD: u64 = 9;
+pub(super) const SECONDS_AHEAD: u64 = 9;
 /// Numbers of the whole job that are reserved at least.
 pub(super) const AHEAD_MIN: u64 = 1_000;
 
