@@ -131,8 +131,11 @@ for at in "${api[@]}"; do
 done
 address=http://127.0.0.1:$other
 say "== the cluster has formed; submitting to $address, which is not the master"
+# 2 and 4 are verdicts, failed and inconclusive: the report says why, and the cluster is there.
+verdict=0
 "$onrush" --address "$address" job submit tests/simulations/shop.gatling.js \
-  target="http://127.0.0.1:$target_port" rate=100 duration="$seconds" --title quickstart --follow
+  target="http://127.0.0.1:$target_port" rate=100 duration="$seconds" --title quickstart --follow || verdict=$?
+case $verdict in 0 | 2 | 4) ;; *) exit "$verdict" ;; esac
 "$onrush" --address "$address" job report @last -O "$state/report.html"
 echo
 "$onrush" --address "$address" raft status
@@ -143,3 +146,4 @@ echo "try       $onrush --address $address job list"
 [ "$state" = "$root/.onrush/quickstart" ] && where= || where=" --dir $state"
 echo "end it    ./scripts/quickstart.sh --stop$where"
 say "== $(($(date +%s) - started)) s from the end of the build to here"
+exit "$verdict"

@@ -7,6 +7,7 @@ pub mod bench;
 pub mod chaos;
 pub mod cluster;
 pub mod disk;
+pub mod machine;
 pub mod oracle;
 pub mod process;
 pub mod random;

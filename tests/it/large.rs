@@ -63,12 +63,10 @@ fn hold(cluster: &Cluster, target: &Target, of: (&str, u64, bool)) -> anyhow::Re
     let summary = node.rest().get(&format!("/api/v1/jobs/{job}/summary"))?;
     let errors = &summary["errors"];
     ensure!(found["status"] == "finished", "status {}: {errors:#}", found["status"]);
-    ensure!(
-        found["verdict"]["value"] == "passed",
-        "verdict {}, {errors:#}, {:#}",
-        found["verdict"],
-        summary["assertions"]
-    );
+    target
+        .machine
+        .passed(&found["verdict"], &summary)
+        .with_context(|| format!("{errors:#}, {:#}", summary["assertions"]))?;
     let reported = by_origin(counts_by_name(&summary)?);
     let counted: BTreeMap<String, u64> = serde_json::from_value(seen["by_name"].clone())?;
     ensure!(reported == counted, "the report counts {reported:?}, the target {counted:?}");

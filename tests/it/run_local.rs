@@ -29,14 +29,9 @@ fn the_report_counts_what_the_target_counted() {
             .output()
             .expect("onrush starts");
         let text = String::from_utf8_lossy(&output.stdout);
-        // The counts are right on a machine that is held up, too: the verdict says that it was.
-        let held_up = text.contains("INCONCLUSIVE") && text.contains("the hypervisor took CPU");
-        let wanted = if held_up { [Some(0), Some(4)] } else { [Some(0); 2] };
-        assert!(
-            wanted.contains(&output.status.code()),
-            "{text}{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        let code = output.status.code();
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(matches!(code, Some(0 | 4)), "{text}{told}");
         assert!(!text.contains('\x1b'), "no colours without a terminal: {text}");
         let counted = target.rest().get("/__counts").expect("counts");
         let summary = summary(&results);
@@ -47,8 +42,9 @@ fn the_report_counts_what_the_target_counted() {
             .sum();
         assert_eq!(counted["total"].as_u64(), Some(requests), "{simulation}: {text}");
         assert!(results.join("index.html").is_file());
-        let verdict = if held_up { "inconclusive" } else { "passed" };
-        assert_eq!(summary["verdict"]["value"], verdict, "{text}");
+        let verdict = &summary["verdict"];
+        assert_eq!(code == Some(0), verdict["value"] == "passed", "{text}");
+        target.machine.passed(verdict, &summary).expect("it passes");
     }
 }
 

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::{Finding, Harm};
 use crate::acceptance::counts_by_name;
+use crate::machine::passed_or_stolen;
 use crate::target::Ids;
 
 /// What must be true of a job after a fault, from the strictest to the mildest.
@@ -84,7 +85,7 @@ pub fn check(
     }
     let verdict = &job["verdict"];
     let is_right = match holds {
-        _ if verdict["value"] == "passed" => true,
+        _ if passed_or_stolen(verdict) => true,
         Holds::Exact => verdict["value"] == "inconclusive",
         Holds::Late => {
             let reason = verdict["reason"].as_str().unwrap_or_default();
@@ -227,6 +228,9 @@ mod tests {
     fn a_job_that_sent_all_and_says_so_is_right() {
         let said = summary([10, 10], 10, 10, &json!([]));
         assert_eq!(found(&said, &seen(&ALL, &ALL), Holds::Untouched, "passed"), []);
+        let stolen =
+            "inconclusive: saturated in 4 of 14 seconds: the hypervisor took CPU time away";
+        assert_eq!(found(&said, &seen(&ALL, &ALL), Holds::Untouched, stolen), []);
         assert_eq!(
             found(&said, &seen(&ALL, &ALL), Holds::Untouched, "inconclusive"),
             [Harm::Broken]

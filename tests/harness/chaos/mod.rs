@@ -17,7 +17,6 @@ pub mod faults;
 pub mod gates;
 pub mod history;
 pub mod linear;
-pub mod machine;
 pub mod net;
 pub mod schedule;
 pub mod timeline;
@@ -30,11 +29,11 @@ use anyhow::Context as _;
 use serde_json::Value;
 
 use crate::cluster::repository;
+use crate::machine::Probe;
 use crate::wait::within;
 use account::Holds;
 use faults::{Fault, Heal};
 use history::Clients;
-use machine::Probe;
 use schedule::{Schedule, Strike, Takes};
 use world::World;
 

@@ -1,11 +1,14 @@
 //! Whether the machine itself held a run up: what other programs take from it is no fault of the
-//! cluster, and no fault that was made.
+//! cluster, and no fault that was made. A run says so itself, by a verdict in doubt.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use serde_json::Value;
 
 /// How long the probe sleeps at a time.
 const NAP: Duration = Duration::from_millis(20);
@@ -49,6 +52,17 @@ impl Stalls {
     }
 }
 
+/// The reason of a verdict, where other machines on the same hardware put a run in doubt.
+const STOLEN: &str = "the hypervisor took CPU time away";
+
+/// Whether a verdict is that of a run in which everything was well: passed, or in doubt because of
+/// the hypervisor, which no test has a hand in. Counts are right in both.
+#[must_use]
+pub fn passed_or_stolen(verdict: &Value) -> bool {
+    let stolen = || verdict["reason"].as_str().is_some_and(|reason| reason.ends_with(STOLEN));
+    verdict["value"] == "passed" || verdict["value"] == "inconclusive" && stolen()
+}
+
 /// Looks at the machine as long as a run lasts.
 #[derive(Debug)]
 pub struct Probe {
@@ -75,6 +89,25 @@ impl Probe {
         Self { stop, stalls, thread: Some(thread) }
     }
 
+    /// That a finished job passed as far as the machine lets it be judged: its verdict is passed,
+    /// or in doubt because the machine held it up, and every assertion holds.
+    ///
+    /// # Errors
+    /// The verdict, or the assertion.
+    pub fn passed(&self, verdict: &Value, summary: &Value) -> anyhow::Result<()> {
+        let reason = verdict["reason"].as_str().unwrap_or_default();
+        let late = verdict["value"] == "inconclusive" && reason.contains(" was saturated in ");
+        ensure!(
+            passed_or_stolen(verdict) || late && self.stalls().held_up(),
+            "verdict {verdict}; {}",
+            self.stalls().text()
+        );
+        let assertions = summary["assertions"].as_array().context("assertions")?;
+        let failed = assertions.iter().find(|it| it["passed"] != true);
+        ensure!(failed.is_none(), "an assertion failed: {failed:?}");
+        Ok(())
+    }
+
     #[must_use]
     pub fn stalls(&self) -> Stalls {
         self.stalls.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -93,6 +126,8 @@ impl Drop for Probe {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -106,6 +141,33 @@ mod tests {
         };
         assert!(!of(&[]) && !of(&[(1, 399), (1, 100), (2, 100), (3, 79)]));
         assert!(of(&[(1, 400)]) && of(&[(1, 80), (2, 80), (3, 80)]));
+    }
+
+    #[test]
+    fn what_the_machine_took_is_no_fault_of_a_run_and_all_else_is() {
+        let probe = || Probe { stop: Arc::default(), stalls: Arc::default(), thread: None };
+        let (quiet, held_up) = (probe(), probe());
+        held_up.stalls.lock().unwrap().add(Duration::ZERO, STALL);
+        let saturated = |why| format!("the generator was saturated in 4 of 14 seconds: {why}");
+        let stolen = saturated("the hypervisor took CPU time away");
+        let late = saturated("users were started late");
+        let table = [
+            (&quiet, "passed", "the assertion holds", true, true),
+            (&quiet, "passed", "the assertion holds", false, false),
+            (&quiet, "inconclusive", &stolen, true, true),
+            (&quiet, "inconclusive", &stolen, false, false),
+            (&quiet, "inconclusive", &late, true, false),
+            (&held_up, "inconclusive", &late, true, true),
+            (&held_up, "inconclusive", "no request was sent", true, false),
+            (&held_up, "failed", "1 of 1 assertion failed", false, false),
+            (&held_up, "none", "the simulation has no assertions", true, false),
+        ];
+        for (machine, value, reason, holds, expected) in table {
+            let verdict = json!({"value": value, "reason": reason});
+            let summary = json!({"assertions": [{"passed": holds}]});
+            assert_eq!(machine.passed(&verdict, &summary).is_ok(), expected, "{verdict} {holds}");
+        }
+        assert!(quiet.passed(&json!({"value": "passed"}), &json!({})).is_err());
     }
 
     #[test]
