@@ -18,6 +18,7 @@ use onrush_raft::ledger::limits;
 use onrush_raft::types::{JobId, PeerName, UnixMs};
 use onrush_scenario::shard::{EndReason, Plan, Problem};
 
+use super::closed;
 use super::load;
 use super::place::{self, Candidate};
 use super::rebalance;
@@ -282,6 +283,7 @@ fn running(view: &View<'_>, job: &Job, intents: &mut Vec<Intent>) {
             // Ahead of its start, in the same round: orders of a session arrive in order.
             load::tell(job, assignment, report, intents);
             load::note_late(view, job, assignment, report, intents);
+            closed::tell(view, job, assignment, report, intents);
         }
         if !assignment.has_begun() {
             match early {

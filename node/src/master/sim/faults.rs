@@ -83,4 +83,9 @@ impl Faults {
         }
         faults
     }
+
+    /// Messages may be late, and that is all.
+    pub(super) fn loses_no_message(&self) -> bool {
+        self.break_session + self.cut_off + self.leader_falls + self.kill_worker == 0.0
+    }
 }

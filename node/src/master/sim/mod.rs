@@ -6,6 +6,7 @@
 //! `ONRUSH_SIM_SEED=n` runs one seed, `ONRUSH_SIM_SEEDS=n` as many as that, from `ONRUSH_SIM_FROM`.
 
 mod checks;
+mod closed;
 mod engine;
 mod faults;
 mod masters;
