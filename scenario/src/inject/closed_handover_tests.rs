@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use proptest::prelude::*;
 
 use super::*;
+use crate::inject::LoadChange;
 use crate::inject::division::SEGMENTS;
 
 const S: Micros = 1_000_000;
@@ -46,6 +47,7 @@ struct Shard {
 struct Cluster {
     steps: Vec<ClosedStep>,
     threads: u64,
+    load: Load,
     latency: Micros,
     /// Whether takers are told anything, or start their whole share as if nobody was there.
     holds_back: bool,
@@ -61,9 +63,14 @@ struct Cluster {
 
 impl Cluster {
     fn new(steps: Vec<ClosedStep>, threads: u64, holds_back: bool) -> Self {
+        Self::under(Load::default(), steps, threads, holds_back)
+    }
+
+    fn under(load: Load, steps: Vec<ClosedStep>, threads: u64, holds_back: bool) -> Self {
         let mut cluster = Self {
             steps,
             threads,
+            load,
             latency: 0,
             holds_back,
             session: 50,
@@ -81,6 +88,7 @@ impl Cluster {
         let owned = Segments::new(SEGMENTS, &segments).unwrap();
         let tracker = |thread| {
             let mut it = Tracker::new(&self.steps, owned.clone(), thread, self.threads);
+            it.load(self.load.clone());
             if giver.is_some() {
                 it.begin(from, 1);
                 let users = if self.holds_back { HoldBack::EVERYTHING } else { 0 };
@@ -257,8 +265,9 @@ fn who_is_released_starts_within_a_fifth_of_a_second() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
-    /// Whoever gives to whom, dies, or hears of it when: never more than the profile says, and as
-    /// many as that in the end.
+    /// Whoever gives to whom, dies, or hears of it when, and whatever becomes of the load: never more
+    /// than the profile says or has said (who is beyond a lower number is not replaced), and as many
+    /// as it says in the end.
     #[test]
     fn surplus_and_takers_are_never_more_than_planned_and_as_many_in_the_end(
         users in 1_u64..120,
@@ -267,14 +276,23 @@ proptest! {
         latency_ms in 0_u64..1_500,
         session_more in prop::sample::select(vec![100_u64, 2_000, 20_000]),
         random in any::<u64>(),
+        loads in prop::collection::vec((1_u64..20, 0_u32..3_000), 0..4),
         events in prop::collection::vec((1_000_u64..40_000, 0_usize..6, 1_usize..4, 0_u32..4), 1..6),
     ) {
-        let from = from.min(users);
         let ramp =
             ClosedStep::RampConcurrentUsers { from, to: users, duration_us: 30 * S };
         let steps = [vec![ramp], constant(users, 120)].concat();
         let profile = Profile::new(&steps);
-        let mut cluster = Cluster::new(steps, threads, true);
+        let mut at_us = 0;
+        let changes: Vec<_> = loads
+            .iter()
+            .map(|(after, factor)| {
+                at_us += after * S;
+                LoadChange { at_us, factor: *factor }
+            })
+            .collect();
+        let load = Load::new(&changes);
+        let mut cluster = Cluster::under(load.clone(), steps, threads, true);
         cluster.latency = latency_ms * 1_000;
         (cluster.session_more, cluster.random) = (session_more, random);
         let events: Vec<_> = events
@@ -287,13 +305,16 @@ proptest! {
                 (at_ms * 1_000, event)
             })
             .collect();
-        while cluster.now < 80 * S {
+        let (mut planned, mut most) = (0, 0);
+        while cluster.now < 110 * S {
             let until = cluster.now + STEP;
             cluster.run(until, &events);
-            let planned = profile.target(cluster.now / S).unwrap();
-            prop_assert!(cluster.alive() <= planned, "{} of {planned}", cluster.alive());
+            let second = cluster.now / S;
+            planned = load.of(profile.target(second).unwrap(), second * S);
+            most = most.max(planned);
+            prop_assert!(cluster.alive() <= most, "{} of {most}", cluster.alive());
         }
-        prop_assert_eq!(cluster.alive(), users);
+        prop_assert_eq!(cluster.alive(), planned);
     }
 
     /// However the shard's part is divided among its processes and threads.
