@@ -292,8 +292,8 @@ impl Book {
             return vec![Act::Report];
         }
         if let Happening::HeldBack(users) = happening {
-            entry.closed.held_back = Some(users);
-            return vec![Act::Report];
+            let before = entry.closed.held_back.replace(users);
+            return if before == entry.closed.held_back { vec![] } else { vec![Act::Report] };
         }
         entry.phase = match happening {
             Happening::Ready(plan) if entry.phase == Phase::Preparing => {
@@ -514,6 +514,7 @@ mod tests {
         assert_eq!(book.obey(order(&[5])), told(&[5]));
         let heard = |users: &[u64]| Happening::HeldBack(users.to_vec());
         assert_eq!(book.happened(&key(1), heard(&[5])), vec![Act::Report]);
+        assert_eq!(book.happened(&key(1), heard(&[5])), vec![]);
         assert_eq!(book.obey(order(&[5])), vec![]);
         assert_eq!(book.obey(order(&[])), told(&[]));
         // As a giver: the latest word for each taker.

@@ -310,7 +310,7 @@ impl World {
                     && plan_ms > begun_ms + FILLED_MS
             });
         let in_time = plan_ms < engine::SECONDS * 1_000;
-        if is_quiet && in_time && self.faults.loses_no_message() {
+        if is_quiet && in_time && self.faults.are_harmless() {
             self.record.filled += u64::from(job.assignments.iter().any(|a| a.begins.is_some()));
             self.record.hold("as many users as planned", count == closed::USERS, || {
                 format!("{id}: {count} at {plan_ms}: {job:#?}")
