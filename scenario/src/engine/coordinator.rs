@@ -80,9 +80,7 @@ pub(super) fn run(
         drop((loaded, feeders));
         return split::run(spec, &segments, (processes, threads), control, on_event, local);
     }
-    let takes_over = spec.takes_over;
-    let parts = Parts { takes_over, ..parts(&loaded, store, feeders, segments, threads) };
-    let shared = Shared::new(parts);
+    let shared = Shared::new(parts(spec, &loaded, store, feeders, segments));
     let (events, from_threads) = mpsc::sync_channel(EVENTS_MAX);
     let crew = spawn(spec, unix_ms, &shared, &events)?;
     drop(events);
@@ -103,12 +101,7 @@ pub(super) fn run(
             .collect(),
         given_until: 0,
         words: Words::default(),
-        closed: loaded
-            .program
-            .scenarios
-            .iter()
-            .map(|it| matches!(it.inject, InjectionSpec::Closed(_)))
-            .collect(),
+        closed: closed(&loaded),
         lease: None,
         health: Health::default(),
         health_now: GeneratorHealth::default(),
@@ -131,12 +124,18 @@ pub(super) fn run(
     outcome
 }
 
+/// Which populations are of the closed model.
+fn closed(loaded: &Loaded) -> Vec<bool> {
+    let scenarios = loaded.program.scenarios.iter();
+    scenarios.map(|it| matches!(it.inject, InjectionSpec::Closed(_))).collect()
+}
+
 fn parts(
+    spec: &ShardSpec,
     loaded: &Loaded,
     store: Arc<GlobalStore>,
     feeders: Vec<crate::feed::Feeder>,
     segments: Segments,
-    threads: u32,
 ) -> Parts {
     let Simulation { throttle, .. } = &loaded.simulation;
     // Throttles that are not valid were refused when the program was compiled.
@@ -147,8 +146,8 @@ fn parts(
     Parts {
         store,
         segments,
-        takes_over: false,
-        threads,
+        takes_over: spec.takes_over,
+        threads: thread_count(spec),
         populations: scenarios
             .iter()
             .map(|it| PopulationState {
