@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use onrush_api::backend::{LogLine, LogStream};
 use onrush_raft::types::{ContentId, JobId, PeerName};
-use onrush_scenario::shard::{LoadChange, LoadHeard, TakeOver, Yielded};
+use onrush_scenario::shard::{LoadChange, LoadHeard, Surplus, TakeOver, Yielded};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use crate::repository::store;
 
 /// Bumped when a message changes its layout; said in `Hello`, refused when it differs.
-pub const CONTROL_VERSION: u16 = 3;
+pub const CONTROL_VERSION: u16 = 4;
 /// The largest message: a frame with thousands of request names stays far below.
 pub const MESSAGE_BYTES_MAX: usize = 8 << 20;
 
@@ -129,6 +129,12 @@ pub enum ToWorker {
         key: ShardKey,
         changes: Vec<LoadChange>,
     },
+    /// Of users of the closed model, by population, this shard is to leave so many out: its giver
+    /// still has them. Comes again until a report says that the shard follows it.
+    HoldBack {
+        key: ShardKey,
+        users: Vec<u64>,
+    },
 }
 
 /// Worker → master.
@@ -169,6 +175,17 @@ pub struct ShardReport {
     /// What it follows of the job's load.
     #[serde(default)]
     pub load: LoadHeard,
+    #[serde(default)]
+    pub closed: ClosedUsers,
+}
+
+/// What a shard says of its users of the closed model while segments change hands.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClosedUsers {
+    /// As a giver: the latest word for each taker.
+    pub surplus: Vec<Surplus>,
+    /// As a taker: what it holds back, by population. None: it was not told yet.
+    pub held_back: Option<Vec<u64>>,
 }
 
 /// Why a shard is gone whose node has ended since.
@@ -358,8 +375,8 @@ mod tests {
     fn messages_keep_their_bytes() {
         let check = |bytes: Vec<u8>, golden: &[u8]| assert_eq!(bytes, golden);
         check(
-            encode(&ToWorker::Hello { version: 3, term: 300, leader: 2 }).unwrap(),
-            &[0, 3, 172, 2, 2],
+            encode(&ToWorker::Hello { version: 4, term: 300, leader: 2 }).unwrap(),
+            &[0, 4, 172, 2, 2],
         );
         check(
             encode(&ToWorker::Ack { key: key(), cursor: 9 }).unwrap(),
@@ -369,6 +386,15 @@ mod tests {
         check(
             encode(&ToWorker::Load { key: key(), changes }).unwrap(),
             &[10, 5, b'j', b'o', b'b', b'_', b'1', 2, 3, 1, 5, 172, 2],
+        );
+        check(
+            encode(&ToWorker::HoldBack { key: key(), users: vec![0, 300] }).unwrap(),
+            &[11, 5, b'j', b'o', b'b', b'_', b'1', 2, 3, 2, 0, 172, 2],
+        );
+        let surplus = vec![Surplus { to: 4, users: vec![9] }];
+        check(
+            encode(&ClosedUsers { surplus, held_back: Some(vec![]) }).unwrap(),
+            &[1, 4, 1, 9, 1, 0],
         );
         check(
             encode(&FromWorker::Frame { key: key(), seq: 4, body: Bytes::from_static(b"xy") })

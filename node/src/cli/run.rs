@@ -191,6 +191,7 @@ impl Session {
                 self.progress.say(&format!("{mark}{line}"));
             }
             engine::Event::Alive | engine::Event::Yielded(_) | engine::Event::Load(_) => {}
+            engine::Event::Surplus(_) | engine::Event::HeldBack(_) => {}
             engine::Event::Frame(frame) => {
                 self.aggregate.apply_frames([*frame]);
                 let view = self.aggregate.live();

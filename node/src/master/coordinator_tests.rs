@@ -96,6 +96,7 @@ impl Bench {
             start_us: None,
             yields: vec![],
             load: LoadHeard::default(),
+            closed: Default::default(),
         };
         self.coordinator.heard(Heard::Report { peer: peer(), shards: vec![report] });
     }

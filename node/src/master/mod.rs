@@ -7,6 +7,7 @@
 //! of it), `finish`, `session`, `reign` (the task that carries it all out).
 
 pub mod aggregate;
+mod closed;
 pub mod coordinator;
 #[cfg(test)]
 mod coordinator_tests;

@@ -18,6 +18,7 @@ use onrush_raft::ledger::limits;
 use onrush_raft::types::{JobId, PeerName, UnixMs};
 use onrush_scenario::shard::{EndReason, Plan, Problem};
 
+use super::closed;
 use super::load;
 use super::place::{self, Candidate};
 use super::rebalance;
@@ -279,9 +280,7 @@ fn running(view: &View<'_>, job: &Job, intents: &mut Vec<Intent>) {
     for assignment in active(job) {
         let key = key(job, assignment);
         if let Some(report) = report(view, job, assignment) {
-            // Ahead of its start, in the same round: orders of a session arrive in order.
-            load::tell(job, assignment, report, intents);
-            load::note_late(view, job, assignment, report, intents);
+            tell(view, job, (assignment, report), intents);
         }
         if !assignment.has_begun() {
             match early {
@@ -344,6 +343,18 @@ fn running(view: &View<'_>, job: &Job, intents: &mut Vec<Intent>) {
     rebalance::reassign(view, job, intents);
     rebalance::even_out(view, job, intents);
     ending(view, job, intents);
+}
+
+/// What a shard is to know ahead of its start, in the same round: orders of a session arrive in order.
+fn tell(
+    view: &View<'_>,
+    job: &Job,
+    (shard, report): (&Assignment, &ShardReport),
+    intents: &mut Vec<Intent>,
+) {
+    load::tell(job, shard, report, intents);
+    load::note_late(view, job, shard, report, intents);
+    closed::tell(view, job, shard, report, intents);
 }
 
 /// Why a running job ends before all of its shards have, and as what.

@@ -10,7 +10,7 @@ use super::fixture::{assigned, job};
 use super::place::Candidate;
 use super::reconcile::{Ending, Intent, LOST_MS, Node, View, reconcile};
 use super::start::OwnStarts;
-use crate::control_wire::{Phase, RESTARTED, ShardKey, ShardReport, ToWorker};
+use crate::control_wire::{ClosedUsers, Phase, RESTARTED, ShardKey, ShardReport, ToWorker};
 
 const NOW: u64 = 100_000;
 /// The master's monotonic clock, which is younger than the job.
@@ -65,8 +65,8 @@ impl World {
         newest: u64,
     ) -> Self {
         let key = key_of(epoch, shard);
-        let load = LoadHeard::default();
-        let report = ShardReport { key, phase, newest, start_us: None, yields: vec![], load };
+        let (load, closed, yields) = Default::default();
+        let report = ShardReport { key, phase, newest, start_us: None, yields, load, closed };
         self.reports.entry(peer(name)).or_default().push(report);
         self
     }
@@ -81,6 +81,12 @@ impl World {
     pub(super) fn follows(mut self, name: &str, changes: u32, late_us: u64) -> Self {
         let report = &mut self.reports.get_mut(&peer(name)).unwrap()[0];
         report.load = LoadHeard { changes, late_us };
+        self
+    }
+
+    /// A shard's node says so of what was reported last.
+    pub(super) fn closed(mut self, name: &str, closed: ClosedUsers) -> Self {
+        self.reports.get_mut(&peer(name)).unwrap().last_mut().unwrap().closed = closed;
         self
     }
 

@@ -110,6 +110,7 @@ mod tests {
                 start_us,
                 yields: vec![],
                 load: LoadHeard::default(),
+                closed: Default::default(),
             };
             self.reports.insert(PeerName(name.into()), vec![report]);
         }

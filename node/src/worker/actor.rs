@@ -284,6 +284,12 @@ impl Actor {
                         let _ = child.tell(ToShard::Load { changes });
                     }
                 }
+                Act::HoldBack { key, users } => {
+                    if let Some(child) = self.runs.get(&key).and_then(|run| run.child.as_ref()) {
+                        // It comes again until the child has said that it follows.
+                        let _ = child.tell(ToShard::HoldBack { users, of: Vec::new() });
+                    }
+                }
                 Act::Stop { key, reason } => self.stop(&key, reason),
                 Act::Kill { key } => {
                     if let Some(child) = self.runs.get(&key).and_then(|run| run.child.as_ref()) {

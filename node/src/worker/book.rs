@@ -4,9 +4,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use onrush_scenario::shard::{EndReason, LoadChange, LoadHeard, Plan, Problem, TakeOver, Yielded};
+use onrush_scenario::shard::{
+    EndReason, LoadChange, LoadHeard, Plan, Problem, Surplus, TakeOver, Yielded,
+};
 
-use crate::control_wire::{CONTROL_VERSION, Phase, ShardKey, ShardOrder, ShardReport, ToWorker};
+use crate::control_wire::{
+    CONTROL_VERSION, ClosedUsers, Phase, ShardKey, ShardOrder, ShardReport, ToWorker,
+};
 
 /// Shards known at a time, ended ones that wait for their release included.
 pub const SHARDS_MAX: usize = 64;
@@ -22,6 +26,8 @@ pub enum Act {
     Yield { key: ShardKey, to: u32, epoch: u64, segments: Vec<u32> },
     /// Tell the child how the load changes.
     Load { key: ShardKey, changes: Vec<LoadChange> },
+    /// Tell the child how many users it is to leave out.
+    HoldBack { key: ShardKey, users: Vec<u64> },
     /// Ask the child to end; kill it if it has not within a second.
     Stop { key: ShardKey, reason: String },
     /// End the child's process group now.
@@ -46,6 +52,10 @@ pub enum Happening {
     Yielded(Yielded),
     /// It follows changes of the load.
     Load(LoadHeard),
+    /// Users that it still has of segments that it gave away.
+    Surplus(Surplus),
+    /// What it holds back, by population.
+    HeldBack(Vec<u64>),
     Finished(EndReason),
     Failed(Problem),
     /// Files could not be fetched, or no process started.
@@ -70,6 +80,7 @@ struct Entry {
     /// Changes of the load that it was told.
     loads_told: usize,
     load: LoadHeard,
+    closed: ClosedUsers,
 }
 
 impl Entry {
@@ -82,6 +93,7 @@ impl Entry {
             yields: Vec::new(),
             loads_told: 0,
             load: LoadHeard::default(),
+            closed: ClosedUsers::default(),
         }
     }
 }
@@ -95,6 +107,7 @@ impl Entry {
             start_us: None,
             yields: self.yields.clone(),
             load: self.load,
+            closed: self.closed.clone(),
         }
     }
 }
@@ -141,8 +154,8 @@ impl Book {
 
     /// A shard found on disk after a restart of the node.
     pub fn recall(&mut self, report: ShardReport) {
-        let ShardReport { key, phase, newest, yields, load, start_us: _ } = report;
-        self.shards.insert(key, Entry { newest, yields, load, ..Entry::of(phase) });
+        let ShardReport { key, phase, newest, yields, load, closed, start_us: _ } = report;
+        self.shards.insert(key, Entry { newest, yields, load, closed, ..Entry::of(phase) });
     }
 
     #[must_use]
@@ -193,6 +206,16 @@ impl Book {
                 {
                     entry.loads_told = changes.len();
                     vec![Act::Load { key, changes }]
+                }
+                _ => Vec::new(),
+            },
+            // Until the child has said so: what its pipe had no room for comes again.
+            ToWorker::HoldBack { key, users } => match self.shards.get(&key) {
+                Some(entry)
+                    if matches!(entry.phase, Phase::Ready { .. } | Phase::Running)
+                        && entry.closed.held_back.as_ref() != Some(&users) =>
+                {
+                    vec![Act::HoldBack { key, users }]
                 }
                 _ => Vec::new(),
             },
@@ -263,6 +286,15 @@ impl Book {
             entry.load = heard;
             return vec![Act::Report];
         }
+        if let Happening::Surplus(word) = happening {
+            entry.closed.surplus.retain(|known| known.to != word.to);
+            entry.closed.surplus.push(word);
+            return vec![Act::Report];
+        }
+        if let Happening::HeldBack(users) = happening {
+            let before = entry.closed.held_back.replace(users);
+            return if before == entry.closed.held_back { vec![] } else { vec![Act::Report] };
+        }
         entry.phase = match happening {
             Happening::Ready(plan) if entry.phase == Phase::Preparing => {
                 Phase::Ready { plan: json(&plan) }
@@ -271,6 +303,8 @@ impl Book {
             | Happening::Framed(_)
             | Happening::Yielded(_)
             | Happening::Load(_)
+            | Happening::Surplus(_)
+            | Happening::HeldBack(_)
             | Happening::Damaged { .. } => {
                 return Vec::new();
             }
@@ -371,7 +405,8 @@ mod tests {
                 newest: 3,
                 start_us: None,
                 yields: vec![],
-                load: LoadHeard::default()
+                load: LoadHeard::default(),
+                closed: ClosedUsers::default(),
             }]
         );
         let discard = vec![Act::Discard { key: key(1) }, Act::Report];
@@ -461,9 +496,36 @@ mod tests {
                 newest: 4,
                 start_us: None,
                 yields: vec![],
-                load: LoadHeard::default()
+                load: LoadHeard::default(),
+                closed: ClosedUsers::default(),
             }]
         );
+    }
+
+    #[test]
+    fn what_is_to_be_held_back_is_told_until_the_shard_follows_it() {
+        let mut book = Book::default();
+        let order = |users: &[u64]| ToWorker::HoldBack { key: key(1), users: users.to_vec() };
+        let told = |users: &[u64]| vec![Act::HoldBack { key: key(1), users: users.to_vec() }];
+        book.obey(ToWorker::Prepare(self::order(1)));
+        assert_eq!(book.obey(order(&[])), vec![]);
+        book.happened(&key(1), Happening::Ready(plan()));
+        assert_eq!(book.obey(order(&[5])), told(&[5]));
+        assert_eq!(book.obey(order(&[5])), told(&[5]));
+        let heard = |users: &[u64]| Happening::HeldBack(users.to_vec());
+        assert_eq!(book.happened(&key(1), heard(&[5])), vec![Act::Report]);
+        assert_eq!(book.happened(&key(1), heard(&[5])), vec![]);
+        assert_eq!(book.obey(order(&[5])), vec![]);
+        assert_eq!(book.obey(order(&[])), told(&[]));
+        // As a giver: the latest word for each taker.
+        let word = |to, users: &[u64]| Surplus { to, users: users.to_vec() };
+        for (to, users) in [(7, &[9][..]), (8, &[4]), (7, &[])] {
+            let said = book.happened(&key(1), Happening::Surplus(word(to, users)));
+            assert_eq!(said, vec![Act::Report]);
+        }
+        let surplus = vec![word(8, &[4]), word(7, &[])];
+        let closed = ClosedUsers { surplus, held_back: Some(vec![5]) };
+        assert_eq!(book.reports()[0].closed, closed);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use onrush_scenario::shard::LoadHeard;
 
 use super::outbox::{self, Outbox};
 use super::sender::Spool;
-use crate::control_wire::{Phase, RESTARTED, ShardKey, ShardReport};
+use crate::control_wire::{ClosedUsers, Phase, RESTARTED, ShardKey, ShardReport};
 
 /// Jobs whose folders stay for their logs; the oldest go first.
 pub const JOBS_KEPT_MAX: usize = 200;
@@ -167,6 +167,7 @@ fn reopen(run: &RunFolder, spool: &Path) -> Result<(Outbox, ShardReport), outbox
             start_us: None,
             yields: Vec::new(),
             load: LoadHeard::default(),
+            closed: ClosedUsers::default(),
         },
     };
     if is_over(&run.folder) {
@@ -236,7 +237,8 @@ mod tests {
                 newest: 1,
                 start_us: None,
                 yields: vec![],
-                load: LoadHeard::default()
+                load: LoadHeard::default(),
+                closed: ClosedUsers::default(),
             }
         );
         assert_eq!(outbox.newest(), 1);
@@ -250,6 +252,7 @@ mod tests {
             start_us: None,
             yields: vec![],
             load: LoadHeard::default(),
+            closed: ClosedUsers::default(),
         };
         keep_report(&folder, &kept).unwrap();
         assert_eq!(recall(dir.path()).remove(0).2, kept);
@@ -269,7 +272,15 @@ mod tests {
         let phase = Phase::Gone { reason: "released".into() };
         let load = LoadHeard::default();
         let (start_us, yields) = (None, Vec::new());
-        let report = ShardReport { key: key(), phase, newest: 1, start_us, yields, load };
+        let report = ShardReport {
+            key: key(),
+            phase,
+            newest: 1,
+            start_us,
+            yields,
+            load,
+            closed: ClosedUsers::default(),
+        };
         let left = Left { key: key(), folder: folder.clone(), report: Some(report) };
         // The report cannot be written: as on a disk without room.
         fs::create_dir(folder.join("report.tmp")).unwrap();

@@ -21,7 +21,7 @@ use super::outbox::Outbox;
 use super::runs::Left;
 use super::sender::{Damage, Spool};
 use super::{Config, fetch, runs};
-use crate::control_wire::{FromWorker, Phase, ShardKey, ShardOrder, ShardReport};
+use crate::control_wire::{ClosedUsers, FromWorker, Phase, ShardKey, ShardOrder, ShardReport};
 use crate::repository::Repository;
 
 impl Actor {
@@ -202,6 +202,7 @@ impl Actor {
             start_us: None,
             yields: Vec::new(),
             load: LoadHeard::default(),
+            closed: ClosedUsers::default(),
         };
         self.leave(Left { key: key.clone(), folder: run.folder, report: Some(report) });
     }
@@ -250,6 +251,12 @@ impl Actor {
             }
             ChildEvent::Said(FromShard::Load(heard)) => {
                 self.happened(key, Happening::Load(heard));
+            }
+            ChildEvent::Said(FromShard::Surplus(word)) => {
+                self.happened(key, Happening::Surplus(word));
+            }
+            ChildEvent::Said(FromShard::HeldBack { users }) => {
+                self.happened(key, Happening::HeldBack(users));
             }
             ChildEvent::Said(FromShard::Finished { reason }) => {
                 self.happened(key, Happening::Finished(reason));

@@ -129,6 +129,7 @@ fn run(graph: &Simulation) -> Result<u8, Failure> {
     let mut aggregate = Aggregate::new();
     let ended = engine::run_local(&spec, &orders, &mut |event| match event {
         Event::Alive | Event::Yielded(_) | Event::Load(_) => {}
+        Event::Surplus(_) | Event::HeldBack(_) => {}
         Event::Frame(frame) => aggregate.apply_frames([*frame]),
         Event::Output { line, .. } => drop(writeln!(std::io::stderr(), "{line}")),
         Event::Ready(_) => {}

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::inject::closed::Tracker;
+use crate::inject::closed::{HoldBack, Tracker};
 use crate::inject::division::Segments;
 use crate::inject::load::Arrivals;
 use crate::inject::{Arrival, InjectionSpec, Load, OpenStep};
@@ -29,13 +29,16 @@ pub(super) struct Share {
 impl Share {
     /// For a population that is not divided: one shard, the owner of segment 0, runs all of it.
     pub(super) fn whole(&self) -> Self {
-        let segments = if self.segments.owns(0) {
-            Segments::all()
-        } else {
-            Segments::new(self.segments.total(), &[]).expect("no segment is a valid share")
-        };
-        Self { segments, ..self.clone() }
+        Self { segments: whole(&self.segments), ..self.clone() }
     }
+}
+
+/// What the owner of these segments has of a population that is not divided.
+pub(super) fn whole(segments: &Segments) -> Segments {
+    if segments.owns(0) {
+        return Segments::all();
+    }
+    Segments::new(segments.total(), &[]).expect("no segment is a valid share")
 }
 
 /// The arrivals of one population on one thread.
@@ -172,6 +175,21 @@ impl Source {
                 leg.then = Some(Box::new(then));
             }
             Self::Closed(closed) => closed.tracker.load(profile.load.since(closed.start)),
+        }
+    }
+
+    /// From `now` on it starts nobody in the place of users that others still have.
+    pub(super) fn hold_back(&mut self, hold_back: HoldBack, now: Micros) {
+        if let Self::Closed(closed) = self {
+            closed.tracker.hold_back(hold_back, now.saturating_sub(closed.start));
+        }
+    }
+
+    /// See [`Tracker::given`].
+    pub(super) fn given(&self) -> &[u64] {
+        match self {
+            Self::Open(_) => &[],
+            Self::Closed(closed) => closed.tracker.given(),
         }
     }
 

@@ -20,6 +20,7 @@ use super::reserve::{Place, Reserve};
 use super::shared::{NEVER, Parts, PopulationState, Shared, Stop, problem};
 use super::split;
 use super::stages::{Staged, next_tick};
+use super::surplus::Words;
 use super::thread::{FromThread, Second};
 use super::watchdog::{HUNG, Watchdog};
 use super::{Control, Event, LATE_START_MAX_US};
@@ -79,7 +80,7 @@ pub(super) fn run(
         drop((loaded, feeders));
         return split::run(spec, &segments, (processes, threads), control, on_event, local);
     }
-    let shared = Shared::new(parts(&loaded, store, feeders, segments, threads));
+    let shared = Shared::new(parts(spec, &loaded, store, feeders, segments));
     let (events, from_threads) = mpsc::sync_channel(EVENTS_MAX);
     let crew = spawn(spec, unix_ms, &shared, &events)?;
     drop(events);
@@ -99,12 +100,8 @@ pub(super) fn run(
             .map(|it| Staged { after: it.after.clone(), duration_us: it.inject.duration_us() })
             .collect(),
         given_until: 0,
-        closed: loaded
-            .program
-            .scenarios
-            .iter()
-            .map(|it| matches!(it.inject, InjectionSpec::Closed(_)))
-            .collect(),
+        words: Words::default(),
+        closed: closed(&loaded),
         lease: None,
         health: Health::default(),
         health_now: GeneratorHealth::default(),
@@ -127,12 +124,18 @@ pub(super) fn run(
     outcome
 }
 
+/// Which populations are of the closed model.
+fn closed(loaded: &Loaded) -> Vec<bool> {
+    let scenarios = loaded.program.scenarios.iter();
+    scenarios.map(|it| matches!(it.inject, InjectionSpec::Closed(_))).collect()
+}
+
 fn parts(
+    spec: &ShardSpec,
     loaded: &Loaded,
     store: Arc<GlobalStore>,
     feeders: Vec<crate::feed::Feeder>,
     segments: Segments,
-    threads: u32,
 ) -> Parts {
     let Simulation { throttle, .. } = &loaded.simulation;
     // Throttles that are not valid were refused when the program was compiled.
@@ -143,7 +146,8 @@ fn parts(
     Parts {
         store,
         segments,
-        threads,
+        takes_over: spec.takes_over,
+        threads: thread_count(spec),
         populations: scenarios
             .iter()
             .map(|it| PopulationState {
@@ -174,6 +178,7 @@ struct Run<'a> {
     staged: Vec<Staged>,
     /// Segments change hands then, to this shard or from it, the last time so far.
     given_until: Micros,
+    words: Words,
     /// Which populations are of the closed model.
     closed: Vec<bool>,
     /// The latest lease, by [`clock::boot_us`].
@@ -320,6 +325,7 @@ impl Run<'_> {
                 Ok(Control::Committed { .. } | Control::Yield { .. }) => {}
                 // Nothing was due yet: it holds from its instant on.
                 Ok(Control::Load { changes }) => _ = self.change_load(changes, 0),
+                Ok(Control::HoldBack { users, of }) => self.hold_back(users, &of),
                 Ok(Control::Lease { until_boot_us }) => self.lease = Some(until_boot_us),
                 Ok(Control::Stop { reason, .. }) => return Err(EndReason::Stopped(reason)),
                 Err(_) => return Err(EndReason::Stopped("the owner went away".to_owned())),
@@ -372,6 +378,7 @@ impl Run<'_> {
             }
             let has_new_load = self.obey(control, clock, local);
             let has_begun = self.advance(clock.now());
+            self.tell_surplus(clock.now());
             if has_new_load || has_begun {
                 framer.plan(self.planned());
             }
@@ -435,6 +442,7 @@ impl Run<'_> {
                 Ok(Control::Load { changes }) => {
                     replanned |= self.change_load(changes, clock.now());
                 }
+                Ok(Control::HoldBack { users, of }) => self.hold_back(users, &of),
                 Ok(Control::Lease { until_boot_us }) => {
                     // One that has run out stays so: the load may have been given to another.
                     self.end_without_lease(clock.now());

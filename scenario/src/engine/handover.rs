@@ -1,13 +1,14 @@
 //! What changes while a shard runs: its segments, its load, and the populations that have begun when
 //! segments change hands.
 
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::super::arrivals::Begin;
 use super::super::frames::PlannedUsers;
-use super::super::shared::{Kept, NEVER, PopulationState};
+use super::super::shared::{HeldBack, Kept, NEVER, NOT_SAID, PopulationState};
 use super::super::stages::{self, Known};
-use super::super::{Event, load};
+use super::super::{Event, load, surplus};
 use super::{GIVE_AHEAD_MIN_US, GIVE_AHEAD_US, Run};
 use crate::inject::LoadChange;
 use crate::inject::division::Segments;
@@ -79,8 +80,7 @@ impl Run<'_> {
         let agreed = at_us.map(|at| at.max(now + GIVE_AHEAD_MIN_US));
         let from = agreed.unwrap_or(now + GIVE_AHEAD_US);
         let held = self.shared.segments_at(from);
-        let left: Vec<u32> =
-            held.owned().iter().copied().filter(|it| !segments.contains(it)).collect();
+        let left = surplus::without(held.owned(), segments);
         let Ok(left) = Segments::new(held.total(), &left) else { return };
         // What is reserved stays its own, for the users that have begun.
         let Some(reserve) = &self.reserve else { return };
@@ -88,10 +88,42 @@ impl Run<'_> {
         for (sequence, number) in self.shared.sequences().zip(&records) {
             sequence.keep(&left, *number);
         }
-        self.shared.keep(Kept { from, segments: left, epoch });
+        self.shared.keep(Kept { from, segments: left, to, epoch, surplus: self.uncounted(from) });
         let stages = self.began();
         self.given_until = from;
         (self.on_event)(Event::Yielded(Yielded { to, at_us: from, records, stages }));
+    }
+
+    /// Users beyond what is left from a moment on, by population and thread: of the closed model, if
+    /// the population has begun by then, the threads are to count them.
+    fn uncounted(&self, from: Micros) -> Arc<[AtomicU64]> {
+        let populations = self.shared.populations.iter().zip(&self.closed);
+        let of = |(it, closed): (&PopulationState, &bool)| {
+            let is_counted = *closed && it.start_at.load(Ordering::Acquire) < from;
+            if is_counted { NOT_SAID } else { 0 }
+        };
+        let threads = self.shared.threads as usize;
+        let each = populations.map(of).flat_map(|it| std::iter::repeat_n(it, threads));
+        each.map(AtomicU64::new).collect()
+    }
+
+    /// Says how many users are still here of those whose segments were given away.
+    pub(super) fn tell_surplus(&mut self, now: Micros) {
+        for kept in self.shared.kept().iter().filter(|kept| kept.from <= now) {
+            let users = kept.surplus(self.shared.threads);
+            let word = users.and_then(|users| self.words.next(kept.to, users, now));
+            if let Some(word) = word {
+                (self.on_event)(Event::Surplus(word));
+            }
+        }
+    }
+
+    /// `of`: the shard's segments, where this is one of its processes.
+    pub(super) fn hold_back(&mut self, users: Vec<u64>, of: &[u32]) {
+        let total = self.shared.segments().total();
+        let of = Some(of).filter(|of| !of.is_empty()).and_then(|of| Segments::new(total, of).ok());
+        self.shared.hold_back(HeldBack { users: Some(users.clone()), of });
+        (self.on_event)(Event::HeldBack(users));
     }
 
     /// What the profiles come to under the load as it is known.

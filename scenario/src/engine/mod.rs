@@ -4,7 +4,8 @@
 use std::sync::mpsc::Receiver;
 
 use crate::shard::{
-    EndReason, LoadChange, LoadHeard, OutputStream, Plan, Problem, ShardSpec, TakeOver, Yielded,
+    EndReason, LoadChange, LoadHeard, OutputStream, Plan, Problem, ShardSpec, Surplus, TakeOver,
+    Yielded,
 };
 use crate::stats::frame::Frame;
 
@@ -26,6 +27,7 @@ mod reserve;
 mod shared;
 mod split;
 pub mod stages;
+mod surplus;
 mod thread;
 mod watchdog;
 
@@ -44,6 +46,10 @@ pub enum Event {
     },
     /// Segments were given away.
     Yielded(Yielded),
+    /// Users of the closed model that are still here, of those whose segments were given away.
+    Surplus(Surplus),
+    /// So many are held back, by population.
+    HeldBack(Vec<u64>),
     /// Changes of the load are followed.
     Load(LoadHeard),
     /// The run goes on: about once a second, whatever the threads do.
@@ -66,6 +72,8 @@ pub enum Control {
     Yield { to: u32, epoch: u64, segments: Vec<u32>, at_us: Option<u64> },
     /// See [`crate::shard::ToShard::Load`].
     Load { changes: Vec<LoadChange> },
+    /// See [`crate::shard::ToShard::HoldBack`].
+    HoldBack { users: Vec<u64>, of: Vec<u32> },
     /// Load may be generated until then, by [`clock::boot_us`]; only looked at where the spec says
     /// `leased`. A lease that has run out is not renewed.
     Lease { until_boot_us: i64 },

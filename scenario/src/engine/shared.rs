@@ -13,6 +13,7 @@ use super::pacing::Gate;
 use super::queues::Queues;
 use crate::feed::{Division, Feeder, Refused};
 use crate::inject::LoadChange;
+use crate::inject::closed::HoldBack;
 use crate::inject::division::Segments;
 use crate::script::GlobalStore;
 use crate::shard::{EndReason, Problem, ProblemKind};
@@ -55,8 +56,46 @@ pub(super) struct RendezVousState {
 pub(super) struct Kept {
     pub from: Micros,
     pub segments: Segments,
-    /// Of the taker: this shard's numbers of closed users begin anew with it.
+    /// The taker.
+    pub to: u32,
+    /// Its own: this shard's numbers of closed users begin anew with it.
     pub epoch: u64,
+    /// Users of the closed model beyond what is left, by population and thread; [`NOT_SAID`] until
+    /// the thread has said it.
+    pub surplus: Arc<[AtomicU64]>,
+}
+
+/// Of users that a thread has not counted yet.
+pub(super) const NOT_SAID: u64 = u64::MAX;
+
+impl Kept {
+    /// By population, once all threads have said it.
+    pub(super) fn surplus(&self, threads: u32) -> Option<Vec<u64>> {
+        let of = |population: &[AtomicU64]| {
+            population.iter().try_fold(0_u64, |sum, it| {
+                let users = Some(it.load(Ordering::Acquire)).filter(|it| *it != NOT_SAID)?;
+                Some(sum.saturating_add(users))
+            })
+        };
+        self.surplus.chunks(threads.max(1) as usize).map(of).collect()
+    }
+}
+
+/// What a shard holds back that takes over, by population. None: nothing is known yet.
+#[derive(Debug, Default)]
+pub(super) struct HeldBack {
+    pub users: Option<Vec<u64>>,
+    pub of: Option<Segments>,
+}
+
+impl HeldBack {
+    pub(super) fn of(&self, population: usize) -> HoldBack {
+        let users = match &self.users {
+            Some(users) => users.get(population).copied().unwrap_or(0),
+            None => HoldBack::EVERYTHING,
+        };
+        HoldBack { users, of: self.of.clone() }
+    }
 }
 
 pub(super) struct Shared {
@@ -68,6 +107,9 @@ pub(super) struct Shared {
     /// All that have been decided, in order, and how many they are.
     load: ArcSwap<Vec<LoadChange>>,
     loads: AtomicUsize,
+    /// The latest word, and how many there have been.
+    held_back: ArcSwap<HeldBack>,
+    hold_backs: AtomicUsize,
     pub threads: u32,
     pub populations: Vec<PopulationState>,
     pub feeders: Vec<Feeder>,
@@ -102,6 +144,8 @@ struct OfThread {
 pub(super) struct Parts {
     pub store: Arc<GlobalStore>,
     pub segments: Segments,
+    /// It holds everything back until it is told.
+    pub takes_over: bool,
     pub threads: u32,
     pub populations: Vec<PopulationState>,
     pub feeders: Vec<Feeder>,
@@ -122,6 +166,11 @@ impl Shared {
             kept: ArcSwap::default(),
             load: ArcSwap::default(),
             loads: AtomicUsize::new(0),
+            held_back: ArcSwap::from_pointee(HeldBack {
+                users: (!parts.takes_over).then(Vec::new),
+                of: None,
+            }),
+            hold_backs: AtomicUsize::new(0),
             threads: parts.threads,
             populations: parts.populations,
             feeders: parts.feeders,
@@ -179,6 +228,21 @@ impl Shared {
         let count = changes.len();
         self.load.store(Arc::new(changes));
         self.loads.store(count, Ordering::Release);
+        self.wake_all();
+    }
+
+    /// How many words of it there have been.
+    pub(super) fn hold_backs(&self) -> usize {
+        self.hold_backs.load(Ordering::Acquire)
+    }
+
+    pub(super) fn held_back(&self) -> Arc<HeldBack> {
+        self.held_back.load_full()
+    }
+
+    pub(super) fn hold_back(&self, held_back: HeldBack) {
+        self.held_back.store(Arc::new(held_back));
+        self.hold_backs.fetch_add(1, Ordering::AcqRel);
         self.wake_all();
     }
 

@@ -16,13 +16,14 @@ use smallvec::SmallVec;
 
 use super::LATE_START_MAX_US;
 use super::actions::Actions;
-use super::arrivals::{Begin, Due, Profile, Share, Source, scenario_seed};
+use super::arrivals::{Begin, Due, Profile, Share, Source, scenario_seed, whole};
 use super::host::{ThreadHost, WorldOf};
 use super::pacer::Pacer;
 use super::queues::Takers;
 use super::shared::{NEVER, Shared, Stop};
 use crate::expr::EvalCtx;
 use crate::inject::Load;
+use crate::inject::closed::HoldBack;
 use crate::program::Program;
 use crate::protocol::{Host as _, User};
 use crate::session::Session;
@@ -82,6 +83,8 @@ struct Population {
     exhausted: bool,
     /// Changes of what the shard holds that the source knows.
     kept: usize,
+    /// What was said of users beyond what is left: of how many changes, and how many in all.
+    surplus: (usize, u64),
 }
 
 pub(super) struct Worker {
@@ -105,6 +108,8 @@ pub(super) struct Worker {
     /// As far as this thread's sources follow it, and how many changes that are.
     load: Load,
     loads: usize,
+    /// Words of what is held back that its sources follow.
+    hold_backs: usize,
     record_starts: bool,
     starts: Vec<Started>,
     /// Closed model: users that follow upon ended ones.
@@ -133,6 +138,7 @@ impl Worker {
                 source: None,
                 exhausted: false,
                 kept: 0,
+                surplus: (0, 0),
             })
             .collect();
         let actions = Actions::new(Arc::clone(&host.shared), host.thread);
@@ -155,6 +161,7 @@ impl Worker {
             begin: setting.begin,
             load: Load::default(),
             loads: 0,
+            hold_backs: 0,
             record_starts: setting.record_starts,
             starts: Vec::new(),
             replacements: VecDeque::new(),
@@ -240,6 +247,9 @@ impl Worker {
         if self.host.shared.loads() != self.loads {
             self.follow_load(now);
         }
+        if self.host.shared.hold_backs() != self.hold_backs {
+            self.follow_hold_back(now);
+        }
         let mut left = STARTS_PER_TURN_MAX;
         while let Some((index, due)) = self.replacements.pop_front() {
             self.start_user(index, due);
@@ -260,6 +270,7 @@ impl Worker {
                     return true;
                 }
             }
+            self.tell_surplus(index);
             let population = &mut self.populations[index];
             if let Some(source) = &mut population.source
                 && self.replacements.is_empty()
@@ -291,8 +302,45 @@ impl Worker {
             let scenario = u16::try_from(index).unwrap_or(u16::MAX);
             let before = source.begin(profile, begin);
             self.host.recorder.borrow_mut().planned_before(scenario, before);
+            source.hold_back(self.held_back(index), now);
         }
-        population.source = Some(source);
+        self.populations[index].source = Some(source);
+    }
+
+    /// What the shard holds back of a population.
+    fn held_back(&self, index: usize) -> HoldBack {
+        let mut held_back = self.host.shared.held_back().of(index);
+        if self.program.scenarios[index].no_shard {
+            held_back.of = held_back.of.map(|of| whole(&of));
+        }
+        held_back
+    }
+
+    fn follow_hold_back(&mut self, now: Micros) {
+        self.hold_backs = self.host.shared.hold_backs();
+        for index in 0..self.populations.len() {
+            let held_back = self.held_back(index);
+            if let Some(source) = &mut self.populations[index].source {
+                source.hold_back(held_back, now);
+            }
+        }
+    }
+
+    /// Says how many users are here beyond what is left, of each time that segments were given away.
+    fn tell_surplus(&mut self, index: usize) {
+        let population = &mut self.populations[index];
+        let given = population.source.as_ref().map_or(&[][..], Source::given);
+        let users = given.iter().fold(0, |sum: u64, it| sum.saturating_add(*it));
+        if std::mem::replace(&mut population.surplus, (given.len(), users)) == population.surplus {
+            return;
+        }
+        let shared = &self.host.shared;
+        let place = index * shared.threads as usize + self.host.thread;
+        for (kept, users) in shared.kept().iter().zip(given) {
+            if let Some(told) = kept.surplus.get(place) {
+                told.store(*users, Ordering::Release);
+            }
+        }
     }
 
     /// Tells the source what the shard has given away. It learns of it ahead of time: what it has
@@ -508,6 +556,7 @@ impl Worker {
         if let Some(due) = source.and_then(|source| source.ended(now)) {
             self.replacements.push_back((index, due));
         }
+        self.tell_surplus(index);
         self.host.shared.populations[index].active.fetch_sub(1, Ordering::AcqRel);
     }
 

@@ -3,6 +3,11 @@
 //! is missing is spread evenly over the second; a user that ends below the target is replaced at
 //! once; ramping down only stops replacing. After the last step nothing new starts.
 //!
+//! Segments that change hands do not take their users along: those run on where they are, beyond
+//! what is left to their shard, and the taker starts nobody in their place ([`HoldBack`]). What a
+//! shard holds back counts as its own when it gives segments away itself, so that each taker need
+//! hear of its own giver only.
+//!
 //! Source: Gatling's `closed/*`, `Injector.scala`, and the engine itself.
 
 use std::collections::VecDeque;
@@ -129,6 +134,24 @@ impl Profile {
     }
 }
 
+/// What users that are released are spread over is this part of a second.
+const RELEASE_PARTS: u64 = 5;
+
+/// Users of a shard's part that others still have, from whom it took its segments over.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HoldBack {
+    /// Of the whole shard.
+    pub users: u64,
+    /// The shard's segments, where the tracker's are only those of one of its processes. Fewer than
+    /// the shard has hold back no less.
+    pub of: Option<Segments>,
+}
+
+impl HoldBack {
+    /// Before anything is known: it starts nobody.
+    pub const EVERYTHING: u64 = u64::MAX;
+}
+
 /// One engine thread's part of a closed profile. Times are the population's.
 #[derive(Clone, Debug)]
 pub struct Tracker {
@@ -138,8 +161,13 @@ pub struct Tracker {
     tick: u64,
     /// Of the whole, at the last tick.
     whole: u64,
+    /// Of its part, without what is held back.
     target: u64,
     alive: u64,
+    hold_back: HoldBack,
+    /// Of each time that it has given segments away: users beyond its part that are still the
+    /// taker's. They only become fewer.
+    given: Vec<u64>,
     /// Ever handed out.
     started: u64,
     /// Added to the users' numbers.
@@ -168,9 +196,30 @@ impl Part {
         self.segments.nth(of_shard).unwrap_or(of_shard)
     }
 
-    fn of(&self, count: u64) -> u64 {
-        let shard = self.segments.closed_share(count);
+    /// Of `count` of the whole, without the highest numbers, which are held back: all threads and
+    /// processes of a shard together leave out exactly as many as they are to.
+    fn of(&self, count: u64, hold_back: &HoldBack) -> u64 {
+        let shard = match hold_back {
+            HoldBack { users: 0, .. } => self.segments.closed_share(count),
+            HoldBack { users, of: None } => {
+                self.segments.closed_share(count).saturating_sub(*users)
+            }
+            HoldBack { users, of: Some(of) } => {
+                let left = of.closed_share(count).saturating_sub(*users);
+                let first = if left > 0 { of.nth(left).unwrap_or(0) } else { 0 };
+                self.segments.closed_share(first.min(count))
+            }
+        };
         (shard + self.threads - 1 - self.thread) / self.threads
+    }
+
+    /// What is to be held back beyond all that the shard has of `count`. One thread counts it.
+    fn beyond(&self, count: u64, hold_back: &HoldBack) -> u64 {
+        if self.thread > 0 {
+            return 0;
+        }
+        let segments = hold_back.of.as_ref().unwrap_or(&self.segments);
+        hold_back.users.saturating_sub(segments.closed_share(count))
     }
 }
 
@@ -213,6 +262,8 @@ impl Tracker {
             whole: 0,
             target: 0,
             alive: 0,
+            hold_back: HoldBack::default(),
+            given: Vec::new(),
             started: 0,
             numbers_from: 0,
             next_parts: VecDeque::new(),
@@ -253,10 +304,59 @@ impl Tracker {
         while self.next_parts.front().is_some_and(|(at, ..)| *at <= now) {
             let Some((_, part, numbers_from)) = self.next_parts.pop_front() else { return };
             (self.part, self.numbers_from, self.is_rest) = (part, numbers_from, true);
-            self.target = self.part.of(self.whole);
+            self.target = self.part.of(self.whole, &self.hold_back);
             // Places of this second that are not filled yet are those of the new part.
             self.planned = Spread::default();
+            let before = self.given.iter().fold(0, |sum: u64, it| sum.saturating_add(*it));
+            self.given.push(self.surplus().saturating_sub(before));
         }
+    }
+
+    /// From `now` on it leaves so many of its users out, beyond whom none is replaced.
+    pub fn hold_back(&mut self, hold_back: HoldBack, now: Micros) {
+        self.change(now);
+        self.hold_back = hold_back;
+        let target = self.part.of(self.whole, &self.hold_back);
+        if std::mem::replace(&mut self.target, target) != target {
+            self.planned = self.released(now);
+        }
+        self.settle();
+    }
+
+    /// The places that are not taken, as soon as they may be: who was there before has just ended.
+    fn released(&self, now: Micros) -> Spread {
+        let (next, end) = (self.alive.min(self.target), self.target);
+        if next == end || now >= self.profile.duration_us() {
+            return Spread::default();
+        }
+        let (base, last) = (self.part.nth(next), self.part.nth(end - 1));
+        let total = (last - base).saturating_add(1).saturating_mul(RELEASE_PARTS);
+        Spread { begin: now, next, end, base, total }
+    }
+
+    /// Users beyond its part; those that it holds back for others are among them.
+    fn surplus(&self) -> u64 {
+        let beyond = self.part.beyond(self.whole, &self.hold_back);
+        self.alive.saturating_add(beyond).saturating_sub(self.target)
+    }
+
+    /// Users of the surplus have ended, or its part has grown: to the good of the first taker first.
+    fn settle(&mut self) {
+        if self.given.iter().all(|users| *users == 0) {
+            return;
+        }
+        let mut left = self.surplus();
+        for users in self.given.iter_mut().rev() {
+            *users = left.min(*users);
+            left -= *users;
+        }
+    }
+
+    /// Of each time that it has given segments away, in order: how many users it still has that the
+    /// taker must hold back. None before the moment has come.
+    #[must_use]
+    pub fn given(&self) -> &[u64] {
+        &self.given
     }
 
     fn tick_at(&self) -> Option<Micros> {
@@ -267,7 +367,9 @@ impl Tracker {
     /// When to ask again; none when the profile starts nobody any more.
     #[must_use]
     pub fn next_at(&self) -> Option<Micros> {
-        self.planned.next_at(&self.part).or_else(|| self.tick_at())
+        let next = self.planned.next_at(&self.part).or_else(|| self.tick_at());
+        let change = self.next_parts.front().map(|(at, ..)| *at);
+        [next, change].into_iter().flatten().min()
     }
 
     /// One user that is due by `now`, if any. Who asks late gets the users of the ticks gone by.
@@ -280,9 +382,10 @@ impl Tracker {
             let begin = self.tick_at().filter(|at| *at <= now)?;
             let whole = self.load.of(self.profile.target(self.tick).unwrap_or(0), begin);
             let before = std::mem::replace(&mut self.whole, whole);
-            self.target = self.part.of(whole);
+            self.target = self.part.of(whole, &self.hold_back);
             self.tick += 1;
             self.planned = self.places(begin, before);
+            self.settle();
         }
     }
 
@@ -299,6 +402,7 @@ impl Tracker {
     pub fn user_ended(&mut self, now: Micros) -> Option<Arrival> {
         self.change(now);
         self.alive = self.alive.saturating_sub(1);
+        self.settle();
         if self.changes_by(now) {
             return None;
         }
@@ -318,6 +422,7 @@ impl Tracker {
     /// The user handed out last was not started after all.
     pub fn dropped(&mut self) {
         self.alive = self.alive.saturating_sub(1);
+        self.settle();
     }
 
     /// Users of a closed model are numbered by the segments that own them, in order, round the
@@ -329,7 +434,7 @@ impl Tracker {
         Arrival { k, at_us }
     }
 
-    /// This thread's part of the current target.
+    /// This thread's part of the current target, without what is held back.
     #[must_use]
     pub fn target(&self) -> u64 {
         self.target
@@ -371,3 +476,7 @@ pub(super) fn validate(steps: &[ClosedStep]) -> Result<(), String> {
 #[cfg(test)]
 #[path = "closed_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "closed_handover_tests.rs"]
+mod handover_tests;

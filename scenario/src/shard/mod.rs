@@ -107,6 +107,14 @@ pub enum ToShard {
     Load {
         changes: Vec<LoadChange>,
     },
+    /// For a shard that takes over: users of its part that others still have, by population. It
+    /// starts nobody of the closed model before it hears of this. Answered by `HeldBack`.
+    HoldBack {
+        users: Vec<u64>,
+        /// The segments that the shard has, for one of its processes.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        of: Vec<u32>,
+    },
     /// Graceful: no new users, those in flight end at their next action. Otherwise at once. In
     /// both cases the last frame is cut and `Finished` sent.
     Stop {
@@ -151,6 +159,15 @@ pub struct Yielded {
     pub stages: Vec<Option<u64>>,
 }
 
+/// Users of the closed model that a shard still has, beyond what is left to it, of those whose
+/// segments it gave away: the taker starts nobody in their place.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Surplus {
+    pub to: u32,
+    /// By population, in the order of the simulation; empty: none any more.
+    pub users: Vec<u64>,
+}
+
 /// A shard follows changes of the load.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoadHeard {
@@ -179,6 +196,12 @@ pub enum FromShard {
     },
     /// What became of a `Yield`.
     Yielded(Yielded),
+    /// Once the moment of a `Yield` has come, and whenever it has changed.
+    Surplus(Surplus),
+    /// What a `HoldBack` said is followed.
+    HeldBack {
+        users: Vec<u64>,
+    },
     /// What a `Load` said is followed.
     Load(LoadHeard),
     /// Said once a second while the load runs: a process that says nothing at all hangs.

@@ -87,6 +87,7 @@ fn forward(from: &mut impl Read, to_engine: &SyncSender<Control>) {
                 Control::Yield { to, epoch, segments, at_us }
             }
             ToShard::Load { changes } => Control::Load { changes },
+            ToShard::HoldBack { users, of } => Control::HoldBack { users, of },
             ToShard::Lease { until_boot_us } => Control::Lease { until_boot_us },
             ToShard::Stop { graceful, reason } => Control::Stop { graceful, reason },
         };
@@ -105,6 +106,8 @@ fn converse(spec: &ShardSpec, orders: &Receiver<Control>, out: &mut impl Write) 
                 write_from_shard(out, &FromShard::Output { stream, line })
             }
             Event::Yielded(yielded) => write_from_shard(out, &FromShard::Yielded(yielded)),
+            Event::Surplus(surplus) => write_from_shard(out, &FromShard::Surplus(surplus)),
+            Event::HeldBack(users) => write_from_shard(out, &FromShard::HeldBack { users }),
             Event::Load(heard) => write_from_shard(out, &FromShard::Load(heard)),
             Event::Alive => write_from_shard(out, &FromShard::Alive),
             Event::Frame(frame) => write_frame(out, &frame),

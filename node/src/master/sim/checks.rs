@@ -10,10 +10,11 @@ use onrush_scenario::stats::aggregate::Aggregate;
 use onrush_scenario::stats::frame::Totals;
 use onrush_scenario::stats::merge::Tick;
 
+use super::closed;
 use super::engine::{self, ARRIVALS, Cut};
 use super::masters::Master;
 use super::workers::Worker;
-use super::world::{World, peer};
+use super::world::{UNIX_MS, World, peer};
 use crate::control_wire::ShardKey;
 use crate::master::coordinator::Task;
 use crate::master::losses::{self, Losses};
@@ -21,6 +22,9 @@ use crate::master::place;
 
 /// A task of a master takes no longer: whatever it waits for is answered or given up before.
 const UNDER_WAY_MS: u64 = 20_000;
+
+/// From the moment at which segments change hands: the longest session, and messages.
+const FILLED_MS: u64 = 8_000;
 
 pub(super) struct Record {
     seed: u64,
@@ -36,6 +40,8 @@ pub(super) struct Record {
     /// Segments whose taker heard of its start too late to begin where its giver left off.
     pub(super) late: BTreeSet<(JobId, u32)>,
     pub(super) sealed: BTreeMap<(JobId, u64, u64), Vec<Arc<Stored>>>,
+    /// Looks at jobs with takers that had all their users again.
+    pub(super) filled: u64,
 }
 
 impl Record {
@@ -49,6 +55,7 @@ impl Record {
             causes: BTreeMap::new(),
             late: BTreeSet::new(),
             sealed: BTreeMap::new(),
+            filled: 0,
         }
     }
 
@@ -269,6 +276,45 @@ impl World {
                     self.record.hold(CHECK, own && once, || format!("{taker:?} from {giver:?}"));
                 }
             }
+        }
+    }
+
+    /// At any time: whoever has them, those that others still have included.
+    pub(super) fn check_users(&mut self) {
+        let mut users: BTreeMap<JobId, u64> = BTreeMap::new();
+        for (key, count) in self.workers.iter().flat_map(Worker::users) {
+            *users.entry(key.job.clone()).or_default() += count;
+        }
+        for (job, count) in users {
+            let holds = count <= closed::USERS;
+            self.record.hold("never more users of the closed model than planned", holds, || {
+                format!("{job}: {count}")
+            });
+            self.check_filled(&job, count);
+        }
+    }
+
+    /// Where nothing goes wrong but that segments change hands: a while after they did, all users
+    /// are there again.
+    fn check_filled(&mut self, id: &JobId, count: u64) {
+        let Some(job) = self.raft.ledger.job(id) else { return };
+        let Some(start_at) = job.start_at.filter(|_| job.status == JobStatus::Running) else {
+            return;
+        };
+        let plan_ms = (self.now + UNIX_MS).saturating_sub(start_at);
+        let is_quiet = job.abort.is_none()
+            && job.assignments.iter().all(|a| {
+                let begun_ms = a.begins.as_ref().map_or(0, |begins| begins.at_us / 1_000);
+                !matches!(a.state, AssignmentState::Lost { .. })
+                    && a.has_begun()
+                    && plan_ms > begun_ms + FILLED_MS
+            });
+        let in_time = plan_ms < engine::SECONDS * 1_000;
+        if is_quiet && in_time && self.faults.are_harmless() {
+            self.record.filled += u64::from(job.assignments.iter().any(|a| a.begins.is_some()));
+            self.record.hold("as many users as planned", count == closed::USERS, || {
+                format!("{id}: {count} at {plan_ms}: {job:#?}")
+            });
         }
     }
 

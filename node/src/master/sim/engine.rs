@@ -5,11 +5,12 @@
 
 use bytes::Bytes;
 use onrush_scenario::engine::stages::{self, Known, Staged, next_tick};
-use onrush_scenario::shard::{EndReason, Plan, TakeOver, Yielded};
+use onrush_scenario::shard::{EndReason, Plan, Surplus, TakeOver, Yielded};
 use onrush_scenario::stats::frame::{
     FRAME_VERSION, FeederDelta, Frame, ScenarioDelta, StageDelta, Totals,
 };
 
+use super::closed::Population;
 use super::records::Records;
 use crate::control_wire::{ShardKey, ShardOrder};
 
@@ -105,6 +106,7 @@ pub(super) struct Child {
     /// Started and not ended.
     alive: u64,
     pub(super) records: Records,
+    closed: Population,
     totals: Totals,
     staged: bool,
     /// Since when the second population runs, of the plan.
@@ -133,6 +135,7 @@ impl Child {
             pending: Vec::new(),
             alive: 0,
             records: Records::new(order.segments_total, order.segments.clone()),
+            closed: Population::new(order),
             totals: Totals::default(),
         }
     }
@@ -154,6 +157,7 @@ impl Child {
         self.done_ms = self.from_ms;
         self.first_second = self.from_ms.min(plan_ms) / 1_000;
         self.records.begin(take_over);
+        self.closed.begin(self.from_ms);
         self.resume(take_over);
         self.from_ms > from
     }
@@ -205,6 +209,10 @@ impl Child {
     pub(super) fn advance(&mut self, now_ms: u64) -> (Vec<Cut>, Option<EndReason>) {
         let Some(start) = self.start_ms else { return (Vec::new(), None) };
         let plan_ms = now_ms.saturating_sub(start);
+        // Who takes over begins at a moment that may lie ahead.
+        if now_ms >= start && plan_ms >= self.from_ms {
+            self.closed.advance(plan_ms);
+        }
         let mut cuts = Vec::new();
         let ends_ms = self.ends_ms().unwrap_or(u64::MAX);
         while (self.second() + 1) * 1_000 < ends_ms && plan_ms >= (self.second() + 1) * 1_000 {
@@ -213,7 +221,7 @@ impl Child {
             cuts.push(self.frame(second, false));
         }
         self.begin_until(plan_ms.min(ends_ms));
-        let has_given_all = self.held_at(plan_ms).is_empty();
+        let has_given_all = self.held_at(plan_ms).is_empty() && self.closed.alive() == 0;
         self.follow(plan_ms);
         if plan_ms >= ends_ms || has_given_all {
             let second = self.second();
@@ -239,10 +247,26 @@ impl Child {
         let (_, held) = self.held.last()?;
         let left: Vec<u32> = held.iter().copied().filter(|it| !segments.contains(it)).collect();
         self.held.push((at_ms, left.clone()));
+        self.closed.keep(to, &left, at_ms);
         let record = self.records.keep(left);
         self.given_ms = at_ms;
         let stages = if self.staged { vec![self.began_us()] } else { vec![] };
         Some(Yielded { to, at_us: at_ms * 1_000, records: vec![record], stages })
+    }
+
+    pub(super) fn hold_back(&mut self, users: &[u64], now_ms: u64) {
+        let plan_ms = now_ms.saturating_sub(self.start_ms.unwrap_or(now_ms));
+        self.closed.hold_back(users, plan_ms);
+    }
+
+    /// What is new of its users that are others' by now.
+    pub(super) fn surplus(&mut self) -> Vec<Surplus> {
+        self.closed.words()
+    }
+
+    /// Users of the closed population.
+    pub(super) fn users(&self) -> u64 {
+        self.closed.alive()
     }
 
     fn began_us(&self) -> Option<u64> {

@@ -83,4 +83,11 @@ impl Faults {
         }
         faults
     }
+
+    /// Nobody dies and no session ends: messages are late, nodes are drained, and that is all.
+    pub(super) fn are_harmless(&self) -> bool {
+        let sessions = self.break_session + self.cut_off + self.leader_falls;
+        let deaths = self.kill_worker + self.kill_child + self.kill_two + self.kill_taker;
+        sessions + deaths + self.kill_late + self.damage == 0.0
+    }
 }

@@ -6,6 +6,7 @@
 //! `ONRUSH_SIM_SEED=n` runs one seed, `ONRUSH_SIM_SEEDS=n` as many as that, from `ONRUSH_SIM_FROM`.
 
 mod checks;
+mod closed;
 mod engine;
 mod faults;
 mod masters;
@@ -46,10 +47,12 @@ fn run(world: &mut World) -> String {
     world.outcome()
 }
 
-/// The outcome, or, behind what the panic has said, what the ledger knows of the jobs.
-fn attempt(seed: u64) -> Result<String, String> {
+/// The outcome, and looks at jobs that were full again after a hand-over; or, behind what the panic
+/// has said, what the ledger knows of the jobs.
+fn attempt(seed: u64) -> Result<(String, u64), String> {
     let mut world = World::new(seed);
-    catch_unwind(AssertUnwindSafe(|| run(&mut world))).map_err(|_| world.story())
+    let outcome = catch_unwind(AssertUnwindSafe(|| run(&mut world))).map_err(|_| world.story())?;
+    Ok((outcome, world.record.filled))
 }
 
 #[test]
@@ -59,9 +62,13 @@ fn nothing_is_lost_doubled_or_stuck_whatever_dies() {
     let (asked, from) = (number("ONRUSH_SIM_SEEDS"), number("ONRUSH_SIM_FROM").unwrap_or(0));
     let seeds = one.map_or_else(|| from..from + asked.unwrap_or(SEEDS), |seed| seed..seed + 1);
     let (mut outcomes, mut failed) = (BTreeMap::<String, u64>::new(), Vec::new());
+    let mut filled = 0;
     for seed in seeds {
         match attempt(seed) {
-            Ok(outcome) => *outcomes.entry(outcome).or_default() += 1,
+            Ok((outcome, looks)) => {
+                *outcomes.entry(outcome).or_default() += 1;
+                filled += looks;
+            }
             Err(story) => {
                 if failed.is_empty() {
                     let _ = writeln!(std::io::stderr(), "{story}");
@@ -74,4 +81,5 @@ fn nothing_is_lost_doubled_or_stuck_whatever_dies() {
     assert!(failed.is_empty(), "{} seeds failed: {failed:?}", failed.len());
     // A simulation that loses everything, or nothing, tries nothing.
     assert!(one.or(asked).is_some() || outcomes.len() > 3, "{outcomes:?}");
+    assert!(one.or(asked).is_some() || filled > 0, "no job was full again after a hand-over");
 }

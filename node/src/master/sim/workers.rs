@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use onrush_scenario::shard::{EndReason, LoadHeard, Yielded};
+use onrush_scenario::shard::{EndReason, LoadHeard, Surplus, Yielded};
 use rand::Rng;
 
 use super::engine::{self, Child, Cut};
@@ -44,6 +44,8 @@ struct Run {
     ready_at: Option<u64>,
     /// What the child says of segments that it gave away, and when it is heard.
     yielded: Vec<(u64, Yielded)>,
+    /// The same of users that are still there.
+    surplus: Vec<(u64, Surplus)>,
     /// The newest frame that was sent did not arrive: what is sent next will show it.
     hidden: bool,
 }
@@ -84,6 +86,11 @@ impl Worker {
 
     pub(super) fn shards(&self) -> Vec<ShardKey> {
         self.runs.keys().cloned().collect()
+    }
+
+    /// Users of the closed population, by shard.
+    pub(super) fn users(&self) -> impl Iterator<Item = (&ShardKey, u64)> {
+        self.runs.iter().map(|(key, run)| (key, run.child.as_ref().map_or(0, Child::users)))
     }
 
     /// Shards that have a process now.
@@ -171,6 +178,12 @@ impl World {
                     let heard = LoadHeard { changes, late_us: 0 };
                     self.happened(index, &key, Happening::Load(heard));
                 }
+                Act::HoldBack { key, users } => {
+                    let now = self.now;
+                    let Some(child) = self.child(index, &key) else { continue };
+                    child.hold_back(&users, now);
+                    self.happened(index, &key, Happening::HeldBack(users));
+                }
                 Act::Stop { key, reason } => {
                     self.excuse(index, &key);
                     self.end_child(index, &key, EndReason::Stopped(reason));
@@ -229,6 +242,17 @@ impl World {
         run.yielded = later;
         for (_, yielded) in due {
             self.happened(index, key, Happening::Yielded(yielded));
+        }
+    }
+
+    fn hear_surplus(&mut self, index: usize, key: &ShardKey) {
+        let (now, delay) = (self.now, self.rng.random_range(0..300));
+        let Some(run) = self.workers[index].runs.get_mut(key) else { return };
+        let words = run.child.as_mut().map(Child::surplus).unwrap_or_default();
+        let heard = run.surplus.last().map_or(now, |(at, _)| now.max(*at)) + delay;
+        run.surplus.extend(words.into_iter().map(|word| (heard, word)));
+        for (_, word) in run.surplus.extract_if(.., |(at, _)| *at <= now).collect::<Vec<_>>() {
+            self.happened(index, key, Happening::Surplus(word));
         }
     }
 
@@ -314,6 +338,7 @@ impl World {
         let Some(child) = self.child(index, key) else { return };
         let (cuts, end) = child.advance(now);
         self.note_records(index, key);
+        self.hear_surplus(index, key);
         self.keep(index, key, cuts);
         if let Some(reason) = end {
             self.hear_yields(index, key, u64::MAX);
@@ -360,10 +385,17 @@ impl World {
             let Some(run) = self.workers[index].runs.remove(&key) else { continue };
             let reason = RESTARTED.to_owned();
             let (gone, newest) = (Phase::Gone { reason }, run.shelf.newest);
-            let (start_us, yields) = (None, vec![]);
-            let load = LoadHeard::default();
-            let fresh =
-                ShardReport { key: key.clone(), phase: gone, newest, start_us, yields, load };
+            let (start_us, yields, load, closed) = Default::default();
+            let key_of_report = key.clone();
+            let fresh = ShardReport {
+                key: key_of_report,
+                phase: gone,
+                newest,
+                start_us,
+                yields,
+                load,
+                closed,
+            };
             let report = kept.unwrap_or(fresh);
             if !lose_spools {
                 let run = Run { shelf: run.shelf, ..Run::default() };

@@ -174,6 +174,7 @@ impl World {
         self.work();
         self.rule();
         self.check_holders();
+        self.check_users();
         self.record.leases(&self.workers, self.now);
     }
 

@@ -273,6 +273,7 @@ pub(crate) fn outcome_at(server: &Server, code: &str) -> Vec<String> {
     let end = run_local(&spec, &orders, &mut |event| match event {
         Event::Ready(ready) => plan = Some(ready),
         Event::Alive | Event::Yielded(_) | Event::Load(_) => {}
+        Event::Surplus(_) | Event::HeldBack(_) => {}
         Event::Frame(frame) => frames.push(*frame),
         Event::Output { stream: OutputStream::Stdout, line } => lines.push(line),
         Event::Output { .. } => {}

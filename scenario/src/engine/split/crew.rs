@@ -11,6 +11,7 @@ use std::sync::mpsc::{self, Receiver, SyncSender, TryRecvError};
 use std::thread;
 use std::time::Duration;
 
+use super::super::surplus::{Processes, Words, without};
 use super::super::{Control, Event, clock};
 use super::combine::Combiner;
 use super::handovers::Handovers;
@@ -40,6 +41,12 @@ struct Crew<'a> {
     /// Of the load, that all processes follow and the owner was told of.
     load_changes: u32,
     handovers: Handovers,
+    /// Users that the processes still have of segments that were given away, and what was said.
+    surplus: Processes,
+    words: Words,
+    /// The shard's segments, and what it holds back, once it was told.
+    segments: Vec<u32>,
+    held_back: Option<Vec<u64>>,
     /// The common start, by [`clock::boot_us`].
     started: Option<i64>,
     /// The first that is not [`EndReason::Completed`], or a failure.
@@ -96,6 +103,10 @@ pub(in crate::engine) fn run(
         combiner,
         load_changes: 0,
         handovers: Handovers::default(),
+        surplus: Processes::default(),
+        words: Words::default(),
+        segments: spec.segments.clone(),
+        held_back: None,
         started: None,
         end,
         on_event,
@@ -187,6 +198,7 @@ impl Crew<'_> {
         while self.members.iter().any(|it| !it.silent) {
             self.hear();
             self.obey(control, local);
+            self.tell_surplus();
         }
         self.end.clone()
     }
@@ -223,6 +235,9 @@ impl Crew<'_> {
                 self.handovers.heard(index, &word);
                 self.handed_over();
             }
+            Some(Sent::Message(FromShard::Surplus(word))) => self.surplus.heard(index, word),
+            // The shard has said it for all of them.
+            Some(Sent::Message(FromShard::HeldBack { .. })) => {}
             Some(Sent::Message(FromShard::Load(heard))) => {
                 self.members[index].load = heard;
                 self.load_heard();
@@ -269,6 +284,11 @@ impl Crew<'_> {
         let now = u64::try_from(clock::boot_us() - started).unwrap_or(0);
         let at_us = now + GIVE_AHEAD_US;
         let mut of = Vec::new();
+        // Ahead of the moment: of fewer segments, the processes hold back no less.
+        self.segments = without(&self.segments, segments);
+        if let Some(users) = self.held_back.clone() {
+            self.hold_back(users);
+        }
         for (index, member) in self.members.iter_mut().enumerate() {
             let held = member.segments.iter().copied();
             let segments: Vec<u32> = held.filter(|it| segments.contains(it)).collect();
@@ -277,11 +297,28 @@ impl Crew<'_> {
                 member.tell(&ToShard::Yield { to, epoch, segments, at_us: Some(at_us) });
             }
         }
+        self.surplus.asked(to, of.iter().copied());
         self.handovers.asked(to, at_us, of.into_iter());
         for (index, member) in self.members.iter().enumerate().filter(|(_, it)| it.ended) {
             self.handovers.ended(index, &member.reserved);
+            self.surplus.ended(index);
         }
         self.handed_over();
+    }
+
+    fn hold_back(&mut self, users: Vec<u64>) {
+        self.held_back = Some(users.clone());
+        self.tell_all(&ToShard::HoldBack { users, of: self.segments.clone() });
+    }
+
+    fn tell_surplus(&mut self) {
+        let Some(started) = self.started else { return };
+        let now = u64::try_from(clock::boot_us() - started).unwrap_or(0);
+        for (to, users) in self.surplus.sums() {
+            if let Some(word) = self.words.next(to, users, now) {
+                (self.on_event)(Event::Surplus(word));
+            }
+        }
     }
 
     fn handed_over(&mut self) {
@@ -295,6 +332,7 @@ impl Crew<'_> {
         self.members[index].ended = true;
         self.load_heard();
         self.handovers.ended(index, &self.members[index].reserved);
+        self.surplus.ended(index);
         self.handed_over();
         let reason = match &end {
             Ok(EndReason::Completed | EndReason::MaxDuration | EndReason::LeaseExpired) => None,
@@ -340,6 +378,11 @@ impl Crew<'_> {
                     continue;
                 }
                 Ok(Control::Load { changes }) => ToShard::Load { changes },
+                Ok(Control::HoldBack { users, .. }) => {
+                    self.hold_back(users.clone());
+                    (self.on_event)(Event::HeldBack(users));
+                    continue;
+                }
                 Ok(Control::Lease { until_boot_us }) => ToShard::Lease { until_boot_us },
                 Ok(Control::Stop { graceful, reason }) => {
                     self.stop(graceful, reason);

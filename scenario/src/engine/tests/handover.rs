@@ -90,3 +90,68 @@ fn a_shard_that_takes_over_late_catches_nothing_up_and_holds_nobody_for_ever() {
     assert_eq!(totals.users_ended, totals.users_started);
     assert_eq!(totals.requests_ok, 2 * totals.users_started);
 }
+
+/// Eight users for some seconds, each for as long as is said.
+fn closed(session_ms: u64, seconds: u64) -> serde_json::Value {
+    let inject = json!({ "closed": [{ "profile": "constant_concurrent_users", "users": 8,
+        "duration_us": seconds * 1_000_000 }] });
+    simulation(json!([dummy(session_ms)]), inject)
+}
+
+#[test]
+fn who_gives_segments_away_says_how_many_of_their_users_are_still_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let (control, orders) = mpsc::channel();
+    let segments = (0..720).step_by(2).collect();
+    let now = clock::boot_us();
+    control.send(Control::Lease { until_boot_us: now + 60_000_000 }).unwrap();
+    let at_boot_us = now + 200_000;
+    control.send(Control::Start { at_boot_us, clock_error_us: 0, take_over: None }).unwrap();
+    control.send(Control::Yield { to: 5, epoch: 2, segments, at_us: Some(1_000_000) }).unwrap();
+    let (mut words, mut outcome) = (Vec::new(), Outcome::default());
+    let spec = ShardSpec { leased: true, ..spec(folder.path(), &closed(1_700, 4)) };
+    let end = run(&spec, &orders, &mut |event| match event {
+        Event::Surplus(word) => words.push(word),
+        event => outcome.take(event),
+    });
+    assert_eq!(end, Ok(EndReason::Completed));
+    assert_eq!(words[0], Surplus { to: 5, users: vec![4] });
+    assert_eq!(words.last(), Some(&Surplus { to: 5, users: vec![] }));
+    let users = |word: &Surplus| word.users.first().copied().unwrap_or(0);
+    assert!(words.is_sorted_by(|a, b| users(a) > users(b)), "{words:?}");
+}
+
+#[test]
+fn who_takes_over_starts_nobody_whom_it_is_to_hold_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spec = spec(folder.path(), &closed(10_000, 8));
+    (spec.segments, spec.takes_over) = ((0..720).step_by(2).collect(), true);
+    (spec.leased, spec.epoch, spec.max_duration_us) = (true, 2, Some(8_000_000));
+    let (control, orders) = mpsc::channel();
+    let now = clock::boot_us();
+    control.send(Control::Lease { until_boot_us: now + 60_000_000 }).unwrap();
+    let take_over = Some(TakeOver { from_us: Some(4_000_000), ..TakeOver::default() });
+    let start = Control::Start { at_boot_us: now - 4_000_000, clock_error_us: 0, take_over };
+    control.send(start).unwrap();
+    let (mut heard, mut outcome) = (Vec::new(), Outcome::default());
+    let end = run(&spec, &orders, &mut |event| match event {
+        Event::HeldBack(users) => heard.push(users),
+        Event::Frame(frame) => {
+            let told = match frame.second {
+                4 => Some(vec![3]),
+                5 => Some(vec![]),
+                _ => None,
+            };
+            let told = told.map(|users| Control::HoldBack { users, of: vec![] });
+            told.into_iter().for_each(|word| control.send(word).unwrap());
+            outcome.take(Event::Frame(frame));
+        }
+        event => outcome.take(event),
+    });
+    assert_eq!(end, Ok(EndReason::MaxDuration));
+    assert_eq!(heard, [vec![3], vec![]]);
+    let started = |frame: &Frame| frame.scenarios.iter().map(|it| it.started).sum::<u64>();
+    let by_second: Vec<_> = outcome.frames.iter().map(|it| (it.second, started(it))).collect();
+    // Nothing is known in the first second; then of its four one may start, then all.
+    assert_eq!(by_second[..3], [(4, 0), (5, 1), (6, 3)], "{by_second:?}");
+}

@@ -11,7 +11,9 @@ use serde_json::json;
 
 use super::{Control, Event, clock, run, run_local};
 use crate::protocol::http::test_server::{Reply, Server};
-use crate::shard::{EndReason, LoadChange, Plan, Problem, ProblemKind, ShardSpec, TakeOver};
+use crate::shard::{
+    EndReason, LoadChange, Plan, Problem, ProblemKind, ShardSpec, Surplus, TakeOver,
+};
 use crate::stats::frame::{Frame, Totals};
 
 fn spec(root: &Path, simulation: &serde_json::Value) -> ShardSpec {
@@ -59,6 +61,7 @@ impl Outcome {
         match event {
             Event::Ready(plan) => self.plan = Some(plan),
             Event::Alive | Event::Yielded(_) | Event::Load(_) => {}
+            Event::Surplus(_) | Event::HeldBack(_) => {}
             Event::Frame(frame) => self.frames.push(*frame),
             Event::Output { .. } => {}
         }

@@ -2,7 +2,7 @@
 //! frame a second. It measures nothing; its frames are drawn beforehand.
 
 use onrush_node::control_wire::{self, FromWorker, Phase, ShardKey, ShardReport, ToWorker};
-use onrush_scenario::shard::{LoadHeard, Plan};
+use onrush_scenario::shard::Plan;
 use onrush_scenario::stats::frame::{
     FRAME_VERSION, Frame, GeneratorHealth, RequestDelta, ScenarioDelta, Times,
 };
@@ -160,9 +160,16 @@ impl Shard {
             ToWorker::Prepare(order) => {
                 let phase = Phase::Ready { plan: plan() };
                 let key = order.key;
-                let (yields, load) = (vec![], LoadHeard::default());
-                self.report =
-                    Some(ShardReport { key, phase, newest: 0, start_us: None, yields, load });
+                let (yields, load, closed) = Default::default();
+                self.report = Some(ShardReport {
+                    key,
+                    phase,
+                    newest: 0,
+                    start_us: None,
+                    yields,
+                    load,
+                    closed,
+                });
             }
             ToWorker::Start { at_us, .. } => {
                 let at = Duration::from_micros(u64::try_from(at_us).ok()?);
