@@ -153,7 +153,7 @@ impl Cluster {
         first.initialize(info(1)).await.unwrap();
         let leader = cluster.leader().await;
         for id in 2..=n {
-            leader.add_learner(id, info(id)).await.unwrap();
+            leader.add_learners([(id, info(id))].into()).await.unwrap();
         }
         let voters = (1..=n).collect();
         let at = leader.membership().index;

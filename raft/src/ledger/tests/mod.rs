@@ -15,7 +15,7 @@ use super::job::{
     SealedTicks, TickSection, Verdict, VerdictValue,
 };
 use super::limits;
-use super::member::{ClusterState, MemberCommand};
+use super::member::{ClusterState, MemberCommand, Role};
 use super::outcome::{Outcome, Rejection, TickOutcome};
 use super::project::ProjectCommand;
 use super::{Ledger, job::Job};
@@ -235,6 +235,54 @@ fn what_does_not_follow_is_refused() {
     let whole = JobSpec { division: Division::Copy, ..spec() };
     log.submit_spec("c", None, whole).unwrap();
     log.job(JobCommand::Prepare { id: "c".into(), assignments: twice }).unwrap();
+}
+
+#[test]
+fn shares_by_zone_are_positive_and_go_to_all_nodes_of_a_divided_job() {
+    let mut log = Log::open();
+    log.put("a.js", 1).unwrap();
+    let shares = |share| [("eu".to_owned(), share), ("us".to_owned(), 3)].into();
+    let zoned = |share| JobSpec { zone_shares: shares(share), ..spec() };
+    let mut refused = |spec| match log.submit_spec("j", None, spec) {
+        Err(Rejection::Invalid(text)) => text,
+        other => panic!("{other:?}"),
+    };
+    let zero = "the share of zone 'eu' is 0; it must be from 1 to 1000000";
+    assert_eq!(refused(zoned(0)), zero);
+    let some = refused(JobSpec { nodes: 2, ..zoned(7) });
+    assert!(some.contains("2 nodes cannot be asked for as well"), "{some}");
+    let copies = refused(JobSpec { division: Division::Copy, ..zoned(7) });
+    assert!(copies.contains("no share by zone"), "{copies}");
+    log.submit_spec("j", None, zoned(7)).unwrap();
+}
+
+#[test]
+fn standbys_are_these_and_nobody_else() {
+    let mut log = Log { ledger: Ledger::open_single(), index: 10, at: 0 };
+    let mut ids = Vec::new();
+    for peer in ["p2", "p3", "p4"] {
+        let join = MemberCommand::Allocate { peer: peer.into(), name: peer.to_owned() };
+        let Ok(Outcome::Allocated(id)) = log.run(Command::Member(join)) else { panic!("{peer}") };
+        ids.push(id);
+    }
+    let all = |ids: &[u64]| ids.iter().copied().collect();
+    let mut member = |command| log.run(Command::Member(command));
+    // One that is no member refuses all.
+    let unknown = member(MemberCommand::Bound { raft_ids: all(&[ids[0], 999]) });
+    assert!(matches!(unknown, Err(Rejection::NotFound { .. })), "{unknown:?}");
+    member(MemberCommand::Bound { raft_ids: all(&ids) }).unwrap();
+    member(MemberCommand::Standbys { raft_ids: all(&ids[..2]) }).unwrap();
+    member(MemberCommand::Standbys { raft_ids: all(&ids[1..]) }).unwrap();
+    let unknown = member(MemberCommand::Standbys { raft_ids: all(&[999]) });
+    assert!(matches!(unknown, Err(Rejection::NotFound { .. })), "{unknown:?}");
+    let keeps: Vec<bool> = ids.iter().map(|id| log.ledger.keeps_files(*id)).collect();
+    assert_eq!(keeps, [false, true, true]);
+    let roles: Vec<&str> = ids.iter().map(|id| log.ledger.role(*id).word()).collect();
+    assert_eq!(roles, ["worker", "standby", "standby"]);
+    assert!(ids.iter().all(|id| log.ledger.member(*id).unwrap().bound));
+    assert_eq!((log.ledger.role(1), log.ledger.keeps_files(1)), (Role::Voter, true));
+    log.run(Command::Member(MemberCommand::Remove { raft_id: ids[2] })).unwrap();
+    assert!(!log.ledger.keeps_files(ids[2]));
 }
 
 #[test]
@@ -521,7 +569,7 @@ fn a_cluster_opens_or_dissolves_never_both() {
     let join = MemberCommand::Allocate { peer: "p2".into(), name: "n2".to_owned() };
     let Ok(Outcome::Allocated(id)) = member(join.clone()) else { panic!("not allocated") };
     assert_eq!(member(join), Ok(Outcome::Allocated(id)));
-    member(MemberCommand::Bound { raft_id: id }).unwrap();
+    member(MemberCommand::Bound { raft_ids: [id].into() }).unwrap();
     assert_eq!(conflict(member(MemberCommand::Open)), "1 of 3 voters are there");
     assert_eq!(
         conflict(member(MemberCommand::Remove { raft_id: 1 })),
@@ -549,13 +597,13 @@ fn a_bound_node_gets_another_id_only_for_the_one_it_gave_up() {
     let join = Command::Member(MemberCommand::Allocate { peer: peer(), name: name() });
     let rejoin = |left| Command::Member(MemberCommand::Rejoin { peer: peer(), name: name(), left });
     let Ok(Outcome::Allocated(first)) = log.run(join.clone()) else { panic!("not allocated") };
-    log.run(Command::Member(MemberCommand::Bound { raft_id: first })).unwrap();
+    log.run(Command::Member(MemberCommand::Bound { raft_ids: [first].into() })).unwrap();
     assert_eq!(log.run(join), Ok(Outcome::Bound(first)));
     let Ok(Outcome::Allocated(second)) = log.run(rejoin(first)) else { panic!("not allocated") };
     assert!(second > first && log.ledger.member(first).unwrap().removed);
     // Said twice, as an answer may be lost.
     assert_eq!(log.run(rejoin(first)), Ok(Outcome::Allocated(second)));
-    log.run(Command::Member(MemberCommand::Bound { raft_id: second })).unwrap();
+    log.run(Command::Member(MemberCommand::Bound { raft_ids: [second].into() })).unwrap();
     assert_eq!(log.run(rejoin(first)), Ok(Outcome::Bound(second)), "a question that came late");
     assert!(!log.ledger.member(second).unwrap().removed);
 }
