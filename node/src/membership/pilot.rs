@@ -169,10 +169,12 @@ fn nodes(
     me: RaftId,
 ) -> BTreeMap<RaftId, NodeView> {
     let bound = ledger.members().filter(|member| member.bound && !member.removed);
+    let peers: BTreeMap<RaftId, &RaftPeer> = status.peers.iter().map(|it| (it.id, it)).collect();
+    let views: BTreeMap<&PeerName, &PeerView> = views.iter().map(|it| (&it.peer, it)).collect();
     bound
         .map(|member| {
-            let raft = status.peers.iter().find(|peer| peer.id == member.raft_id);
-            let view = views.iter().find(|view| view.peer == member.peer);
+            let raft = peers.get(&member.raft_id);
+            let view = views.get(&member.peer);
             let record = view.and_then(|view| view.record.as_ref());
             let zone = record.and_then(|record| record.labels.get(ZONE)).cloned();
             let mine = member.raft_id == me;

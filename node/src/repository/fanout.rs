@@ -7,7 +7,8 @@ use onrush_raft::types::{ContentId, PeerName};
 
 /// Nodes that one node sends one blob to at a time. Five times as many have it after each round.
 pub(super) const PULLERS_MAX: usize = 4;
-/// Who has not asked for so long has all of it, or went elsewhere.
+/// Who has not asked for so long has all of it, or went elsewhere. Who has all of it may send it as
+/// well, so that nobody waits for this one.
 const GONE_AFTER_MS: u64 = 2_000;
 
 #[derive(Clone, Debug, Default)]
@@ -30,13 +31,6 @@ impl Fanout {
         }
         admitted
     }
-
-    /// It has asked for the last chunk.
-    pub(super) fn done(&mut self, content: &ContentId, peer: &PeerName) {
-        if let Some(pullers) = self.pullers.get_mut(content) {
-            pullers.remove(peer);
-        }
-    }
 }
 
 #[cfg(test)]
@@ -54,8 +48,8 @@ mod tests {
         assert!(ask(&content, 0, 1_900), "who has begun goes on");
         assert!(ask(&content, 4, 2_000) && ask(&content, 5, 2_000) && ask(&content, 6, 2_000));
         assert!(!ask(&content, 7, 2_000), "the first is still at it");
-        fanout.done(&content, &peer(0));
-        assert!(fanout.admit(&content, &peer(7), 2_000));
+        assert!(ask(&content, 7, 3_900), "it has gone");
+        assert!(ask(&other, 4, 9_000));
         assert_eq!(fanout.pullers.len(), 1, "what nobody asks for is forgotten");
     }
 }

@@ -157,7 +157,7 @@ impl Repository {
         }
         let read = async {
             let manifest = self.manifest(&content).await?;
-            if !self.sends(peer, &content, &manifest, index_of(offset)) {
+            if !self.sends(peer, &content, &manifest) {
                 return Ok(None);
             }
             self.chunk_here(&content, &manifest, index_of(offset)).await.map(Some)
@@ -178,15 +178,11 @@ impl Repository {
     }
 
     /// Whether the node gets this chunk now: what has one alone goes to everyone.
-    fn sends(&self, peer: &PeerName, content: &ContentId, manifest: &Manifest, at: usize) -> bool {
-        let chunks = manifest.hashes.len();
+    fn sends(&self, peer: &PeerName, content: &ContentId, manifest: &Manifest) -> bool {
         let Ok(cluster) = self.cluster() else { return true };
+        let now_ms = cluster.clock().now_ms();
         let mut fanout = self.fanout.lock().unwrap_or_else(PoisonError::into_inner);
-        let admitted = chunks <= 1 || fanout.admit(content, peer, cluster.clock().now_ms());
-        if admitted && at + 1 >= chunks {
-            fanout.done(content, peer);
-        }
-        admitted
+        manifest.hashes.len() <= 1 || fanout.admit(content, peer, now_ms)
     }
 
     /// Fetches a damaged blob again, and says so once.

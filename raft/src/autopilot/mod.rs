@@ -187,24 +187,31 @@ impl Round<'_> {
         since.is_some_and(|since| self.input.now_ms.saturating_sub(*since) >= need)
     }
 
-    /// Learners that may be promoted now, beside `voters`: the best first.
-    fn promotable(&self, voters: &BTreeSet<RaftId>) -> Vec<RaftId> {
+    /// Up to so many learners that may be promoted now, beside `voters`: the best first.
+    fn promotable(&self, voters: &BTreeSet<RaftId>, count: usize) -> Vec<RaftId> {
         let learners = self.input.membership.learners.iter().copied();
-        self.spread_out(voters, learners.filter(|id| self.is_stable(*id)).collect())
+        self.spread_out(voters, learners.filter(|id| self.is_stable(*id)).collect(), count)
     }
 
-    /// `candidates`, each in the zone that has the fewest of `taken` and of those before it; nodes
-    /// without a zone are in none that is shared. The oldest id first among equals.
-    fn spread_out(&self, taken: &BTreeSet<RaftId>, candidates: Vec<RaftId>) -> Vec<RaftId> {
+    /// Up to so many of the candidates, each in the zone that has the fewest of `taken` and of those
+    /// before it; nodes without a zone are in none that is shared. The oldest id first among equals.
+    fn spread_out(
+        &self,
+        taken: &BTreeSet<RaftId>,
+        candidates: BTreeSet<RaftId>,
+        count: usize,
+    ) -> Vec<RaftId> {
         let mut crowd: BTreeMap<&str, usize> = BTreeMap::new();
         for zone in taken.iter().filter_map(|id| self.zone(*id)) {
             *crowd.entry(zone).or_default() += 1;
         }
-        let (mut rest, mut ordered) = (BTreeSet::from_iter(candidates), Vec::new());
-        while let Some(best) = rest.iter().copied().min_by_key(|id| {
-            let there = self.zone(*id).map_or(0, |zone| crowd.get(zone).copied().unwrap_or(0));
-            (there, *id)
-        }) {
+        let (mut rest, mut ordered) = (candidates, Vec::new());
+        while ordered.len() < count {
+            let best = rest.iter().copied().min_by_key(|id| {
+                let there = self.zone(*id).map_or(0, |zone| crowd.get(zone).copied().unwrap_or(0));
+                (there, *id)
+            });
+            let Some(best) = best else { break };
             rest.remove(&best);
             ordered.push(best);
             if let Some(zone) = self.zone(best) {
@@ -243,7 +250,7 @@ impl Round<'_> {
         let left = |id: &RaftId| *id != self.input.me && !self.input.nodes.contains_key(id);
         let dead = *voters.iter().find(|id| left(id) || self.silent_for(**id) >= dead_ms)?;
         let rest: BTreeSet<RaftId> = voters.iter().copied().filter(|id| *id != dead).collect();
-        let standby = *self.promotable(&rest).first()?;
+        let standby = *self.promotable(&rest, 1).first()?;
         let wanted = rest.iter().copied().chain([standby]).collect();
         self.voters(wanted, format!("voter {dead} is dead; {standby} takes its seat"))
     }
@@ -251,7 +258,7 @@ impl Round<'_> {
     /// Rule 2: two more voters, or one where the number is even.
     fn promote(&self, voters: &BTreeSet<RaftId>) -> Option<Change> {
         let more = if voters.len() % 2 == 1 { 2 } else { 1 };
-        let promotable = self.promotable(voters);
+        let promotable = self.promotable(voters, more);
         if voters.len() + more > self.target() || promotable.len() < more {
             return None;
         }
@@ -264,7 +271,7 @@ impl Round<'_> {
     fn shrink(&self, voters: &BTreeSet<RaftId>) -> Option<Change> {
         let long = |id: &&RaftId| self.silent_for(**id) >= self.input.settings.two_dead_ms;
         let dead: BTreeSet<RaftId> = voters.iter().filter(long).copied().collect();
-        if voters.len() != 5 || dead.len() != 2 || !self.promotable(voters).is_empty() {
+        if voters.len() != 5 || dead.len() != 2 || !self.promotable(voters, 1).is_empty() {
             return None;
         }
         let rest = voters.difference(&dead).copied().collect();
@@ -302,8 +309,8 @@ impl Round<'_> {
             learners.iter().copied().filter(able).partition(is_standby);
         let taken = voters | &stay;
         let there = |id: &RaftId| self.is_heard(*id);
-        let new = self.spread_out(&taken, others.into_iter().filter(there).collect());
-        let stay = self.spread_out(voters, stay.into_iter().collect());
+        let new = self.spread_out(&taken, others.into_iter().filter(there).collect(), wanted);
+        let stay = self.spread_out(voters, stay, wanted);
         let ids: BTreeSet<RaftId> = stay.into_iter().chain(new).take(wanted).collect();
         let known = self.input.nodes.iter().filter(|(_, node)| node.standby);
         let known: BTreeSet<RaftId> = known.map(|(id, _)| *id).collect();
@@ -317,9 +324,10 @@ impl Round<'_> {
         let movable = voters.iter().copied().filter(|id| *id != self.input.me);
         let from = movable.max_by_key(|id| self.zone(*id).map_or(0, crowd))?;
         let most = crowd(self.zone(from)?);
-        let promotable = self.promotable(voters);
+        let learners = self.input.membership.learners.iter().copied();
         let is_better = |id: &RaftId| self.zone(*id).is_some_and(|zone| crowd(zone) + 2 <= most);
-        let to = promotable.into_iter().find(is_better)?;
+        let better = learners.filter(|id| is_better(id) && self.is_stable(*id)).collect();
+        let to = *self.spread_out(voters, better, 1).first()?;
         let rest = voters.iter().copied().filter(|id| *id != from);
         let why = format!("voter {from} shares its zone with others; {to} takes its seat");
         self.voters(rest.chain([to]).collect(), why)

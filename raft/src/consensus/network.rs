@@ -33,10 +33,6 @@ const CHUNK_TIMEOUT: Duration = Duration::from_secs(5);
 /// Installing reads, verifies and writes the file on the other side.
 const INSTALL_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A learner hears a heartbeat only so often: it does not vote, and no lease counts its answers, so
-/// all that a heartbeat tells it is who leads. Whatever else changes it is told at once.
-const LEARNER_HEARTBEAT: Duration = Duration::from_millis(900);
-
 /// Who votes, as far as known; nobody at first.
 pub(super) type Voters = Arc<ArcSwap<BTreeSet<RaftId>>>;
 
@@ -45,13 +41,17 @@ pub(super) struct Network {
     pub(super) rpc: Arc<dyn RaftRpc>,
     pub(super) gate: Arc<Gate>,
     pub(super) voters: Voters,
+    /// A learner hears a heartbeat only so often: it does not vote, and no lease counts its answers,
+    /// so all that a heartbeat tells it is who leads. Whatever else changes it is told at once.
+    pub(super) learner_heartbeat: Duration,
 }
 
 impl Network {
     fn client(&self, target: RaftId, lane: Lane) -> Client {
         let (rpc, gate) = (Arc::clone(&self.rpc), Arc::clone(&self.gate));
         let voters = Arc::clone(&self.voters);
-        Client { me: self.me, target, lane, rpc, gate, voters, told: None }
+        let learner_heartbeat = self.learner_heartbeat;
+        Client { me: self.me, target, lane, rpc, gate, voters, learner_heartbeat, told: None }
     }
 }
 
@@ -78,6 +78,7 @@ pub(super) struct Client {
     rpc: Arc<dyn RaftRpc>,
     gate: Arc<Gate>,
     voters: Voters,
+    learner_heartbeat: Duration,
     told: Option<Told>,
 }
 
@@ -96,7 +97,7 @@ impl Client {
         learner
             && self.told.as_ref().is_some_and(|told| {
                 let same = told.vote == vote && told.commit == commit;
-                same && told.at.elapsed() < LEARNER_HEARTBEAT
+                same && told.at.elapsed() < self.learner_heartbeat
             })
     }
 

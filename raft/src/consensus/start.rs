@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use openraft::{SnapshotPolicy, StepDownPolicy};
 use tokio::sync::{Semaphore, watch};
@@ -44,6 +44,7 @@ impl Consensus {
             rpc: Arc::clone(&rpc),
             gate: Arc::clone(&gate),
             voters: Arc::clone(&voters),
+            learner_heartbeat: Duration::from_millis(config.timing.election_max_ms),
         };
         let settings = Arc::new(settings(config.timing)?);
         let started = Raft::new(config.id, settings, network, log.clone(), machine).await;
