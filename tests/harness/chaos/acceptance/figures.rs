@@ -107,6 +107,18 @@ pub(super) fn most(buckets: &[u64]) -> u64 {
     buckets.windows(SECOND).map(|it| it.iter().sum()).max().unwrap_or_else(|| buckets.iter().sum())
 }
 
+/// The most that came within any second beyond what is planned for one, and beyond what the second
+/// before it lacked: a stall of the machine moves arrivals over, and makes none.
+#[must_use]
+pub(super) fn most_over(buckets: &[u64], rate: f64) -> f64 {
+    let sum = |window: &[u64]| window.iter().sum::<u64>() as f64;
+    let over = (0..buckets.len().saturating_sub(SECOND)).map(|at| {
+        let before = at.checked_sub(SECOND).map_or(rate, |from| sum(&buckets[from..at]));
+        sum(&buckets[at..at + SECOND]) - rate - (rate - before).max(0.0)
+    });
+    over.fold(0.0, f64::max)
+}
+
 /// The last bucket before `to` in which something came.
 #[must_use]
 pub(super) fn last_before(buckets: &[u64], to: usize) -> Option<usize> {
@@ -153,6 +165,21 @@ mod tests {
             (most(&all), most(&all[..3]), last_before(&[1, 2, 0, 0, 5], 4)),
             (1_000, 300, Some(1))
         );
+    }
+
+    /// As a stall of 20 ms was seen to do, and as a share that two send looks.
+    #[test]
+    fn what_comes_late_is_not_too_much_and_what_is_sent_twice_is() {
+        let mut all = vec![100; 60];
+        (all[29], all[30]) = (81, 119);
+        assert_eq!((most(&all), most_over(&all, 1_000.0)), (1_019, 0.0));
+        all[30] = 139;
+        assert_eq!(most_over(&all, 1_000.0), 20.0);
+        // A quarter twice for two seconds, even behind seconds that lacked it.
+        let mut all = vec![100; 60];
+        all[10..20].fill(75);
+        all[20..40].fill(125);
+        assert_eq!(most_over(&all, 1_000.0), 250.0);
     }
 
     #[test]
