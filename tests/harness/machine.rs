@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, ensure};
+use rustix::thread::{CpuSet, sched_setaffinity};
+use serde::Serialize;
 use serde_json::Value;
 
 /// How long the probe sleeps at a time.
@@ -124,6 +126,96 @@ impl Drop for Probe {
     }
 }
 
+/// How long a watcher of a processor sleeps at a time, and the shortest pause that is kept.
+const TICK: Duration = Duration::from_millis(2);
+const PAUSE_MIN: Duration = Duration::from_millis(2);
+/// What waited in a pause is worked off so long after it; also what clocks may differ by.
+const PAUSE_MARGIN_MS: u64 = 20;
+
+/// A time in which a processor did not run whoever wanted to: milliseconds since the epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Pause {
+    pub cpu: usize,
+    pub from_ms: u64,
+    pub to_ms: u64,
+}
+
+impl Pause {
+    /// Of a watcher that woke so late; rounded so that it is not shorter than it was.
+    fn ended(cpu: usize, now: Duration, late: Duration) -> Option<Self> {
+        let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let pause =
+            Self { cpu, from_ms: ms(now.saturating_sub(late)), to_ms: ms(now).saturating_add(1) };
+        (late >= PAUSE_MIN).then_some(pause)
+    }
+}
+
+/// The longest pause that a moment falls in, in seconds: what was planned before it may have come
+/// after it, as much as is planned for so long.
+#[must_use]
+pub fn longest_at(pauses: &[Pause], at_ms: u64) -> f64 {
+    let near = |pause: &&Pause| {
+        pause.from_ms.saturating_sub(PAUSE_MARGIN_MS) <= at_ms
+            && at_ms <= pause.to_ms + PAUSE_MARGIN_MS
+    };
+    let longest = pauses.iter().filter(near).map(|it| it.to_ms - it.from_ms).max();
+    longest.map_or(0.0, |ms| ms as f64 / 1_000.0)
+}
+
+/// Watches each processor by itself and keeps when it paused: finer than [`Probe`], and dearer.
+#[derive(Debug)]
+pub struct Pauses {
+    stop: Arc<AtomicBool>,
+    seen: Arc<Mutex<Vec<Pause>>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Pauses {
+    #[must_use]
+    pub fn watch() -> Self {
+        let (stop, seen) = (Arc::new(AtomicBool::new(false)), Arc::default());
+        let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+        let watcher = |cpu| {
+            let (stop, seen) = (Arc::clone(&stop), Arc::clone(&seen));
+            std::thread::spawn(move || watch(cpu, &stop, &seen))
+        };
+        let threads = (0..cpus).map(watcher).collect();
+        Self { stop, seen, threads }
+    }
+
+    #[must_use]
+    pub fn seen(&self) -> Vec<Pause> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+fn watch(cpu: usize, stop: &AtomicBool, seen: &Mutex<Vec<Pause>>) {
+    let mut only = CpuSet::new();
+    only.set(cpu);
+    // Where it may not be bound it watches whichever it is given.
+    let _ = sched_setaffinity(None, &only);
+    while !stop.load(Ordering::Relaxed) {
+        let asleep = Instant::now();
+        // How late it wakes is what is looked for.
+        std::thread::sleep(TICK);
+        let late = asleep.elapsed().saturating_sub(TICK);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        if let Some(pause) = Pause::ended(cpu, now, late) {
+            seen.lock().unwrap_or_else(PoisonError::into_inner).push(pause);
+        }
+    }
+}
+
+impl Drop for Pauses {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for thread in self.threads.drain(..) {
+            // One that panicked has seen what it has seen.
+            let _ = thread.join();
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -168,6 +260,23 @@ mod tests {
             assert_eq!(machine.passed(&verdict, &summary).is_ok(), expected, "{verdict} {holds}");
         }
         assert!(quiet.passed(&json!({"value": "passed"}), &json!({})).is_err());
+    }
+
+    #[test]
+    fn a_pause_holds_up_what_was_planned_within_it_and_nothing_far_from_it() {
+        let pause = |cpu, from_ms, to_ms| Pause { cpu, from_ms, to_ms };
+        let seen = [pause(0, 1_000, 1_030), pause(1, 1_020, 1_025), pause(1, 5_000, 5_004)];
+        let at = |ms| longest_at(&seen, ms);
+        assert_eq!([at(979), at(980), at(1_050), at(1_051)], [0.0, 0.03, 0.03, 0.0]);
+        assert_eq!([at(1_045), at(5_000)], [0.03, 0.004]);
+    }
+
+    #[test]
+    fn a_pause_ends_when_the_watcher_runs_again_and_short_ones_are_none() {
+        let ended = Duration::from_micros(9_999_400);
+        assert_eq!(Pause::ended(1, ended, Duration::from_micros(1_999)), None);
+        let pause = Pause::ended(1, ended, Duration::from_millis(30)).unwrap();
+        assert_eq!(pause, Pause { cpu: 1, from_ms: 9_969, to_ms: 10_000 });
     }
 
     #[test]

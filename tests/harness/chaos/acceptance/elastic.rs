@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::figures::{as_planned, bucket_of, buckets, last_before};
+use super::figures::{bucket_of, buckets, last_before};
 use super::{Case, Evidence, Job, Load, Run, loss, unix_ms};
 use crate::chaos::Harm;
 use crate::chaos::account::Holds;
@@ -62,14 +62,9 @@ fn untouched(world: &World, evidence: &Evidence, event_ms: u64, run: &mut Run) -
     let unreported = evidence.to_the_request(world, &[], Holds::Exact, run);
     loss::missing(evidence, unreported, run);
     let late = evidence.late(event_ms, run);
-    let all = evidence.per_second("first").into_iter().enumerate();
-    let outside: Vec<(usize, u64)> = all
-        .filter(|(at, count)| {
-            evidence.is_near(*at, event_ms) && !as_planned(*count, evidence.rate())
-        })
-        .collect();
+    let outside = evidence.unplanned("first", evidence.rate());
     run.figure("seconds outside 1 %", outside.len() as f64);
-    run.by_the_clock(late, outside.is_empty(), || format!("seconds outside of 1 %: {outside:?}"));
+    run.must(outside.is_empty(), Harm::Broken, || format!("seconds outside of 1 %: {outside:?}"));
     late
 }
 

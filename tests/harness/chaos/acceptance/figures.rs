@@ -101,22 +101,34 @@ pub(super) fn back(buckets: &[u64], rate: f64, from: usize) -> Option<usize> {
     (from..buckets.len()).find(steady)
 }
 
-/// The most that came within any second.
+/// Where the most came within any second, by its first bucket, and how much; `moved` is what a
+/// pause of the machine may have moved over the beginning of a bucket, and does not count.
 #[must_use]
-pub(super) fn most(buckets: &[u64]) -> u64 {
-    buckets.windows(SECOND).map(|it| it.iter().sum()).max().unwrap_or_else(|| buckets.iter().sum())
+pub(super) fn most(buckets: &[u64], moved: impl Fn(usize) -> f64) -> (usize, f64) {
+    let second =
+        |(at, window): (usize, &[u64])| (at, window.iter().sum::<u64>() as f64 - moved(at));
+    buckets
+        .windows(SECOND)
+        .enumerate()
+        .map(second)
+        .fold((0, 0.0), |most, next| if next.1 > most.1 { next } else { most })
 }
 
-/// The most that came within any second beyond what is planned for one, and beyond what the second
-/// before it lacked: a stall of the machine moves arrivals over, and makes none.
+/// Whether counts of so many seconds in a row, from a bucket on, are the planned ones, but for what
+/// pauses of the machine may have moved over their beginnings and ends. Those that are not.
 #[must_use]
-pub(super) fn most_over(buckets: &[u64], rate: f64) -> f64 {
-    let sum = |window: &[u64]| window.iter().sum::<u64>() as f64;
-    let over = (0..buckets.len().saturating_sub(SECOND)).map(|at| {
-        let before = at.checked_sub(SECOND).map_or(rate, |from| sum(&buckets[from..at]));
-        sum(&buckets[at..at + SECOND]) - rate - (rate - before).max(0.0)
-    });
-    over.fold(0.0, f64::max)
+pub(super) fn unplanned(
+    seconds: &[u64],
+    from: usize,
+    rate: f64,
+    moved: impl Fn(usize) -> f64,
+) -> Vec<(usize, u64)> {
+    let differs = |(number, count): &(usize, u64)| {
+        let begin = from + number * SECOND;
+        let excused = moved(begin).max(moved(begin + SECOND));
+        (*count as f64 - rate).abs() > rate * TOLERANCE + excused
+    };
+    seconds.iter().copied().enumerate().filter(differs).collect()
 }
 
 /// The last bucket before `to` in which something came.
@@ -162,24 +174,33 @@ mod tests {
         assert_eq!(back(&all, 1_250.0, 20), None);
         assert_eq!(seconds(&all, 15)[..2], [900, 800]);
         assert_eq!(
-            (most(&all), most(&all[..3]), last_before(&[1, 2, 0, 0, 5], 4)),
-            (1_000, 300, Some(1))
+            (most(&all, |_| 0.0), last_before(&[1, 2, 0, 0, 5], 4)),
+            ((0, 1_000.0), Some(1))
         );
     }
 
-    /// As a stall of 20 ms was seen to do, and as a share that two send looks.
     #[test]
-    fn what_comes_late_is_not_too_much_and_what_is_sent_twice_is() {
+    fn what_a_pause_moved_is_not_too_much_and_all_else_is() {
+        // Behind a pause of 19 ms at the beginning of bucket 30.
         let mut all = vec![100; 60];
         (all[29], all[30]) = (81, 119);
-        assert_eq!((most(&all), most_over(&all, 1_000.0)), (1_019, 0.0));
-        all[30] = 139;
-        assert_eq!(most_over(&all, 1_000.0), 20.0);
-        // A quarter twice for two seconds, even behind seconds that lacked it.
-        let mut all = vec![100; 60];
-        all[10..20].fill(75);
+        let pause = |at| if at == 30 { 19.0 } else { 0.0 };
+        assert_eq!(most(&all, |_| 0.0), (30, 1_019.0));
+        assert_eq!(most(&all, pause).1, 1_000.0);
+        all[35] = 120;
+        assert_eq!(most(&all, pause), (26, 1_020.0), "a pause elsewhere excuses nothing");
+        // A quarter twice for two seconds.
         all[20..40].fill(125);
-        assert_eq!(most_over(&all, 1_000.0), 250.0);
+        assert_eq!(most(&all, pause), (20, 1_250.0));
+    }
+
+    #[test]
+    fn seconds_are_as_planned_but_for_what_a_pause_moved_over_their_ends() {
+        let counts = [1_000, 981, 1_019, 1_010, 989];
+        let pause = |at| if at == 50 { 9.0 } else { 0.0 };
+        assert_eq!(unplanned(&counts, 30, 1_000.0, |_| 0.0), [(1, 981), (2, 1_019), (4, 989)]);
+        assert_eq!(unplanned(&counts, 30, 1_000.0, pause), [(4, 989)]);
+        assert_eq!(unplanned(&counts[..1], 50, 990.0, pause), []);
     }
 
     #[test]

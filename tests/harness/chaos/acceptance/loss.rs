@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::figures::{as_planned, back, bucket_of, buckets, last_before, seconds};
+use super::figures::{as_planned, back, bucket_of, buckets, last_before, seconds, unplanned};
 use super::{Case, Evidence, Job, Load, Run, signed, unix_ms};
 use crate::chaos::account::Holds;
 use crate::chaos::world::World;
@@ -158,20 +158,13 @@ fn rate_is_back(evidence: &Evidence, killed_ms: u64, within_s: f64, run: &mut Ru
     run.by_the_clock(late, back.is_some_and(|it| it <= within_s), || {
         format!("the rate is back {back:?} s after the kill, {within_s} s are promised")
     });
-    let all = evidence.per_second("first").into_iter().enumerate();
-    let outside: Vec<(usize, u64)> = all
-        .filter(|(at, count)| {
-            evidence.is_near(*at, killed_ms)
-                && !as_planned(*count, evidence.rate())
-                && !declares(&evidence.disturbed(), *at as u64)
-        })
-        .collect();
-    // All of their arrivals came, as `missing_is_declared` holds: they came late.
-    run.figure("late seconds near", outside.len() as f64);
-    if !outside.is_empty() {
-        run.remarks
-            .push(format!("LATE MACHINE: seconds outside of 1 % near the kill: {outside:?}"));
-    }
+    let outside = evidence.unplanned("first", evidence.rate()).into_iter().filter(|(at, _)| {
+        evidence.is_near(*at, killed_ms) && !declares(&evidence.disturbed(), *at as u64)
+    });
+    let outside: Vec<(usize, u64)> = outside.collect();
+    run.must(outside.is_empty(), Harm::Broken, || {
+        format!("seconds outside of 1 % that the report does not call disturbed: {outside:?}")
+    });
 }
 
 fn declares(windows: &[(u64, u64)], second: u64) -> bool {
@@ -241,11 +234,6 @@ fn degrade(world: &mut World, random: &mut Random) -> anyhow::Result<Run> {
         format!("verdict {}", evidence.job["verdict"])
     });
     let share = evidence.rate() * 0.75;
-    // After the kill no second is as planned.
-    let before = evidence.per_second("first").into_iter();
-    let before = before.take(bucket_of(&evidence.sources, killed_ms) / 10);
-    let late = before.filter(|it| !as_planned(*it, evidence.rate())).count();
-    run.figure("late seconds before", late as f64);
     // The first bucket that has nothing of the dead node, to the last whole second.
     let from = bucket_of(&evidence.sources, killed_ms) + 1;
     let all = buckets(&evidence.sources, "first", None);
@@ -255,8 +243,9 @@ fn degrade(world: &mut World, random: &mut Random) -> anyhow::Result<Run> {
     let most = whole.iter().max().copied().unwrap_or(0);
     run.figure("least per s after", least as f64);
     run.figure("most per s after", most as f64);
-    run.by_the_clock(late, as_planned(least, share) && as_planned(most, share), || {
-        format!("{least} to {most} arrivals a second after the kill, {share} ± 1 % are promised")
+    let other = unplanned(whole, from, share, |at| evidence.moved(at, share));
+    run.must(other.is_empty(), Harm::Broken, || {
+        format!("not {share} ± 1 % arrivals a second after the kill: {other:?}")
     });
     let ids = evidence.seen.ids.get("first");
     let missing = ids.map(|ids| evidence.load.missing(ids)).unwrap_or_default();

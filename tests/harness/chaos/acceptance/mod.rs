@@ -26,8 +26,9 @@ use super::schedule::seed_of_run;
 use super::world::{World, hosts_needed};
 use super::{ENDED, Finding, Harm, RUNNING_LIMIT, await_job, failure_folder};
 use crate::cluster::repository;
+use crate::machine::{Pause, Pauses, longest_at};
 use crate::random::Random;
-use crate::target::Sources;
+use crate::target::{BUCKET_MS, Sources};
 use crate::wait::within;
 use figures::{Load, buckets};
 
@@ -118,6 +119,7 @@ struct Job {
     load: Load,
     /// Of its first request.
     start_ms: u64,
+    pauses: Pauses,
 }
 
 impl Job {
@@ -134,6 +136,7 @@ impl Job {
         more: &[&str],
     ) -> anyhow::Result<Self> {
         world.target.reset();
+        let pauses = Pauses::watch();
         let (file, target) = (simulation.display().to_string(), world.target.url());
         let parameters = [
             format!("target={target}"),
@@ -156,7 +159,7 @@ impl Job {
             world.target.sources()?.start_unix_ms.context("none came")
         })?;
         world.timeline.note("the load has begun");
-        Ok(Self { id, load, start_ms })
+        Ok(Self { id, load, start_ms, pauses })
     }
 
     /// Waits for a moment of the load: it is the experiment itself.
@@ -185,6 +188,8 @@ impl Job {
         let seen = Seen { by_name: world.target.counts()?, ids: world.target.ids()? };
         run.documents.push(("target.txt", format!("{seen:#?}")));
         run.documents.push(("sources.json", serde_json::to_string(&sources)?));
+        let pauses = self.pauses.seen();
+        run.documents.push(("pauses.json", serde_json::to_string(&pauses)?));
         let rest = world.any()?.rest();
         let path = format!("/api/v1/jobs/{}", self.id);
         // A job that ended badly may have none.
@@ -192,7 +197,7 @@ impl Job {
         run.documents.push(("summary.json", format!("{summary:#}")));
         let events = rest.get(&format!("{path}/events?limit=200")).unwrap_or_default();
         run.documents.push(("events.json", format!("{events:#}")));
-        Ok(Evidence { load: self.load, job, summary, seen, sources })
+        Ok(Evidence { load: self.load, job, summary, seen, sources, pauses })
     }
 }
 
@@ -203,6 +208,8 @@ struct Evidence {
     summary: Value,
     seen: Seen,
     sources: Sources,
+    /// Of the machine that all of them ran on.
+    pauses: Vec<Pause>,
 }
 
 impl Evidence {
@@ -281,6 +288,17 @@ impl Evidence {
             }
         }
         unreported
+    }
+
+    /// How many arrivals of a rate a pause of the machine may have moved over the beginning of a bucket.
+    fn moved(&self, bucket: usize, rate: f64) -> f64 {
+        let start_ms = self.sources.start_unix_ms.unwrap_or(0);
+        rate * longest_at(&self.pauses, start_ms + bucket as u64 * BUCKET_MS)
+    }
+
+    /// Seconds of the load that are not as planned, but for what pauses of the machine moved.
+    fn unplanned(&self, name: &str, rate: f64) -> Vec<(usize, u64)> {
+        figures::unplanned(&self.per_second(name), 0, rate, |at| self.moved(at, rate))
     }
 
     /// Seconds far from an event in which the arrivals were not the planned ones: the machine's own
