@@ -110,7 +110,7 @@ pub struct MemberView {
     pub addresses: Vec<String>,
     pub api: Option<String>,
     pub version: String,
-    /// `leader`, `voter`, `learner`, `joining`; `foreign`: settled in another cluster.
+    /// `leader`, `voter`, `standby`, `worker`, `joining`; `foreign`: settled in another cluster.
     pub role: String,
     /// `alive`, `suspect`, `dead`.
     pub health: String,

@@ -268,6 +268,8 @@ pub enum BlobAnswer {
     Room,
     /// There is none, or too little: why.
     Full(String),
+    /// It is here, and on its way to as many others as this node sends it to at a time.
+    Busy,
 }
 
 /// Chunk by chunk, what a blob must be.
@@ -412,6 +414,7 @@ mod tests {
         );
         check(encode(&BlobAsk::Room { size: 300 }).unwrap(), &[4, 172, 2]);
         check(encode(&BlobAnswer::Full("x".into())).unwrap(), &[6, 1, b'x']);
+        check(encode(&BlobAnswer::Busy).unwrap(), &[7]);
     }
 
     #[test]

@@ -18,8 +18,6 @@ const CLUSTER_REPLY: u8 = codec::kind::NODE + 1;
 pub enum ClusterRequest {
     /// Admit the caller to the cluster. Any member passes it on to the master.
     Join { cluster: ClusterId, name: String },
-    /// The caller keeps `cluster.json` with this id, durably.
-    Bound { cluster: ClusterId, raft_id: RaftId },
     /// Commit this; only the master does.
     Propose { cluster: ClusterId, proposal: Box<Proposal> },
     /// The index to wait for before a read; only the master knows.
@@ -36,7 +34,6 @@ impl ClusterRequest {
     pub fn cluster(&self) -> &ClusterId {
         match self {
             Self::Join { cluster, .. }
-            | Self::Bound { cluster, .. }
             | Self::Propose { cluster, .. }
             | Self::ReadIndex { cluster }
             | Self::Status { cluster }
@@ -48,7 +45,7 @@ impl ClusterRequest {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum ClusterReply {
-    /// Admitted: bind to this, then say `Bound`.
+    /// Admitted: bind to this, then announce it.
     Offer {
         raft_id: RaftId,
     },
@@ -148,8 +145,8 @@ mod tests {
     #[test]
     fn golden_bytes() {
         let cluster = ClusterId::from("c1");
-        let bytes = encode_request(&ClusterRequest::Bound { cluster, raft_id: 7 }).unwrap();
-        let body = [&[1, 0, 0, 0][..], &[2, 0, 0, 0, 0, 0, 0, 0], b"c1", &[7, 0, 0, 0, 0, 0, 0, 0]];
+        let bytes = encode_request(&ClusterRequest::ReadIndex { cluster }).unwrap();
+        let body = [&[2, 0, 0, 0][..], &[2, 0, 0, 0, 0, 0, 0, 0], b"c1"];
         assert_eq!(bytes[codec::HEADER_BYTES..], body.concat());
         assert_eq!(bytes[2], 0x80);
         let bytes = encode_reply(&ClusterReply::NotLeader(None)).unwrap();
@@ -157,13 +154,13 @@ mod tests {
         assert_eq!(bytes[2], 0x81);
         let cluster = ClusterId::from("c1");
         let bytes = encode_request(&ClusterRequest::Standing { cluster, raft_id: 7 }).unwrap();
-        let body = [&[5, 0, 0, 0][..], &[2, 0, 0, 0, 0, 0, 0, 0], b"c1", &[7, 0, 0, 0, 0, 0, 0, 0]];
+        let body = [&[4, 0, 0, 0][..], &[2, 0, 0, 0, 0, 0, 0, 0], b"c1", &[7, 0, 0, 0, 0, 0, 0, 0]];
         assert_eq!(bytes[codec::HEADER_BYTES..], body.concat());
         let bytes = encode_reply(&ClusterReply::Removed).unwrap();
         assert_eq!(bytes[codec::HEADER_BYTES..], [9, 0, 0, 0]);
         let (cluster, name) = (ClusterId::from("c1"), "n".to_owned());
         let bytes = encode_request(&ClusterRequest::Rejoin { cluster, name, left: 7 }).unwrap();
-        assert_eq!(bytes[codec::HEADER_BYTES..][..4], [6, 0, 0, 0]);
+        assert_eq!(bytes[codec::HEADER_BYTES..][..4], [5, 0, 0, 0]);
         let bytes = encode_reply(&ClusterReply::Bound(7)).unwrap();
         assert_eq!(bytes[codec::HEADER_BYTES..], [10, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0]);
         let bytes = encode_reply(&ClusterReply::NoRoom("x".to_owned())).unwrap();

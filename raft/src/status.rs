@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::ledger::member::Role;
 use crate::types::{ClusterId, RaftId};
 
 /// One node's view of the Raft group. Fields that only the leader knows are absent elsewhere.
@@ -14,6 +15,7 @@ pub struct RaftStatus {
     pub node: RaftId,
     /// `leader`, `follower`, `candidate`, `learner`, `shutdown`.
     pub state: String,
+    pub role: Role,
     pub term: u64,
     pub leader: Option<RaftId>,
     /// Since when this node knows of no leader, milliseconds.
@@ -38,6 +40,7 @@ pub struct RaftPeer {
     pub peer: String,
     pub name: String,
     pub voter: bool,
+    pub role: Role,
     /// Leader only.
     pub match_index: Option<u64>,
     /// Leader only: entries behind the leader's last.

@@ -12,5 +12,6 @@ pub mod oracle;
 pub mod process;
 pub mod random;
 pub mod rest;
+pub mod scale;
 pub mod target;
 pub mod wait;

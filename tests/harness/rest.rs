@@ -5,6 +5,9 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use serde_json::Value;
 
+/// No stream of a test lasts longer.
+const STREAM_MAX: Duration = Duration::from_secs(120);
+
 /// One node's API.
 #[derive(Clone, Debug)]
 pub struct Rest {
@@ -127,6 +130,33 @@ impl Rest {
             .header("authorization", &self.authorization)
             .send(body)?;
         Ok((response.status().as_u16(), response.body_mut().read_to_string()?))
+    }
+
+    /// Lines of an answer that does not end for a while, as they come.
+    ///
+    /// # Errors
+    /// Unreachable, or not 2xx.
+    pub fn lines(&self, path: &str) -> anyhow::Result<impl Iterator<Item = String> + use<>> {
+        let patient = ureq::Agent::config_builder()
+            .timeout_global(Some(STREAM_MAX))
+            .http_status_as_error(false)
+            .build();
+        let patient = Self { agent: patient.into(), ..self.clone() };
+        let response = patient.read(path)?;
+        if !response.status().is_success() {
+            bail!("GET {path}: {}", response.status());
+        }
+        let reader = std::io::BufReader::new(response.into_body().into_reader());
+        Ok(std::io::BufRead::lines(reader).map_while(Result::ok))
+    }
+
+    /// Status of a HEAD.
+    ///
+    /// # Errors
+    /// Unreachable.
+    pub fn head(&self, path: &str) -> anyhow::Result<u16> {
+        let call = self.agent.head(format!("{}{path}", self.base));
+        Ok(call.header("authorization", &self.authorization).call()?.status().as_u16())
     }
 
     /// Status and body of a GET, whatever they are.

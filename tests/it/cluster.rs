@@ -103,7 +103,7 @@ fn a_node_is_forgotten_for_good_only_once_it_is_dead() {
         let members = rest.get("/api/v1/cluster/members")?;
         let all = members["items"].as_array().context("items")?;
         let fourth = all.iter().find(|member| member["name"] == "fourth").context("no fourth")?;
-        ensure!(fourth["role"] == "learner" && fourth["health"] == "alive", "{fourth}");
+        ensure!(fourth["role"] == "standby" && fourth["health"] == "alive", "{fourth}");
         fourth["raft_id"].as_u64().context("raft_id")
     };
     let forget =

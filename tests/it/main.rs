@@ -12,6 +12,7 @@ mod dsl;
 mod frames;
 mod large;
 mod load;
+mod nine;
 mod oracle;
 mod processes;
 mod promises;

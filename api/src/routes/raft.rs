@@ -42,6 +42,8 @@ pub struct Status {
     pub node: u64,
     /// `leader`, `follower`, `candidate`, `learner`, `shutdown`.
     pub state: String,
+    /// `voter`, `standby` (keeps all files, to take a seat at once), `worker`.
+    pub role: String,
     pub term: u64,
     /// Raft id of the leader.
     pub leader: Option<u64>,
@@ -69,6 +71,8 @@ pub struct Peer {
     /// `leader`, `follower`, `learner`.
     pub state: String,
     pub voter: bool,
+    /// `voter`, `standby` (keeps all files, to take a seat at once), `worker`.
+    pub role: String,
     /// Leader only.
     pub match_index: Option<u64>,
     /// Leader only: entries behind the leader's last.
@@ -152,6 +156,7 @@ fn view(status: &RaftStatus, members: &[MemberView]) -> Status {
         cluster_state: status.cluster_state.clone(),
         node: status.node,
         state: status.state.clone(),
+        role: status.role.word().to_owned(),
         term: status.term,
         leader: status.leader,
         leader_name: status.leader.map(|id| name_of(status, id)),
@@ -181,6 +186,7 @@ fn peer_view(status: &RaftStatus, peer: &RaftPeer, members: &[MemberView]) -> Pe
         addresses: member.map(|m| m.addresses.clone()).unwrap_or_default(),
         state: state.to_owned(),
         voter: peer.voter,
+        role: peer.role.word().to_owned(),
         match_index: peer.match_index,
         lag: peer.lag,
         last_contact_ms: peer.last_contact_ms,

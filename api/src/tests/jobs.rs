@@ -81,6 +81,8 @@ async fn a_submission_is_judged_field_by_field() {
     };
     refused(with("files", json!(["nope.csv"])), "not-found", "/files/0").await;
     refused(with("nodes", json!(2)), "no-capacity", "/nodes").await;
+    refused(with("zone_shares", json!({"eu": 1})), "no-capacity", "/zone_shares/eu").await;
+    refused(with("zone_shares", json!({"eu": "1"})), "invalid-request", "/zone_shares/eu").await;
     refused(with("nodes", json!(-1)), "invalid-request", "/nodes").await;
     refused(with("max_duration_ms", json!(0)), "invalid-request", "/max_duration_ms").await;
     refused(with("on_node_loss", json!("pray")), "invalid-request", "/on_node_loss").await;

@@ -97,7 +97,7 @@ fn show(global: &Global, client: &Client, status: &Status) -> anyhow::Result<()>
         "ID",
         "ADDRESS",
         "STATE",
-        "VOTER",
+        "ROLE",
         "MATCH INDEX",
         "TRAILS LEADER BY",
         "LAST CONTACT",
@@ -136,8 +136,11 @@ fn head(status: &Status, address: &str) -> Vec<String> {
             index(status.purged_index),
         ),
     ];
-    let own =
-        format!("View       of {} ({}), asked through {address}", status.view_of, status.state);
+    let state = match status.state.as_str() {
+        state @ "learner" => format!("{state}, {}", status.role),
+        state => state.to_owned(),
+    };
+    let own = format!("View       of {} ({state}), asked through {address}", status.view_of);
     lines.push(match &status.warning {
         None => own,
         Some(warning) => format!("{own}\nwarning    this node's own view only: {warning}"),
@@ -166,7 +169,7 @@ fn peer_row(status: &Status, peer: &Peer) -> Vec<String> {
         output::short(&peer.peer),
         peer.addresses.first().cloned().unwrap_or_default(),
         peer.state.clone(),
-        peer.voter.to_string(),
+        peer.role.clone(),
         peer.match_index.map(|at| at.to_string()).unwrap_or_default(),
         trails.unwrap_or_default(),
         contact.unwrap_or_default(),

@@ -5,7 +5,7 @@
 //! For each (job, shard, epoch) it keeps the frames that follow the committed cursor without a gap.
 //! A job has at most one section on its way to the ledger; what comes back settles it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use onrush_raft::ledger::job::{
@@ -244,7 +244,8 @@ impl Aggregator {
     /// not among them are forgotten. A section on its way stays so until it is settled.
     pub fn sync(&mut self, job: &JobId, cursors: &[Cursor]) {
         let buffer = self.jobs.entry(job.clone()).or_default();
-        buffer.shards.retain(|key, _| cursors.iter().any(|it| (it.shard, it.epoch) == *key));
+        let known: BTreeSet<(u32, u64)> = cursors.iter().map(|it| (it.shard, it.epoch)).collect();
+        buffer.shards.retain(|key, _| known.contains(key));
         for Cursor { shard, epoch, cursor, awaited } in cursors {
             let shard = buffer.shards.entry((*shard, *epoch)).or_default();
             shard.awaited = *awaited;

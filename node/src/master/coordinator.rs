@@ -401,18 +401,24 @@ impl Coordinator {
     fn nodes(&mut self, sight: &Sight<'_>) -> BTreeMap<PeerName, Node> {
         let now = sight.now_ms();
         let (reports, coming) = (&self.reports, &mut self.coming);
-        let alive = || sight.members.iter().filter(|member| member.health == ALIVE);
-        coming.retain(|peer, _| {
-            alive().any(|member| member.peer == peer.0) && !reports.contains_key(peer)
-        });
-        for member in alive() {
-            let peer = PeerName(member.peer.clone());
+        let members: BTreeMap<&str, &MemberView> =
+            sight.members.iter().map(|member| (member.peer.as_str(), member)).collect();
+        let alive = |peer: &str| members.get(peer).is_some_and(|member| member.health == ALIVE);
+        coming.retain(|peer, _| alive(&peer.0) && !reports.contains_key(peer));
+        for peer in members.keys().filter(|peer| alive(peer)) {
+            let peer = PeerName((*peer).to_owned());
             if !reports.contains_key(&peer) {
                 coming.entry(peer).or_insert(now);
             }
         }
+        let draining: BTreeSet<&PeerName> = sight
+            .ledger
+            .members()
+            .filter(|member| member.draining && !member.removed)
+            .map(|member| &member.peer)
+            .collect();
         let node = |(peer, link): (&PeerName, &Link)| {
-            let known = sight.members.iter().find(|member| member.peer == peer.0);
+            let known = members.get(peer.0.as_str());
             let candidate = Candidate {
                 peer: peer.clone(),
                 name: known.map_or_else(|| peer.0.clone(), |member| member.name.clone()),
@@ -420,8 +426,7 @@ impl Coordinator {
                 cores: known.map_or(1, |member| member.cores),
                 is_master: peer == sight.own,
                 present: self.reports.contains_key(peer),
-                draining: known.is_some_and(|member| member.leaving)
-                    || sight.ledger.member_of_peer(peer).is_some_and(|member| member.draining),
+                draining: known.is_some_and(|member| member.leaving) || draining.contains(peer),
             };
             // Until this master's first heartbeat, an earlier one's may still count.
             let beat = sight.beats.get(peer).map_or(link.opened_ms, |at| link.opened_ms.max(*at));

@@ -16,6 +16,8 @@ pub const SHARDS_PER_NODE_MAX: usize = 4;
 /// A label of a job that begins so asks for nodes with the label behind the prefix:
 /// `node/zone=a` asks for nodes started with `zone=a`. Others only describe the job.
 pub const NODE_LABEL_PREFIX: &str = "node/";
+/// The label of a node that says where it is.
+pub const ZONE: &str = "zone";
 
 /// A node that could run shards.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,6 +33,9 @@ pub struct Candidate {
     /// It gets no new shards.
     pub draining: bool,
 }
+
+/// Weights of all nodes of a job with shares by zone, together.
+const WEIGHT_WHOLE: u64 = 10_000_000;
 
 /// A job and the nodes it is to prepare on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,7 +61,7 @@ pub fn place(jobs: &[&Job], nodes: &[Candidate]) -> Vec<Placement> {
         queue.retain(|other| other.id != job.id);
         let eligible = eligible(job, nodes);
         let wanted = wanted(job, &eligible);
-        if wanted == 0 || wanted > eligible.len() {
+        if wanted == 0 || wanted > eligible.len() || lacks_a_zone(job, &eligible) {
             // It cannot run with the nodes there are: the others of its project go on.
             continue;
         }
@@ -90,9 +95,24 @@ pub(super) fn eligible<'a>(job: &Job, nodes: &'a [Candidate]) -> Vec<&'a Candida
     let matching = |node: &&Candidate| {
         asked.iter().all(|(key, value)| node.labels.get(*key).is_some_and(|has| has == *value))
     };
-    let mut found: Vec<&Candidate> = nodes.iter().filter(matching).collect();
+    let asked_for = |node: &&Candidate| {
+        let shares = &job.spec.zone_shares;
+        shares.is_empty() || zone(node).is_some_and(|zone| shares.contains_key(zone))
+    };
+    let mut found: Vec<&Candidate> = nodes.iter().filter(matching).filter(asked_for).collect();
     found.sort_by(|a, b| a.peer.cmp(&b.peer));
     found
+}
+
+/// Where the node is.
+pub(super) fn zone(node: &Candidate) -> Option<&str> {
+    node.labels.get(ZONE).map(String::as_str)
+}
+
+/// Whether a zone that is to have a share has nobody.
+fn lacks_a_zone(job: &Job, eligible: &[&Candidate]) -> bool {
+    let there = |name: &&String| eligible.iter().any(|node| zone(node) == Some(name.as_str()));
+    !job.spec.zone_shares.keys().all(|name| there(&name))
 }
 
 /// How many nodes the job takes. `0` in the spec: all; less the master where it is to be avoided.
@@ -132,12 +152,31 @@ fn choose<'a>(
     Some(free)
 }
 
+/// By cores; where zones have shares, by cores within each.
+fn weights(job: &Job, nodes: &[&Candidate]) -> Vec<u32> {
+    let cores = |node: &Candidate| u64::from(node.cores.max(1));
+    let shares = &job.spec.zone_shares;
+    if shares.is_empty() {
+        return nodes.iter().map(|node| node.cores.max(1)).collect();
+    }
+    let mut cores_of: BTreeMap<&str, u64> = BTreeMap::new();
+    for node in nodes {
+        *cores_of.entry(zone(node).unwrap_or_default()).or_default() += cores(node);
+    }
+    let whole: u64 = shares.values().map(|share| u64::from(*share)).sum();
+    let weight = |node: &&Candidate| {
+        let name = zone(node).unwrap_or_default();
+        let share = shares.get(name).map_or(0, |share| u64::from(*share));
+        let of_zone = cores_of.get(name).copied().unwrap_or(1);
+        let weight = WEIGHT_WHOLE * share * cores(node) / (whole.max(1) * of_zone.max(1));
+        u32::try_from(weight.max(1)).unwrap_or(u32::MAX)
+    };
+    nodes.iter().map(weight).collect()
+}
+
 fn assign(job: &Job, nodes: &[&Candidate]) -> Vec<NewAssignment> {
     let parts = match job.spec.division {
-        Division::Split => {
-            let weights: Vec<u32> = nodes.iter().map(|node| node.cores.max(1)).collect();
-            division::split(&weights)
-        }
+        Division::Split => division::split(&weights(job, nodes)),
         Division::Copy => vec![(0..division::SEGMENTS).collect(); nodes.len()],
     };
     nodes
@@ -261,6 +300,25 @@ pub(super) mod tests {
         assert_eq!(placed(std::slice::from_ref(&job), &all), Vec::<String>::new());
         all[1].labels.insert("zone".into(), "x".into());
         assert_eq!(placed(&[job], &all), ["job_1: 0=bx720"]);
+    }
+
+    #[test]
+    fn zones_have_the_shares_asked_for_and_nodes_by_their_cores_within() {
+        let mut job = queued(1, "p", 0);
+        job.spec.zone_shares = [("eu".to_owned(), 70), ("us".to_owned(), 30)].into();
+        let mut all = nodes(&["a", "b", "c", "d", "e"]);
+        for (node, zone) in all.iter_mut().zip(["eu", "eu", "us", "asia", ""]) {
+            node.labels.insert("zone".into(), zone.into());
+        }
+        let got = placed(std::slice::from_ref(&job), &all);
+        assert_eq!(got, ["job_1: 0=ax252 1=bx252 2=cx216"]);
+        all[0].cores = 6;
+        let got = placed(std::slice::from_ref(&job), &all);
+        assert_eq!(got, ["job_1: 0=ax378 1=bx126 2=cx216"]);
+        // A zone that has nobody is waited for; others go on.
+        all[2].labels.insert("zone".into(), "eu".into());
+        let got = placed(&[job, queued(2, "p", 1)], &all[..3]);
+        assert_eq!(got, ["job_2: 0=ax720"]);
     }
 
     #[test]

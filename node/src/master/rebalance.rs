@@ -244,8 +244,13 @@ fn welcome(view: &View<'_>, job: &Job) -> Vec<NewAssignment> {
             && refusals(job, &node.peer) < REFUSALS_PER_NODE_MAX
     };
     let Some(new) = eligible.iter().find(is_new) else { return Vec::new() };
-    let mut givers: Vec<(&Assignment, Vec<u32>)> =
-        running(view, job).map(|(giver, _)| (giver, job.transferable(giver))).collect();
+    let of_zone = |node: &Node| {
+        job.spec.zone_shares.is_empty() || place::zone(&node.candidate) == place::zone(new)
+    };
+    let mut givers: Vec<(&Assignment, Vec<u32>)> = running(view, job)
+        .filter(|(_, node)| of_zone(node))
+        .map(|(giver, _)| (giver, job.transferable(giver)))
+        .collect();
     let nodes: BTreeSet<&PeerName> = givers.iter().map(|(giver, _)| &giver.node).collect();
     let whole: usize = givers.iter().map(|(_, segments)| segments.len()).sum();
     let share = whole / (nodes.len() + 1);
@@ -369,7 +374,17 @@ fn able<'a>(view: &View<'a>, job: &Job, giver: &Assignment) -> Vec<&'a Node> {
             break;
         }
     }
+    keep_the_zone(view, job, giver, &mut found);
     found
+}
+
+/// What a zone has of a job with shares by zone stays in it, as long as somebody is there.
+fn keep_the_zone(view: &View<'_>, job: &Job, giver: &Assignment, nodes: &mut Vec<&Node>) {
+    let zone = view.nodes.get(&giver.node).and_then(|node| place::zone(&node.candidate));
+    let is_same = |node: &&Node| place::zone(&node.candidate) == zone;
+    if !job.spec.zone_shares.is_empty() && nodes.iter().any(is_same) {
+        nodes.retain(is_same);
+    }
 }
 
 /// Shards of the job that were lost on a node.

@@ -451,3 +451,37 @@ fn nothing_is_moved_between_the_living_when_the_profiles_are_almost_over() {
     let world = World::new(&["a", "b"]).says("a", 0, Phase::Running, 9);
     assert!(reassigned(&world.intents(&job)).is_empty());
 }
+
+fn in_zones(mut world: World, zones: &[(&str, &str)]) -> World {
+    for (node, zone) in zones {
+        let node = world.nodes.get_mut(&peer(node)).unwrap();
+        node.candidate.labels.insert("zone".into(), (*zone).to_owned());
+    }
+    world
+}
+
+/// A share by zone is the zone's: what one of its nodes loses stays there while another one lives.
+#[test]
+fn what_a_zone_has_stays_in_it_as_long_as_it_has_a_node() {
+    let nodes = ["a", "b", "c", "d"];
+    let zones = [("a", "eu"), ("b", "us"), ("c", "us"), ("d", "eu")];
+    let mut job = running(&nodes[..3]);
+    job.spec.zone_shares = [("eu".to_owned(), 1), ("us".to_owned(), 2)].into();
+    lose(&mut job, 1);
+    let world = in_zones(all_run(&nodes[..3]), &zones[..3]).silent("b", LOST_MS + 1);
+    assert_eq!(reassigned(&world.intents(&job)), [taker(3, "c", &[6, 7, 8, 9, 10, 11], 1)]);
+    // Without one, anybody is better than nobody.
+    let alone = [("a", "eu"), ("b", "us"), ("c", "eu")];
+    let world = in_zones(all_run(&nodes[..3]), &alone).silent("b", LOST_MS + 1);
+    let got = reassigned(&world.intents(&job));
+    assert_eq!(got, [taker(3, "a", &[6, 8, 10], 1), taker(4, "c", &[7, 9, 11], 1)]);
+    // One that joins takes of its own zone only.
+    let mut job = running(&nodes[..3]);
+    job.spec.zone_shares = [("eu".to_owned(), 1), ("us".to_owned(), 2)].into();
+    let mut world = World::new(&nodes);
+    for (shard, node) in (0..).zip(&nodes[..3]) {
+        world = world.says(node, shard, Phase::Running, 9);
+    }
+    let got = reassigned(&in_zones(world, &zones).intents(&job));
+    assert_eq!(got, [taker(3, "d", &[0, 2, 4], 0)]);
+}

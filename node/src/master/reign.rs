@@ -1,6 +1,6 @@
 //! One term of this node as master: carries out what the [`Coordinator`] decides, and tells it what
-//! happened. A round on every change and five times a second. With the term, everything here is
-//! dropped. Decides nothing.
+//! happened. A round after every change and five times a second; what many workers say within a
+//! moment is one change. With the term, everything here is dropped. Decides nothing.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use onrush_raft::ledger::job::JobCommand;
 use onrush_raft::types::PeerName;
 use tokio::sync::mpsc;
 use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::Instant;
 
 use super::aggregate::Batch;
 use super::coordinator::{Action, Coordinator, Ended, Heard, Sight, Task, Work};
@@ -23,6 +24,8 @@ use crate::repository::Repository;
 
 /// A round at least this often.
 const ROUND: Duration = Duration::from_millis(200);
+/// Between the beginnings of two rounds, at least.
+const ROUND_GAP: Duration = Duration::from_millis(10);
 /// Frames and reports that wait for a round.
 const HEARD_MAX: usize = 4_096;
 
@@ -61,9 +64,16 @@ impl Reign {
         let mut caught_up = std::pin::pin!(caught_up(Arc::clone(&reign.cluster)));
         tracing::info!(term, "this node is master");
         let mut round = tokio::time::interval(ROUND);
+        let (mut is_due, mut next) = (true, Instant::now());
         loop {
             tokio::select! {
                 _ = round.tick() => {}
+                () = tokio::time::sleep_until(next), if is_due => {
+                    is_due = false;
+                    next = Instant::now() + ROUND_GAP;
+                    reign.round();
+                    continue;
+                }
                 () = &mut caught_up, if !reign.caught_up => reign.caught_up = true,
                 changed = applied.changed() => if changed.is_err() { return },
                 Some(ended) = reign.tasks.join_next_with_id() => reign.ended(ended),
@@ -79,7 +89,7 @@ impl Reign {
                 tracing::info!(term, higher, "a worker follows a later master");
                 return;
             }
-            reign.round();
+            is_due = true;
         }
     }
 

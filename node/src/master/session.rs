@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use onrush_raft::types::PeerName;
-use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::coordinator::Heard;
@@ -19,6 +20,8 @@ use crate::net::{DuplexStream, Mesh, PeerView, Service};
 
 /// Between two heartbeats: what a cut may take of a lease before it begins.
 const HEARTBEAT: Duration = Duration::from_millis(250);
+/// The same to a worker without a shard, which has no lease.
+const HEARTBEAT_IDLE: Duration = Duration::from_millis(1_000);
 /// A worker answers each heartbeat; one that is silent for longer is dialled again.
 const SILENCE_MAX: Duration = Duration::from_secs(3);
 /// A write that takes longer is a dead connection: its heartbeats may not arrive any more.
@@ -33,6 +36,8 @@ pub(super) struct Session {
     orders: mpsc::Sender<ToWorker>,
     /// When the last heartbeat was sent, by the monotonic clock, milliseconds.
     heartbeat_ms: Arc<AtomicU64>,
+    /// It has shards, or is about to: as it said last, or was ordered since.
+    busy: watch::Sender<bool>,
     stop: CancellationToken,
 }
 
@@ -61,14 +66,17 @@ impl Session {
         let stop = CancellationToken::new();
         // Until this master's first heartbeat, an earlier one's may still count.
         let heartbeat_ms = Arc::new(AtomicU64::new(command.clock.now_ms()));
-        let link = Link { command, mesh, peer, heard, heartbeat_ms: Arc::clone(&heartbeat_ms) };
+        let busy = watch::Sender::new(true);
+        let beats = Arc::clone(&heartbeat_ms);
+        let link = Link { command, mesh, peer, heard, heartbeat_ms: beats, busy: busy.clone() };
         let stopped = stop.clone();
         tokio::spawn(async move { stopped.run_until_cancelled(link.run(queue)).await });
-        Self { orders, heartbeat_ms, stop }
+        Self { orders, heartbeat_ms, busy, stop }
     }
 
     /// Gives back an order for which there is no room.
     pub(super) fn order(&self, order: ToWorker) -> Option<ToWorker> {
+        self.busy.send_replace(true);
         self.orders.try_send(order).err().map(TrySendError::into_inner)
     }
 
@@ -86,6 +94,7 @@ struct Link {
     peer: PeerName,
     heard: mpsc::Sender<Heard>,
     heartbeat_ms: Arc<AtomicU64>,
+    busy: watch::Sender<bool>,
 }
 
 impl Link {
@@ -138,12 +147,21 @@ impl Link {
             }
         };
         let writing = async {
-            let mut beat = tokio::time::interval(HEARTBEAT);
+            let mut busy = self.busy.subscribe();
+            let mut next = Instant::now();
             loop {
                 let message = tokio::select! {
                     biased;
                     Some(answer) = waiting.recv() => self.answer(answer),
-                    _ = beat.tick() => self.heartbeat(),
+                    () = tokio::time::sleep_until(next) => {
+                        let pause = if *self.busy.borrow() { HEARTBEAT } else { HEARTBEAT_IDLE };
+                        next = Instant::now() + pause;
+                        self.heartbeat()
+                    }
+                    Ok(_) = busy.wait_for(|busy| *busy), if next > Instant::now() + HEARTBEAT => {
+                        next = Instant::now() + HEARTBEAT;
+                        continue;
+                    }
                     Some(order) = queue.recv() => order,
                 };
                 let sent = tokio::time::timeout(WRITE_MAX, control_wire::send(&mut to, &message));
@@ -176,7 +194,13 @@ impl Link {
             FromWorker::Refused { reason, .. } => {
                 tracing::warn!(peer = %self.peer, %reason, "refused by a worker");
             }
-            FromWorker::Report { .. } | FromWorker::Frame { .. } => {}
+            FromWorker::Report { shards } => {
+                self.busy.send_if_modified(|busy| {
+                    let was = std::mem::replace(busy, !shards.is_empty());
+                    was != *busy
+                });
+            }
+            FromWorker::Frame { .. } => {}
         }
         let now_ms = self.command.clock.now_ms();
         let Some(heard) = Heard::of(&self.peer, self.command.term, message, now_ms) else {

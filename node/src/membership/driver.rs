@@ -1,5 +1,5 @@
 //! Carries out the forming rules: looks at the neighbourhood four times a second and on every
-//! change, asks [`Bootstrap`] what to do, and does it. One task; remembers nothing that the rules,
+//! change, once a second where the node is settled, asks [`Bootstrap`] what to do, and does it. One task; remembers nothing that the rules,
 //! the ledger and `cluster.json` do not.
 
 use std::sync::{Arc, PoisonError};
@@ -13,6 +13,7 @@ use onrush_raft::ledger::command::Command;
 use onrush_raft::ledger::member::{ClusterState, FOUNDER, MemberCommand};
 use onrush_raft::types::{ClusterId, PeerName, RaftId};
 use rand::Rng as _;
+use rand::seq::SliceRandom as _;
 use tracing::Level;
 
 use super::data_dir::{ClusterFile, Founding};
@@ -23,8 +24,14 @@ use crate::net::{Mesh as _, PeerView};
 use crate::wire::{ClusterReply, ClusterRequest};
 
 const ROUND: Duration = Duration::from_millis(250);
+const ROUND_SETTLED: Duration = Duration::from_secs(1);
 /// A member that is asked to admit this node may have to wait for a leader.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(8);
+/// First and longest pause after a try to join that failed; fifty nodes may be trying.
+const JOIN_PAUSE_MS: u64 = 250;
+const JOIN_PAUSE_MAX_MS: u64 = 5_000;
+/// Members that are asked one after another, whatever the question.
+const ASKED_MAX: usize = 3;
 /// Between two times that a node without a leader asks whether it is still a member.
 const STANDING_MS: u64 = 2_000;
 /// The answer needs no leader and no disk.
@@ -36,16 +43,15 @@ const ALONE_MS: u64 = 15_000;
 
 /// Runs until the membership stops.
 pub(super) async fn run(membership: Arc<Membership>) {
-    let mut driver = Driver { rules: Bootstrap::default(), said: (String::new(), 0), asked_ms: 0 };
-    let mut round = tokio::time::interval(ROUND);
-    round.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut driver = Driver::default();
     let stop = membership.stop.clone();
     let Some(mut peers) = membership.net().map(|mesh| mesh.peers()) else { return };
     loop {
+        let settled = is_settled(&membership);
         tokio::select! {
             () = stop.cancelled() => return,
-            _ = round.tick() => {}
-            _ = peers.changed() => {}
+            () = tokio::time::sleep(if settled { ROUND_SETTLED } else { ROUND }) => {}
+            _ = peers.changed(), if !settled => {}
         }
         peers.borrow_and_update();
         tokio::select! {
@@ -55,12 +61,32 @@ pub(super) async fn run(membership: Arc<Membership>) {
     }
 }
 
+#[derive(Default)]
 struct Driver {
     rules: Bootstrap,
+    joining: Pause,
     /// What was logged last, and when.
     said: (String, u64),
     /// When the others were last asked whether this node is still a member.
     asked_ms: u64,
+}
+
+/// Growing pauses with jitter between tries that fail.
+#[derive(Default)]
+struct Pause {
+    next_ms: u64,
+    pause_ms: u64,
+}
+
+impl Pause {
+    fn is_over(&self, now_ms: u64) -> bool {
+        now_ms >= self.next_ms
+    }
+
+    fn failed(&mut self, now_ms: u64, rng: &mut impl rand::Rng) {
+        self.pause_ms = (self.pause_ms * 2).clamp(JOIN_PAUSE_MS, JOIN_PAUSE_MAX_MS);
+        self.next_ms = now_ms + rng.random_range(self.pause_ms / 2..=self.pause_ms);
+    }
 }
 
 impl Driver {
@@ -72,7 +98,7 @@ impl Driver {
                 self.detach(membership, &bound).await;
                 return;
             }
-            self.owe(membership, &bound).await;
+            owe(membership, &bound).await;
         }
         let action = self.rules.decide(&view);
         let words = words(&action, view.now_ms);
@@ -82,7 +108,17 @@ impl Driver {
         self.log(membership, level, &words);
         let result = match action {
             Action::Wait(_) | Action::Conflict { .. } => Ok(()),
-            Action::Join { cluster, via } => join(membership, cluster, via).await,
+            Action::Join { cluster, via } if self.joining.is_over(view.now_ms) => {
+                let joined = join(membership, cluster, some_of(via)).await;
+                match &joined {
+                    Ok(()) => self.joining = Pause::default(),
+                    Err(_) => {
+                        self.joining.failed(membership.config.clock.now_ms(), &mut rand::rng())
+                    }
+                }
+                joined
+            }
+            Action::Join { .. } => Ok(()),
             Action::Found { expect, min_open } => found(membership, expect, min_open).await,
             Action::Open => member_command(membership, MemberCommand::Open).await,
             Action::Dissolve { into } => {
@@ -108,37 +144,13 @@ impl Driver {
         self.asked_ms = now;
         let (cluster, raft_id) = (bound.cluster.clone(), bound.raft_id);
         let request = ClusterRequest::Standing { cluster, raft_id };
-        for peer in fellows(membership, &bound.cluster) {
+        for peer in some_of(fellows(membership, &bound.cluster)) {
             let answer = membership.ask(&peer, &request, STANDING_TIMEOUT).await;
             if matches!(answer, Ok(ClusterReply::Removed)) {
                 return true;
             }
         }
         false
-    }
-
-    /// What a node that is bound still owes its cluster: the founder `Genesis`, others `Bound`.
-    async fn owe(&mut self, membership: &Arc<Membership>, bound: &Bound) {
-        let ledger = bound.consensus.ledger();
-        let founding = membership.cluster_file().and_then(|file| file.founding);
-        if let (Some(founding), ClusterState::None) = (founding, &ledger.cluster().state) {
-            if bound.raft_id == FOUNDER {
-                genesis(membership, bound, founding).await;
-            }
-            return;
-        }
-        let known = ledger.member(bound.raft_id).is_some_and(|member| member.bound);
-        if known || bound.raft_id == FOUNDER {
-            return;
-        }
-        let request =
-            ClusterRequest::Bound { cluster: bound.cluster.clone(), raft_id: bound.raft_id };
-        for peer in fellows(membership, &bound.cluster) {
-            if let Ok(ClusterReply::Done) = membership.ask(&peer, &request, JOIN_TIMEOUT).await {
-                return;
-            }
-        }
-        self.log(membership, Level::INFO, "no member of the cluster could record this node yet");
     }
 
     async fn detach(&mut self, membership: &Arc<Membership>, bound: &Bound) {
@@ -170,6 +182,26 @@ impl Driver {
     }
 }
 
+/// What the founder still owes its cluster: `Genesis`. That other nodes are bound they announce, and
+/// the leader records it.
+async fn owe(membership: &Arc<Membership>, bound: &Bound) {
+    let founding = membership.cluster_file().and_then(|file| file.founding);
+    let Some(founding) = founding.filter(|_| bound.raft_id == FOUNDER) else { return };
+    if bound.consensus.ledger().cluster().state == ClusterState::None {
+        genesis(membership, bound, founding).await;
+    }
+}
+
+/// A member of an open cluster that hears its master: little is left that the neighbours could change.
+fn is_settled(membership: &Membership) -> bool {
+    let bound = membership.bound.load();
+    bound.as_ref().is_some_and(|bound| {
+        let (ledger, me) = (bound.consensus.ledger(), bound.raft_id);
+        let is_member = ledger.member(me).is_some_and(|member| member.bound && !member.removed);
+        ledger.is_open() && is_member && bound.consensus.leadership().borrow().leader.is_some()
+    })
+}
+
 fn was_removed(bound: &Bound) -> bool {
     bound.consensus.ledger().member(bound.raft_id).is_some_and(|member| member.removed)
 }
@@ -184,6 +216,13 @@ fn fellows(membership: &Membership, cluster: &ClusterId) -> Vec<PeerName> {
         }
     }
     fellows
+}
+
+/// A few of them, in any order: not everyone asks the same ones.
+fn some_of(mut peers: Vec<PeerName>) -> Vec<PeerName> {
+    peers.shuffle(&mut rand::rng());
+    peers.truncate(ASKED_MAX);
+    peers
 }
 
 fn view(membership: &Membership) -> View {
@@ -362,5 +401,39 @@ fn waiting_words(waiting: &Waiting, now_ms: u64) -> String {
             format!("waiting for nodes: {seen} of {expected} see each other")
         }
         Waiting::Detached(cluster) => format!("removed from cluster {cluster}, which is away"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tries_to_join_come_ever_more_slowly() {
+        let (mut pause, mut now) = (Pause::default(), 0);
+        let mut pauses = Vec::new();
+        for _ in 0..8 {
+            assert!(pause.is_over(now));
+            pause.failed(now, &mut rand::rng());
+            assert!(!pause.is_over(now));
+            pauses.push(pause.next_ms - now);
+            now = pause.next_ms;
+        }
+        for (pause, full) in pauses.iter().zip([250, 500, 1_000, 2_000, 4_000, 5_000, 5_000, 5_000])
+        {
+            assert!((full / 2..=full).contains(pause), "{pauses:?}");
+        }
+    }
+
+    #[test]
+    fn a_few_are_asked_and_each_of_them_some_time() {
+        let peers: Vec<PeerName> = (0..50).map(|n| format!("p{n}").as_str().into()).collect();
+        let mut asked = std::collections::BTreeSet::new();
+        for _ in 0..500 {
+            let some = some_of(peers.clone());
+            assert_eq!(some.len(), ASKED_MAX);
+            asked.extend(some);
+        }
+        assert!(asked.len() > 40, "{} of 50", asked.len());
     }
 }

@@ -2,6 +2,7 @@
 //! Consensus is opened when the node is bound and closed when it is released; watchers of the
 //! handle do not notice.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -32,6 +33,8 @@ const LEADER_RETRY: Duration = Duration::from_millis(50);
 const ASK_TIMEOUT: Duration = Duration::from_secs(3);
 /// Leadership is handed over within this time when the node stops, or not at all.
 const HAND_OVER: Duration = Duration::from_millis(500);
+/// Between two times that a refused message of Raft is logged.
+const REFUSED_REPEAT_MS: u64 = 10_000;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -73,6 +76,8 @@ pub struct Membership {
     empty: Arc<Ledger>,
     /// What the node waits for, in words: for the log and the banner.
     pub(super) waiting: ArcSwap<String>,
+    /// When a refused message of Raft was last logged.
+    refused_ms: AtomicU64,
     pub(super) tracker: TaskTracker,
     pub(super) stop: CancellationToken,
 }
@@ -90,6 +95,7 @@ impl Membership {
             applied: watch::Sender::default(),
             empty: Arc::new(Ledger::default()),
             waiting: ArcSwap::default(),
+            refused_ms: AtomicU64::default(),
             tracker: TaskTracker::new(),
             stop: CancellationToken::new(),
         })
@@ -148,6 +154,16 @@ impl Membership {
         mesh.peers().borrow().values().cloned().collect()
     }
 
+    /// Who is not followed because it is not known must not be silent about it; now and then is enough.
+    pub(super) fn say_refused(&self, peer: &PeerName, why: &str) {
+        let now = self.config.clock.now_ms().max(1);
+        let last = self.refused_ms.load(Ordering::Relaxed);
+        if last == 0 || now.saturating_sub(last) >= REFUSED_REPEAT_MS {
+            self.refused_ms.store(now, Ordering::Relaxed);
+            tracing::info!(%peer, why, "a message of Raft is refused");
+        }
+    }
+
     /// Binds durably, then opens consensus. A node that is bound and cannot open its log is of no
     /// use to its cluster, and says so by its end.
     pub(super) async fn bind(self: &Arc<Self>, file: ClusterFile) -> Result<(), Error> {
@@ -176,6 +192,7 @@ impl Membership {
             self.dir.bind(&file)?;
             *self.file.lock().unwrap_or_else(PoisonError::into_inner) = Some(file);
         }
+        tracing::info!(raft_id, "the log is open");
         let bound = Arc::new(Bound { cluster, raft_id, consensus, relay: self.stop.child_token() });
         self.bound.store(Some(Arc::clone(&bound)));
         let relaying = relay(Arc::clone(self), bound);

@@ -1,6 +1,6 @@
 //! Ledger, gossip and connections joined into one list. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use onrush_api::backend::MemberView;
 use onrush_raft::ledger::Ledger;
@@ -9,10 +9,12 @@ use onrush_raft::types::{PeerName, RaftId};
 
 use super::data_dir::ClusterFile;
 use super::member::{Bound, Membership};
-use crate::net::{PHI_SUSPECT, PeerView};
+use crate::net::{PHI_SUSPECT, PeerView, record_period_ms};
 
-/// A node that was seen within this time and is not connected is suspect, not dead.
+/// A node that was seen within this time and is not connected is suspect, not dead; or within so many
+/// periods of its records, which others may pass on.
 const DEAD_AFTER_MS: u64 = 10_000;
+const DEAD_AFTER_PERIODS: u64 = 3;
 
 /// What gossip calls this node's state.
 pub(super) fn state(file: Option<&ClusterFile>, ledger: Option<&Ledger>) -> &'static str {
@@ -46,8 +48,9 @@ pub(super) fn peer_of(membership: &Membership, bound: &Bound, id: RaftId) -> Opt
 
 /// Everyone: members by the ledger first, then nodes that are only seen.
 pub(super) fn join(ledger: &Ledger, views: &[PeerView], leader: Option<RaftId>) -> Vec<MemberView> {
+    let dead_after_ms = DEAD_AFTER_MS.max(DEAD_AFTER_PERIODS * record_period_ms(views.len()));
+    let seen = |view: &PeerView| seen(view, dead_after_ms);
     let views: BTreeMap<&PeerName, &PeerView> = views.iter().map(|v| (&v.peer, v)).collect();
-    let voters = ledger.voters();
     let mut members = Vec::new();
     for member in ledger.members().filter(|member| !member.removed) {
         let mut view = views.get(&member.peer).map_or_else(MemberView::default, |v| seen(v));
@@ -60,14 +63,13 @@ pub(super) fn join(ledger: &Ledger, views: &[PeerView], leader: Option<RaftId>) 
         }
         view.role = match member.raft_id {
             id if Some(id) == leader => "leader",
-            id if voters.contains(&id) => "voter",
-            _ if member.bound => "learner",
+            id if member.bound => ledger.role(id).word(),
             _ => "joining",
         }
         .to_owned();
         members.push(view);
     }
-    let known: Vec<String> = members.iter().map(|member| member.peer.clone()).collect();
+    let known: BTreeSet<String> = members.iter().map(|member| member.peer.clone()).collect();
     for view in views.values().filter(|view| !known.contains(&view.peer.0)) {
         members.push(MemberView { role: stranger_role(ledger, view).to_owned(), ..seen(view) });
     }
@@ -86,10 +88,10 @@ fn stranger_role(ledger: &Ledger, view: &PeerView) -> &'static str {
 /// Health of a member that is connected and answers in its usual time.
 pub(crate) const ALIVE: &str = "alive";
 
-fn seen(view: &PeerView) -> MemberView {
+fn seen(view: &PeerView, dead_after_ms: u64) -> MemberView {
     let health = if view.connected && view.phi < PHI_SUSPECT {
         ALIVE
-    } else if view.connected || view.last_seen_ms < DEAD_AFTER_MS {
+    } else if view.connected || view.last_seen_ms < dead_after_ms {
         "suspect"
     } else {
         "dead"
@@ -142,6 +144,12 @@ mod tests {
         let health: Vec<&str> = members.iter().map(|m| m.health.as_str()).collect();
         assert_eq!(health, ["alive", "suspect", "suspect", "dead"]);
         assert!(members.iter().all(|member| member.role == "joining"));
+        // Of a hundred nodes, records come more rarely.
+        let mut many: Vec<PeerView> =
+            (0..100).map(|n| view(&n.to_string(), true, 0.0, 0)).collect();
+        many.push(view("away", false, 0.0, 20_000));
+        let members = join(&Ledger::default(), &many, None);
+        assert!(members.iter().any(|member| member.name == "AWAY" && member.health == "suspect"));
     }
 
     #[test]

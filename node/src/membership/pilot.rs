@@ -1,40 +1,52 @@
 //! Carries out the autopilot's decisions while this node leads: looks at the metrics each second
 //! (four times as often while the cluster forms) and makes at most one change.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use onrush_raft::autopilot::{Autopilot, Change, Input, NodeView, Settings};
 use onrush_raft::consensus::{AdminError, NodeInfo, Timing};
 use onrush_raft::ledger::Ledger;
+use onrush_raft::ledger::command::{Command, Proposal};
+use onrush_raft::ledger::member::{Member, MemberCommand};
 use onrush_raft::status::{RaftPeer, RaftStatus};
-use onrush_raft::types::RaftId;
+use onrush_raft::types::{ClusterId, PeerName, RaftId};
 
+use super::handle::Cluster as _;
 use super::member::{Bound, Membership};
-use crate::net::PeerView;
+use crate::master::place::ZONE;
+use crate::net::{NodeRecord, PeerView};
 
 const ROUND: Duration = Duration::from_secs(1);
 const ROUND_FORMING: Duration = Duration::from_millis(250);
+/// After the leadership was lost.
+const PAUSE: Duration = Duration::from_millis(50);
 /// Between two tries of a master with a full disk to be rid of its office.
 const HAND_OVER_PAUSE: Duration = Duration::from_secs(10);
-/// The label that spreads voters.
-const ZONE: &str = "zone";
 
 /// Runs until the membership stops. A new leader begins with an empty memory (A6).
 pub(super) async fn run(membership: Arc<Membership>) {
     let mut pilot: Option<Autopilot> = None;
     let mut pause = ROUND_FORMING;
     let mut handed_over: Option<Instant> = None;
+    let mut leadership = membership.leadership();
     loop {
         tokio::select! {
             () = membership.stop.cancelled() => return,
-            () = tokio::time::sleep(pause) => {}
+            () = tokio::time::sleep(pause), if pilot.is_some() => {}
+            // The sender lives as long as the membership.
+            Ok(_) = leadership.wait_for(|now| now.local), if pilot.is_none() => {
+                pilot = Some(Autopilot::default());
+            }
         }
         let bound = membership.bound.load_full();
         let leads = bound.filter(|bound| bound.consensus.leadership().borrow().is_me);
         let Some(bound) = leads else {
             pilot = None;
             pause = ROUND_FORMING;
+            // Until those who are told of it know as well.
+            tokio::time::sleep(PAUSE).await;
             continue;
         };
         if bound.consensus.is_log_full()
@@ -46,14 +58,54 @@ pub(super) async fn run(membership: Arc<Membership>) {
                 () = hand_over(&membership, &bound) => {}
             }
         }
+        tokio::select! {
+            () = membership.stop.cancelled() => return,
+            () = record_bound(&membership, &bound) => {}
+        }
         let input = input(&membership, &bound);
         pause = if input.forming { ROUND_FORMING } else { ROUND };
         if let Some(change) = pilot.get_or_insert_default().decide(&input) {
             tokio::select! {
                 () = membership.stop.cancelled() => return,
-                () = carry_out(&bound, &input, change) => {}
+                () = carry_out(&membership, &bound, &input, change) => {}
             }
         }
+    }
+}
+
+/// Members that announce that they keep `cluster.json` durably are recorded as bound, all in one
+/// entry.
+async fn record_bound(membership: &Membership, bound: &Bound) {
+    let raft_ids = newly_bound(&bound.consensus.ledger(), &bound.cluster, &membership.views());
+    if !raft_ids.is_empty() {
+        propose(membership, bound, MemberCommand::Bound { raft_ids }).await;
+    }
+}
+
+/// By the signed record of the node itself: nobody speaks for another. Pure.
+fn newly_bound(ledger: &Ledger, cluster: &ClusterId, views: &[PeerView]) -> BTreeSet<RaftId> {
+    let records: BTreeMap<&PeerName, &NodeRecord> =
+        views.iter().filter_map(|view| Some((&view.peer, view.record.as_ref()?))).collect();
+    let said = |member: &Member| {
+        let record = records.get(&member.peer);
+        record.is_some_and(|record| {
+            record.cluster.as_ref() == Some(cluster) && record.raft_id == Some(member.raft_id)
+        })
+    };
+    let unbound = ledger.members().filter(|member| !member.bound && !member.removed);
+    unbound.filter(|member| said(member)).map(|member| member.raft_id).collect()
+}
+
+/// As the leader of the present term only; what fails is decided anew in the next round.
+async fn propose(membership: &Membership, bound: &Bound, command: MemberCommand) {
+    let term = bound.consensus.leadership().borrow().term;
+    let by = format!("master@{}", membership.config.name).as_str().into();
+    let at = membership.config.clock.unix_ms();
+    let proposal = Proposal { at, by, command: Command::Member(command.clone()) };
+    match bound.consensus.propose_as_leader(term, proposal).await {
+        Ok((_, Ok(_))) => {}
+        Ok((_, Err(error))) => tracing::warn!(%error, ?command, "not recorded"),
+        Err(error) => tracing::debug!(%error, ?command, "not recorded yet"),
     }
 }
 
@@ -115,12 +167,14 @@ fn nodes(
     status: &RaftStatus,
     views: &[PeerView],
     me: RaftId,
-) -> std::collections::BTreeMap<RaftId, NodeView> {
+) -> BTreeMap<RaftId, NodeView> {
     let bound = ledger.members().filter(|member| member.bound && !member.removed);
+    let peers: BTreeMap<RaftId, &RaftPeer> = status.peers.iter().map(|it| (it.id, it)).collect();
+    let views: BTreeMap<&PeerName, &PeerView> = views.iter().map(|it| (&it.peer, it)).collect();
     bound
         .map(|member| {
-            let raft = status.peers.iter().find(|peer| peer.id == member.raft_id);
-            let view = views.iter().find(|view| view.peer == member.peer);
+            let raft = peers.get(&member.raft_id);
+            let view = views.get(&member.peer);
             let record = view.and_then(|view| view.record.as_ref());
             let zone = record.and_then(|record| record.labels.get(ZONE)).cloned();
             let mine = member.raft_id == me;
@@ -134,6 +188,7 @@ fn nodes(
                     || record.is_some_and(|record| record.blobs_complete),
                 // What it speaks was found out when it said hello; one that is away is not judged.
                 compatible: view.is_none_or(|view| view.refused.is_none()),
+                standby: member.standby,
                 zone: zone.unwrap_or_default(),
             };
             (member.raft_id, node)
@@ -141,18 +196,28 @@ fn nodes(
         .collect()
 }
 
-async fn carry_out(bound: &Bound, input: &Input, change: Change) {
+async fn carry_out(membership: &Membership, bound: &Bound, input: &Input, change: Change) {
     let consensus = &bound.consensus;
     let result: Result<(), AdminError> = match &change {
         Change::Voters { voters, why } => {
             tracing::info!(?voters, why, "changing the voters");
             consensus.change_voters(voters.clone(), input.membership.index).await.map(drop)
         }
-        Change::AddLearner { id } => {
-            let Some(member) = consensus.ledger().member(*id).cloned() else { return };
-            tracing::info!(id, name = member.name, "adding a learner");
-            let info = NodeInfo { peer: member.peer.clone(), name: member.name.clone() };
-            consensus.add_learner(*id, info).await.map(drop)
+        Change::AddLearners { ids } => {
+            let ledger = consensus.ledger();
+            let members = ids.iter().filter_map(|id| ledger.member(*id));
+            let info =
+                |member: &Member| NodeInfo { peer: member.peer.clone(), name: member.name.clone() };
+            let nodes: BTreeMap<RaftId, NodeInfo> =
+                members.map(|member| (member.raft_id, info(member))).collect();
+            let names: Vec<&String> = nodes.values().map(|node| &node.name).collect();
+            tracing::info!(?names, "adding learners");
+            consensus.add_learners(nodes).await.map(drop)
+        }
+        Change::Standbys { ids } => {
+            tracing::info!(?ids, "the standbys");
+            propose(membership, bound, MemberCommand::Standbys { raft_ids: ids.clone() }).await;
+            Ok(())
         }
         Change::RemoveNode { id, why } => {
             tracing::info!(id, why, "removing a node");

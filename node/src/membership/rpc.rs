@@ -64,7 +64,8 @@ pub(super) async fn handle(
 ) -> Result<Bytes, String> {
     let bound = membership.bound.load_full().ok_or("this node belongs to no cluster")?;
     let (header, body) = RaftHeader::split(&frame).ok_or("not a raft frame")?;
-    check(&membership, &bound, &peer, &header)?;
+    check(&membership, &bound, &peer, &header)
+        .inspect_err(|why| membership.say_refused(&peer, why))?;
     bound.consensus.handle(header.from, body).await
 }
 

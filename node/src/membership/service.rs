@@ -51,17 +51,6 @@ impl Membership {
             ClusterRequest::Rejoin { name, left, .. } => {
                 self.admit(&peer, MemberCommand::Rejoin { peer: peer.clone(), name, left }).await
             }
-            ClusterRequest::Bound { raft_id, .. } => {
-                // Only the node itself says so: a joiner may not speak for another.
-                if self.ledger().member(raft_id).is_some_and(|member| member.peer != peer) {
-                    return ClusterReply::Failed(format!("{raft_id} is not the id of {peer}"));
-                }
-                let command = Command::Member(MemberCommand::Bound { raft_id });
-                match self.propose(&peer.0.as_str().into(), command).await {
-                    Ok(_) => ClusterReply::Done,
-                    Err(error) => refusal(error),
-                }
-            }
             ClusterRequest::Propose { proposal, .. } => {
                 match bound.consensus.propose(*proposal).await {
                     Ok((index, result)) => ClusterReply::Applied { index, result },

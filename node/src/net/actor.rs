@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::StreamExt as _;
 use libp2p::core::ConnectedPoint;
@@ -16,13 +17,15 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::hello::{Hello, Said};
-use super::limits::{RECORD_GAP_MS, RECORD_PERIOD_MS, TICK, VIEW_PERIOD_MS};
+use super::limits::{
+    RECORD_GAP_MS, RECORD_GAP_PER_NODE_MS, TICK, VIEW_GAP_MS, VIEW_PERIOD_MS, WELCOME_MS,
+};
 use super::shared::Shared;
 use super::strangers::Strangers;
 use super::streams::StreamOpener;
 use super::swarm::{Behaviour, BehaviourEvent, Trouble, trouble};
 use super::table::{Connection, Heard, Table};
-use super::{contact, greet, record};
+use super::{contact, greet, record, record_period_ms};
 use crate::clock::Clock;
 
 /// What others ask of the swarm's task.
@@ -60,6 +63,8 @@ pub(super) struct State {
     published_ms: u64,
     viewed_ms: u64,
     record_due: bool,
+    /// A new node is told by then what this one is.
+    welcome_ms: Option<u64>,
     view_due: bool,
 }
 
@@ -70,8 +75,10 @@ impl Actor {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
+            let viewing = self.viewing();
             tokio::select! {
                 () = stop.cancelled() => return,
+                () = viewing => {}
                 event = self.swarm.select_next_some() => self.event(event),
                 Some(command) = self.commands.recv() => self.command(command),
                 () = shared.changed.notified() => self.state.record_due = true,
@@ -81,20 +88,39 @@ impl Actor {
         }
     }
 
+    /// Ends when the view is due.
+    fn viewing(&self) -> impl Future<Output = ()> + use<> {
+        let since = self.clock.now_ms().saturating_sub(self.state.viewed_ms);
+        let gap = VIEW_GAP_MS + self.table.len() as u64;
+        let left = Duration::from_millis(gap.saturating_sub(since));
+        let due = self.state.view_due;
+        async move {
+            if due {
+                tokio::time::sleep(left).await;
+            } else {
+                std::future::pending().await
+            }
+        }
+    }
+
     /// After each step: publish what changed.
     fn settle(&mut self) {
         let now = self.clock.now_ms();
-        if self.state.record_due && now.saturating_sub(self.state.published_ms) >= RECORD_GAP_MS {
+        let nodes = self.table.len() as u64;
+        let record_gap = RECORD_GAP_MS + RECORD_GAP_PER_NODE_MS * nodes;
+        if self.state.record_due && now.saturating_sub(self.state.published_ms) >= record_gap {
             self.publish_record(now);
         }
-        if self.state.view_due {
+        if self.state.view_due && now.saturating_sub(self.state.viewed_ms) >= VIEW_GAP_MS + nodes {
             self.publish_view(now);
         }
     }
 
     fn tick(&mut self) {
         let now = self.clock.now_ms();
-        if now.saturating_sub(self.state.published_ms) >= RECORD_PERIOD_MS {
+        let period = record_period_ms(self.table.len());
+        let welcomes = self.state.welcome_ms.is_some_and(|at| now >= at);
+        if welcomes || now.saturating_sub(self.state.published_ms) >= period {
             self.state.record_due = true;
         }
         if now.saturating_sub(self.state.viewed_ms) >= VIEW_PERIOD_MS {
@@ -109,6 +135,7 @@ impl Actor {
 
     fn publish_record(&mut self, now: u64) {
         self.state.record_due = false;
+        self.state.welcome_ms = None;
         self.state.published_ms = now;
         let (own, sealed) = match self.shared.edition() {
             Ok(edition) => edition,
@@ -192,7 +219,8 @@ impl Actor {
         let now = self.clock.now_ms();
         match record::open(hello.record.as_bytes()) {
             Ok((signer, own)) if signer == peer => {
-                self.table.heard(peer, own, now);
+                let heard = self.table.heard(peer, own, now);
+                self.welcome(heard, now);
             }
             Ok((signer, _)) => {
                 tracing::warn!(%peer, %signer, "a hello carries another node's record");
@@ -212,8 +240,14 @@ impl Actor {
             tracing::info!(%peer, "connected");
         }
         self.state.view_due = true;
-        // The newcomer may have missed the last edition.
-        self.state.record_due = true;
+    }
+
+    /// Everyone tells a new node what it is, not all at once.
+    fn welcome(&mut self, heard: Heard, now: u64) {
+        if heard == Heard::First {
+            let later = now + WELCOME_MS + rand::random_range(0..=WELCOME_MS);
+            self.state.welcome_ms.get_or_insert(later);
+        }
     }
 
     fn event(&mut self, event: SwarmEvent<BehaviourEvent>) {
@@ -306,13 +340,18 @@ impl Actor {
                 tracing::debug!(%error, "a gossiped record is refused");
                 MessageAcceptance::Reject
             }
-            Ok((peer, record)) => match self.table.heard(peer, record, self.clock.now_ms()) {
-                Heard::New => {
-                    self.state.view_due = true;
-                    MessageAcceptance::Accept
+            Ok((peer, record)) => {
+                let now = self.clock.now_ms();
+                let heard = self.table.heard(peer, record, now);
+                self.welcome(heard, now);
+                match heard {
+                    Heard::First | Heard::New => {
+                        self.state.view_due = true;
+                        MessageAcceptance::Accept
+                    }
+                    Heard::Stale | Heard::Own | Heard::Full => MessageAcceptance::Ignore,
                 }
-                Heard::Stale | Heard::Own | Heard::Full => MessageAcceptance::Ignore,
-            },
+            }
         }
     }
 

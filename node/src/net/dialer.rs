@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use onrush_raft::types::PeerName;
 use rand::Rng;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -13,8 +14,8 @@ use super::PeerView;
 use super::actor::Command;
 use super::contact::ContactPoint;
 use super::limits::{
-    DIAL_EAGER_MS, DIAL_FIRST_MS, DIAL_MAX_MS, DIAL_ROUND, DIAL_YIELD_MS, DIALS_PER_ROUND,
-    FORGET_AFTER_MS,
+    DIAL_EAGER_MS, DIAL_FIRST_MS, DIAL_MAX_MS, DIAL_ROUND, DIAL_ROUND_QUIET, DIAL_YIELD_MS,
+    DIALS_PER_ROUND, FORGET_AFTER_MS,
 };
 use super::shared::Shared;
 use crate::clock::Clock;
@@ -123,12 +124,17 @@ pub(super) async fn run(
     tracker: TaskTracker,
     stop: CancellationToken,
 ) {
-    let mut round = tokio::time::interval(DIAL_ROUND);
-    round.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut known = shared.views.subscribe();
+    let is_away = |views: &Arc<BTreeMap<PeerName, PeerView>>| {
+        let away = |view: &PeerView| !view.connected && view.refused.is_none();
+        views.len() <= 1 || views.values().any(away)
+    };
     loop {
+        let pause = if is_away(&known.borrow_and_update()) { DIAL_ROUND } else { DIAL_ROUND_QUIET };
         tokio::select! {
             () = stop.cancelled() => return,
-            _ = round.tick() => {}
+            () = tokio::time::sleep(pause) => {}
+            Ok(_) = known.wait_for(is_away), if pause > DIAL_ROUND => {}
         }
         let views = shared.views.borrow().clone();
         for contact in plan.due(clock.now_ms(), views.values(), &mut rand::rng()) {

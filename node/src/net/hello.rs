@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::NodeRecord;
 
 /// Versions of the node-to-node protocols that this build speaks.
-pub(super) const PROTOCOL_MIN: u32 = 1;
-pub(super) const PROTOCOL_MAX: u32 = 1;
+pub(super) const PROTOCOL_MIN: u32 = 2;
+pub(super) const PROTOCOL_MAX: u32 = 2;
 
 /// What each side says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -31,23 +31,31 @@ pub(super) const KNOCK_MAX: Duration = Duration::from_secs(2);
 pub(super) const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(3);
 /// Transport, noise and yamux together.
 pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-pub(super) const PING_INTERVAL: Duration = Duration::from_secs(2);
+pub(super) const PING_INTERVAL: Duration = Duration::from_secs(4);
 pub(super) const PING_TIMEOUT: Duration = Duration::from_secs(4);
 /// Connections live on our long-lived streams; an idle one is no reason to part.
 pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(3_600);
-/// A node says what it is this often, and at once when that changes.
+/// A node says what it is this often, and at once when that changes. With the number of nodes the
+/// pause grows, so that what each has to read does not.
 pub(super) const RECORD_PERIOD_MS: u64 = 2_000;
-/// Records published at most this often.
+pub(super) const RECORD_PERIOD_PER_NODE_MS: u64 = 250;
+/// Records published at most this often; a cluster that forms changes with each node that is seen.
 pub(super) const RECORD_GAP_MS: u64 = 50;
+pub(super) const RECORD_GAP_PER_NODE_MS: u64 = 10;
+/// A node that hears of a new one tells it what it is, this much later and up to as much again: it may
+/// know of nobody but its contact point.
+pub(super) const WELCOME_MS: u64 = 500;
 /// Two connections to one peer are left alone for this long: both sides must know of both. What is
 /// under way on the one that goes is lost, so it goes before there is much.
 pub(super) const SURPLUS_AFTER_MS: u64 = 500;
 /// Commands to the swarm's task.
 pub(super) const COMMANDS: usize = 256;
 /// The swarm's task looks at its clock this often.
-pub(super) const TICK: Duration = Duration::from_millis(100);
+pub(super) const TICK: Duration = Duration::from_millis(500);
 /// What watchers see of ages and suspicion is at most this old.
 pub(super) const VIEW_PERIOD_MS: u64 = 1_000;
+/// Changes of the view are told at most this often, and a millisecond more for each node in it.
+pub(super) const VIEW_GAP_MS: u64 = 20;
 /// Nodes remembered.
 pub(super) const PEERS_MAX: usize = 1_024;
 /// A node that is not connected is forgotten after this silence.
@@ -63,6 +71,8 @@ pub(super) const DIAL_YIELD_MS: u64 = 1_000;
 pub(super) const DIALS_PER_ROUND: usize = 32;
 /// The dialler's rounds.
 pub(super) const DIAL_ROUND: Duration = Duration::from_millis(250);
+/// The same where everyone known is connected, and only contact points are left to try.
+pub(super) const DIAL_ROUND_QUIET: Duration = Duration::from_secs(1);
 /// Connections: being made by others, made in all, made per peer. Two per peer is the least that
 /// lets simultaneous dials end well; a dead one may linger beside them.
 pub(super) const PENDING_INCOMING: u32 = 64;

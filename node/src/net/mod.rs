@@ -35,6 +35,11 @@ pub use libp2p::identity::Keypair;
 pub use libp2p_mesh::{Libp2pMesh, NetConfig, NetError, start};
 pub use phi::SUSPECT as PHI_SUSPECT;
 
+/// How often each of so many nodes says what it is, where nothing changes, milliseconds.
+pub fn record_period_ms(nodes: usize) -> u64 {
+    limits::RECORD_PERIOD_MS + limits::RECORD_PERIOD_PER_NODE_MS * nodes as u64
+}
+
 /// What a call or a stream is for. Each has its own long-lived substream, so that a heartbeat never
 /// waits behind bulk bytes of another service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

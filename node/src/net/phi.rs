@@ -1,5 +1,5 @@
-//! Phi-accrual failure suspicion over the arrivals of a node's records. A hint and a display: it
-//! refuses to decide anything. Pure: time comes in as milliseconds of a monotonic clock.
+//! Phi-accrual failure suspicion over a node's answers to pings. A hint and a display: it refuses to
+//! decide anything. Pure: time comes in as milliseconds of a monotonic clock.
 //!
 //! Hayashibara et al. 2004, with the logistic approximation of the normal tail that Akka uses.
 
@@ -9,10 +9,10 @@ use std::collections::VecDeque;
 const WINDOW: usize = 200;
 /// No network is steadier than this, whatever the window says.
 const SIGMA_MIN_MS: f64 = 300.0;
-/// A pause (garbage, scheduling, a lost record) that is not yet suspicious.
+/// A pause (garbage, scheduling) that is not yet suspicious.
 const ACCEPTABLE_PAUSE_MS: f64 = 3_000.0;
-/// Assumed interval before two arrivals were seen: the period of the records.
-const FIRST_INTERVAL_MS: f64 = 2_000.0;
+/// Assumed interval before two arrivals were seen: that of the pings.
+const FIRST_INTERVAL_MS: f64 = 4_000.0;
 /// Reported at most; beyond it the figure says nothing more.
 pub(super) const PHI_MAX: f64 = 99.0;
 /// At or above it a node is shown as suspect.
@@ -26,7 +26,7 @@ pub(super) struct Phi {
 }
 
 impl Phi {
-    /// A record arrived.
+    /// An answer arrived.
     pub(super) fn heartbeat(&mut self, now_ms: u64) {
         if let Some(last) = self.last_ms {
             if self.intervals.len() == WINDOW {

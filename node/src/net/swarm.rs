@@ -171,7 +171,15 @@ pub(super) fn trouble(error: &TransportError<std::io::Error>) -> Trouble {
 fn gossip(cluster_name: &str) -> Result<Gossip, String> {
     let config = gossipsub::ConfigBuilder::default()
         .heartbeat_initial_delay(Duration::from_millis(200))
-        .heartbeat_interval(Duration::from_millis(500))
+        .heartbeat_interval(Duration::from_secs(1))
+        // Everyone is connected to everyone: a few paths reach all, and each one more is a copy more.
+        .mesh_outbound_min(1)
+        .mesh_n_low(3)
+        .mesh_n(4)
+        .mesh_n_high(6)
+        .gossip_lazy(2)
+        .gossip_factor(0.1)
+        .flood_publish(false)
         .validation_mode(ValidationMode::Anonymous)
         .validate_messages()
         .max_transmit_size(2 * RECORD_BYTES_MAX)

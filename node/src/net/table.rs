@@ -43,6 +43,8 @@ struct Entry {
 /// What a record did to the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Heard {
+    /// The first word of a node, in this life of it.
+    First,
     New,
     /// Not newer than what is known.
     Stale,
@@ -116,6 +118,7 @@ impl Table {
         if let Some(entry) = self.entries.get_mut(&peer) {
             entry.rtt_us = Some(rtt_us);
             entry.last_seen_ms = now_ms;
+            entry.phi.heartbeat(now_ms);
         }
     }
 
@@ -130,11 +133,16 @@ impl Table {
         if entry.record.as_ref().is_some_and(|known| !replaces(&record, known)) {
             return Heard::Stale;
         }
-        entry.phi.heartbeat(now_ms);
         entry.last_seen_ms = now_ms;
-        entry.record = Some(record);
+        let known = entry.record.replace(record).map(|known| known.incarnation);
+        let is_first = known != entry.record.as_ref().map(|record| record.incarnation);
         self.judge(peer);
-        Heard::New
+        if is_first { Heard::First } else { Heard::New }
+    }
+
+    /// Nodes known, this one included.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len() + 1
     }
 
     /// The peer said hello; returns why it is not let in.

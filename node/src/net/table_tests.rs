@@ -22,7 +22,8 @@ fn record(seq: u64) -> NodeRecord {
 }
 
 fn said() -> Said {
-    Said { protocol_min: 1, protocol_max: 1, cluster_name: "onrush".to_owned() }
+    let (protocol_min, protocol_max) = (hello::PROTOCOL_MIN, hello::PROTOCOL_MAX);
+    Said { protocol_min, protocol_max, cluster_name: "onrush".to_owned() }
 }
 
 #[test]
@@ -32,7 +33,7 @@ fn a_peer_is_let_in_after_connection_record_and_hello() {
     table.connected(peer, connection(1, None, 0));
     assert_eq!(table.linked().len(), 1);
     assert!(table.admitted().is_empty());
-    assert_eq!(table.heard(peer, record(1), 10), Heard::New);
+    assert_eq!(table.heard(peer, record(1), 10), Heard::First);
     assert!(table.admitted().is_empty());
     assert_eq!(table.said(peer, said()), None);
     assert!(table.admitted().contains(&peer));
@@ -44,10 +45,30 @@ fn a_peer_is_let_in_after_connection_record_and_hello() {
 fn old_records_change_nothing() {
     let (local, peer) = peers();
     let mut table = table(local);
-    assert_eq!(table.heard(peer, record(5), 0), Heard::New);
+    assert_eq!(table.heard(peer, record(5), 0), Heard::First);
     assert_eq!(table.heard(peer, record(5), 1), Heard::Stale);
     assert_eq!(table.heard(peer, record(4), 2), Heard::Stale);
     assert_eq!(table.heard(local, record(9), 2), Heard::Own);
+    assert_eq!(table.heard(peer, record(6), 3), Heard::New);
+    // It was started again, and may know of nobody.
+    let again = NodeRecord { incarnation: 2, ..record(1) };
+    assert_eq!(table.heard(peer, again, 4), Heard::First);
+    assert_eq!(table.len(), 2);
+}
+
+/// Records come ever more rarely as nodes become many; pings do not.
+#[test]
+fn a_node_that_answers_pings_is_not_suspect() {
+    let (local, peer) = peers();
+    let mut table = table(local);
+    table.connected(peer, connection(1, None, 0));
+    table.heard(peer, record(1), 0);
+    let phi = |table: &Table, now| table.view(now)[&PeerName(peer.to_string())].phi;
+    for beat in 1..30 {
+        table.ponged(peer, 100, beat * 4_000);
+        assert!(phi(&table, beat * 4_000 + 4_000) < crate::net::PHI_SUSPECT, "beat {beat}");
+    }
+    assert!(phi(&table, 29 * 4_000 + 12_000) > crate::net::PHI_SUSPECT);
 }
 
 #[test]
@@ -97,11 +118,11 @@ fn of_two_dials_of_the_same_side_the_older_stays() {
 fn the_table_is_bounded() {
     let mut table = table(PeerId::random());
     for _ in 0..PEERS_MAX {
-        assert_eq!(table.heard(PeerId::random(), record(1), 0), Heard::New);
+        assert_eq!(table.heard(PeerId::random(), record(1), 0), Heard::First);
     }
     assert_eq!(table.heard(PeerId::random(), record(1), 0), Heard::Full);
     table.forget(FORGET_AFTER_MS);
-    assert_eq!(table.heard(PeerId::random(), record(1), 0), Heard::New);
+    assert_eq!(table.heard(PeerId::random(), record(1), 0), Heard::First);
 }
 
 /// Its shards are given to others at once, so it must be sure: only the host where it has been may

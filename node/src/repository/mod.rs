@@ -4,6 +4,7 @@
 //! fill a disk.
 
 mod draft;
+mod fanout;
 pub mod gc;
 mod pull;
 mod put;
@@ -29,6 +30,7 @@ use onrush_raft::types::{ContentId, PeerName};
 use crate::control_wire::{self, BlobAnswer, BlobAsk, Manifest};
 use crate::membership::handle::ClusterHandle;
 use crate::net::{CallHandler, MeshError, Service};
+use fanout::Fanout;
 use room::Room;
 use store::Store;
 
@@ -58,6 +60,9 @@ pub enum Error {
          ({why}); upload it again"
     )]
     Lost { content: ContentId, why: String },
+    /// All that have it are sending it to others; some of those will have it in a moment.
+    #[error("{0} is on its way to many other nodes")]
+    Busy(ContentId),
     #[error("this node belongs to no cluster yet")]
     NoCluster,
     #[error("the upload broke off: {0}")]
@@ -79,7 +84,7 @@ impl From<Error> for BackendError {
             Error::Store(store::Error::NotAnId(id)) => Self::NotFound(id),
             Error::NoMajority { .. } => Self::NoQuorum(error.to_string()),
             Error::NoCluster => Self::NoLeader(error.to_string()),
-            Error::Unreachable { .. } | Error::Lost { .. } | Error::Upload(_) => {
+            Error::Unreachable { .. } | Error::Lost { .. } | Error::Busy(_) | Error::Upload(_) => {
                 Self::Unavailable(error.to_string())
             }
             Error::Store(_) | Error::Internal(_) => Self::Internal(error.to_string()),
@@ -96,6 +101,8 @@ pub struct Repository {
     uploading: Mutex<BTreeMap<ContentId, usize>>,
     /// One pull per blob at a time; whoever comes second finds it done.
     pulls: Mutex<BTreeMap<ContentId, Arc<tokio::sync::Mutex<()>>>>,
+    /// Whom this node sends what to.
+    fanout: Mutex<Fanout>,
     /// Whether everything that the ledger refers to was here at the last look.
     complete: AtomicBool,
     /// Whether the disk was too full for anything new at the last look.
@@ -116,6 +123,7 @@ impl Repository {
             uploading: Mutex::default(),
             cluster: OnceLock::new(),
             pulls: Mutex::default(),
+            fanout: Mutex::default(),
             complete: AtomicBool::new(false),
             full: AtomicBool::new(false),
         }))
@@ -175,7 +183,7 @@ impl Repository {
                 Err(error) => return Err(error.to_string()),
             },
             BlobAsk::Chunk { content, offset, len } => {
-                self.answer_chunk(content, offset, len).await?
+                self.answer_chunk(&peer, content, offset, len).await?
             }
             BlobAsk::Missing { contents } if contents.len() > IDS_PER_ASK_MAX => {
                 return Err(format!("at most {IDS_PER_ASK_MAX} ids in one question"));

@@ -1,10 +1,16 @@
 //! Pulling a blob: chunk by chunk from any holder, each chunk verified before it is written, the
-//! whole verified before it counts, resumed where an earlier pull broke off.
+//! whole verified before it counts, resumed where an earlier pull broke off. Each node begins with
+//! another holder, and waits where all of them are busy with others.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream;
 use onrush_raft::space::Claim;
 use onrush_raft::types::{ContentId, PeerName};
+use rand::Rng as _;
+use rand::seq::SliceRandom as _;
 
 use super::draft::Draft;
 use super::store::CHUNK_BYTES;
@@ -13,8 +19,12 @@ use crate::control_wire::{BlobAnswer, BlobAsk, Manifest};
 
 /// Chunks on their way at a time.
 const IN_FLIGHT: usize = 4;
-/// Tries of one chunk, each with the next holder.
+/// Tries of one chunk, each with the next holder; those that are busy are not counted.
 const TRIES_PER_CHUNK: usize = 4;
+/// Between two looks for a holder that is not busy; up to as much again is added at random.
+const BUSY_PAUSE: Duration = Duration::from_millis(150);
+/// Holders beyond those who must have it that are asked at first.
+const OTHERS_ASKED: usize = 8;
 
 impl Repository {
     /// A pull that finds no room leaves nothing; one that breaks off otherwise is resumed.
@@ -25,18 +35,16 @@ impl Repository {
         claim: Claim,
         turn: &Turn,
     ) -> Result<(), Error> {
-        let mut last = None;
-        for (manifest, holders) in self.find(content, hints).await? {
-            match self.pull_as(content, &manifest, &holders, claim, turn).await {
+        let error = loop {
+            match self.pull_once(content, hints, claim, turn).await {
                 Ok(()) => return Ok(()),
-                Err(error) => last = Some(error),
+                Err(Error::Busy(_)) => {
+                    let more = rand::rng().random_range(0.0..=1.0);
+                    tokio::time::sleep(BUSY_PAUSE.mul_f64(1.0 + more)).await;
+                }
+                Err(error) => break self.full(error),
             }
-        }
-        let error = last.unwrap_or_else(|| Error::Unreachable {
-            content: content.clone(),
-            why: "nobody has it".to_owned(),
-        });
-        let error = self.full(error);
+        };
         if matches!(error, Error::NoRoom { .. }) {
             let (store, id) = (self.store.clone(), content.clone());
             in_turn(turn, move || {
@@ -46,6 +54,28 @@ impl Repository {
             .await?;
         }
         Err(error)
+    }
+
+    async fn pull_once(
+        &self,
+        content: &ContentId,
+        hints: &[PeerName],
+        claim: Claim,
+        turn: &Turn,
+    ) -> Result<(), Error> {
+        let mut why = "nobody else is known".to_owned();
+        let mut last = None;
+        for candidates in self.candidates(hints)? {
+            for (manifest, mut holders) in self.find(content, candidates, &mut why).await {
+                holders.shuffle(&mut rand::rng());
+                match self.pull_as(content, &manifest, &holders, claim, turn).await {
+                    Ok(()) => return Ok(()),
+                    Err(error @ Error::Busy(_)) => return Err(error),
+                    Err(error) => last = Some(error),
+                }
+            }
+        }
+        Err(last.unwrap_or_else(|| Error::Unreachable { content: content.clone(), why }))
     }
 
     async fn pull_as(
@@ -76,14 +106,14 @@ impl Repository {
         Ok(())
     }
 
-    /// What its chunks must be, and everyone who says so; where nodes differ, most holders first: a
-    /// manifest, too, may be damaged.
+    /// What its chunks must be, and everyone of the candidates who says so; where nodes differ, most
+    /// holders first: a manifest, too, may be damaged. `why` some have none.
     async fn find(
         &self,
         content: &ContentId,
-        hints: &[PeerName],
-    ) -> Result<Vec<(Manifest, Vec<PeerName>)>, Error> {
-        let candidates = self.candidates(hints)?;
+        candidates: Vec<PeerName>,
+        why: &mut String,
+    ) -> Vec<(Manifest, Vec<PeerName>)> {
         let ask = BlobAsk::Manifest { content: content.clone() };
         let ask = &ask;
         let answers: Vec<_> = stream::iter(candidates)
@@ -95,11 +125,10 @@ impl Repository {
             .collect()
             .await;
         let mut found: Vec<(Manifest, Vec<PeerName>)> = Vec::new();
-        let mut why = "nobody else is known".to_owned();
         for (peer, answer) in answers {
             match answer {
                 Ok(BlobAnswer::Manifest(manifest)) if !manifest.is_sound() => {
-                    why = format!("{peer} sent a manifest that cannot be");
+                    *why = format!("{peer} sent a manifest that cannot be");
                 }
                 Ok(BlobAnswer::Manifest(manifest)) => {
                     match found.iter_mut().find(|(known, _)| *known == manifest) {
@@ -107,28 +136,28 @@ impl Repository {
                         None => found.push((manifest, vec![peer])),
                     }
                 }
-                Ok(_) => why = format!("{} does not have it whole", self.name_of(&peer)),
-                Err(error) => why = error.to_string(),
+                Ok(_) => *why = format!("{} does not have it whole", self.name_of(&peer)),
+                Err(error) => *why = error.to_string(),
             }
         }
-        if found.is_empty() {
-            return Err(Error::Unreachable { content: content.clone(), why });
-        }
         found.sort_by_key(|(_, holders)| std::cmp::Reverse(holders.len()));
-        Ok(found)
+        found
     }
 
-    /// Hints first, then the voters, then everyone else who is connected.
-    fn candidates(&self, hints: &[PeerName]) -> Result<Vec<PeerName>, Error> {
+    /// Whom to ask at first, and whom where they do not have it. First: the hints, the voters, and a
+    /// few of the others who are connected, who may have pulled it. Then: the rest of those.
+    fn candidates(&self, hints: &[PeerName]) -> Result<[Vec<PeerName>; 2], Error> {
         let cluster = self.cluster()?;
-        let mut all: Vec<PeerName> = hints.to_vec();
-        all.extend(cluster.voters().into_iter().filter_map(|id| cluster.peer_of(id)));
+        let mut first: Vec<PeerName> = hints.to_vec();
+        first.extend(cluster.voters().into_iter().filter_map(|id| cluster.peer_of(id)));
+        let mut seen = BTreeSet::from([cluster.peer()]);
+        first.retain(|peer| seen.insert(peer.clone()));
         let peers = cluster.mesh().peers().borrow().clone();
-        all.extend(peers.values().filter(|view| view.connected).map(|view| view.peer.clone()));
-        let own = cluster.peer();
-        let mut seen = std::collections::BTreeSet::from([own]);
-        all.retain(|peer| seen.insert(peer.clone()));
-        Ok(all)
+        let connected = peers.values().filter(|view| view.connected).map(|view| view.peer.clone());
+        let mut rest: Vec<PeerName> = connected.filter(|peer| !seen.contains(peer)).collect();
+        rest.shuffle(&mut rand::rng());
+        first.extend(rest.drain(..rest.len().min(OTHERS_ASKED)));
+        Ok([first, rest])
     }
 
     async fn chunk(
@@ -139,15 +168,21 @@ impl Repository {
         index: usize,
     ) -> Result<bytes::Bytes, Error> {
         let offset = index as u64 * u64::from(CHUNK_BYTES);
-        let mut why = String::new();
-        for attempt in 0..TRIES_PER_CHUNK {
-            let holder = &holders[(index + attempt) % holders.len()];
+        let (mut why, mut failed, mut busy) = (String::new(), 0, 0);
+        for holder in holders.iter().cycle() {
+            if failed >= TRIES_PER_CHUNK || busy >= holders.len() {
+                break;
+            }
             let ask = BlobAsk::Chunk { content: content.clone(), offset, len: CHUNK_BYTES };
             match self.ask(holder, &ask, ASK_TIMEOUT).await {
                 Ok(BlobAnswer::Chunk(bytes))
                     if blake3::hash(&bytes).as_bytes() == &manifest.hashes[index] =>
                 {
                     return Ok(bytes);
+                }
+                Ok(BlobAnswer::Busy) => {
+                    busy += 1;
+                    continue;
                 }
                 Ok(BlobAnswer::Chunk(_)) => {
                     tracing::warn!(%content, %holder, index, "chunk with a wrong hash");
@@ -156,6 +191,10 @@ impl Repository {
                 Ok(_) => why = format!("{} does not have it whole", self.name_of(holder)),
                 Err(error) => why = error.to_string(),
             }
+            failed += 1;
+        }
+        if busy > 0 {
+            return Err(Error::Busy(content.clone()));
         }
         Err(Error::Unreachable { content: content.clone(), why })
     }

@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
 use futures::StreamExt;
@@ -147,6 +147,7 @@ impl Repository {
     /// A chunk for another node. One that is damaged is not here, and is repaired meanwhile.
     pub(super) async fn answer_chunk(
         self: &Arc<Self>,
+        peer: &PeerName,
         content: ContentId,
         offset: u64,
         len: u32,
@@ -156,11 +157,15 @@ impl Repository {
         }
         let read = async {
             let manifest = self.manifest(&content).await?;
-            self.chunk_here(&content, &manifest, index_of(offset)).await
+            if !self.sends(peer, &content, &manifest) {
+                return Ok(None);
+            }
+            self.chunk_here(&content, &manifest, index_of(offset)).await.map(Some)
         };
         let read = read.await;
         match read {
-            Ok(bytes) => Ok(BlobAnswer::Chunk(bytes.into())),
+            Ok(Some(bytes)) => Ok(BlobAnswer::Chunk(bytes.into())),
+            Ok(None) => Ok(BlobAnswer::Busy),
             Err(Error::Store(store::Error::NotFound(_))) => Ok(BlobAnswer::NotFound),
             Err(error) if error.is_away() => {
                 let repository = Arc::clone(self);
@@ -170,6 +175,14 @@ impl Repository {
             }
             Err(error) => Err(error.to_string()),
         }
+    }
+
+    /// Whether the node gets this chunk now: what has one alone goes to everyone.
+    fn sends(&self, peer: &PeerName, content: &ContentId, manifest: &Manifest) -> bool {
+        let Ok(cluster) = self.cluster() else { return true };
+        let now_ms = cluster.clock().now_ms();
+        let mut fanout = self.fanout.lock().unwrap_or_else(PoisonError::into_inner);
+        manifest.hashes.len() <= 1 || fanout.admit(content, peer, now_ms)
     }
 
     /// Fetches a damaged blob again, and says so once.

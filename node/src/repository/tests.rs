@@ -1,4 +1,4 @@
-//! Three repositories on disk, and a mesh in memory between them.
+//! Some repositories on disk, and a mesh in memory between them.
 
 #![expect(clippy::panic, reason = "tests fail by panicking")]
 
@@ -23,16 +23,24 @@ use tokio::sync::watch;
 use super::store::CHUNK_BYTES;
 use super::{Error, Repository};
 use crate::clock::Clock;
+use crate::control_wire::{self, BlobAnswer};
 use crate::membership::handle::{Applied, Cluster, ClusterError, Leadership};
 use crate::net::{DuplexStream, Mesh, MeshError, PeerView, Service};
 
-type Nodes = Arc<Mutex<BTreeMap<PeerName, Arc<Repository>>>>;
+type Nodes = Arc<Net>;
+
+#[derive(Default)]
+struct Net {
+    all: Mutex<BTreeMap<PeerName, Arc<Repository>>>,
+    /// Chunks that each node has sent to others.
+    sent: Mutex<BTreeMap<PeerName, usize>>,
+}
 
 fn peer(id: RaftId) -> PeerName {
     PeerName(format!("peer-{id}"))
 }
 
-/// One node's view: everyone votes.
+/// One node's view: the first three vote.
 struct Member {
     id: RaftId,
     nodes: Nodes,
@@ -51,7 +59,12 @@ impl Mesh for Wires {
     }
 
     fn peers(&self) -> watch::Receiver<Arc<BTreeMap<PeerName, PeerView>>> {
-        watch::channel(Arc::default()).1
+        let view = |peer: &PeerName| {
+            let view = PeerView { peer: peer.clone(), connected: true, ..PeerView::default() };
+            (peer.clone(), view)
+        };
+        let views = self.nodes.all.lock().unwrap().keys().map(view).collect();
+        watch::channel(Arc::new(views)).1
     }
 
     async fn call(
@@ -61,9 +74,13 @@ impl Mesh for Wires {
         body: Bytes,
         _: Duration,
     ) -> Result<Bytes, MeshError> {
-        let node = self.nodes.lock().unwrap().get(to).cloned();
+        let node = self.nodes.all.lock().unwrap().get(to).cloned();
         let node = node.ok_or_else(|| MeshError::NotConnected(to.clone()))?;
-        node.call_handler()(peer(self.id), body).await.map_err(MeshError::Remote)
+        let answer = node.call_handler()(peer(self.id), body).await.map_err(MeshError::Remote)?;
+        if let Ok(BlobAnswer::Chunk(_)) = control_wire::decode(&answer) {
+            *self.nodes.sent.lock().unwrap().entry(to.clone()).or_default() += 1;
+        }
+        Ok(answer)
     }
 
     async fn open(&self, to: &PeerName, _: Service) -> Result<DuplexStream, MeshError> {
@@ -148,18 +165,23 @@ impl Cluster for Member {
 
 /// Nodes 1, 2, 3 at 0, 1, 2.
 fn cluster() -> (tempfile::TempDir, Vec<Arc<Repository>>) {
+    let (dir, nodes, _) = cluster_of(3);
+    (dir, nodes)
+}
+
+fn cluster_of(count: u64) -> (tempfile::TempDir, Vec<Arc<Repository>>, Nodes) {
     let dir = tempfile::tempdir().unwrap();
     let nodes = Nodes::default();
-    let all: Vec<_> = (1..=3)
+    let all: Vec<_> = (1..=count)
         .map(|id| {
             let node = Repository::open(dir.path().join(format!("n{id}/blobs"))).unwrap();
             node.room().pretend(Some(roomy()));
             node.attach(Arc::new(Member { id, nodes: Arc::clone(&nodes) }));
-            nodes.lock().unwrap().insert(peer(id), Arc::clone(&node));
+            nodes.all.lock().unwrap().insert(peer(id), Arc::clone(&node));
             node
         })
         .collect();
-    (dir, all)
+    (dir, all, nodes)
 }
 
 fn body(bytes: &[u8]) -> ByteStream {
@@ -368,4 +390,25 @@ async fn a_pull_without_room_leaves_nothing() {
     assert_eq!(files(&nodes[1], "part"), 0);
     nodes[1].room().pretend(Some(roomy()));
     nodes[1].ensure(&id, &[]).await.unwrap();
+}
+
+/// Once a file that fifty nodes needed at the same moment came from the few that had it, one copy to
+/// each.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_nodes_that_pull_at_once_pass_it_on_to_each_other() {
+    let (_dir, nodes, net) = cluster_of(40);
+    let bytes = content(2 * CHUNK_BYTES as usize + 7);
+    let id = stored(&nodes[..3], &bytes).await;
+    net.sent.lock().unwrap().clear();
+    let pulls = nodes[3..].iter().map(|node| node.ensure(&id, &[]));
+    futures::future::try_join_all(pulls).await.unwrap();
+    assert!(nodes.iter().all(|node| node.store().has(&id)));
+    let sent = net.sent.lock().unwrap().clone();
+    assert_eq!(sent.values().sum::<usize>(), 37 * 3, "nobody is sent a chunk twice");
+    assert!(sent.len() >= 8, "{sent:?}");
+    // What has one chunk alone is nothing to wait for.
+    let small = stored(&nodes[..3], b"small").await;
+    let pulls = nodes[3..].iter().map(|node| node.ensure(&small, &[]));
+    futures::future::try_join_all(pulls).await.unwrap();
+    assert!(nodes.iter().all(|node| node.store().has(&small)));
 }

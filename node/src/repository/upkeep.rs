@@ -1,5 +1,5 @@
-//! What the repository does unasked: a node that keeps Raft's log pulls everything the ledger refers
-//! to; everyone deletes what nothing refers to, after a grace period.
+//! What the repository does unasked: a voter or standby pulls everything the ledger refers to;
+//! everyone deletes what nothing refers to, after a grace period.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
@@ -53,15 +53,13 @@ impl Repository {
     /// Pulls what is missing, and notes whether anything still is.
     async fn sync(&self) {
         let Ok(cluster) = self.cluster() else { return };
-        let status = cluster.raft_status();
-        // Voters, and those who may become voters.
-        let keeps_log = status.peers.iter().any(|peer| Some(peer.id) == cluster.raft_id());
-        if !keeps_log {
+        let ledger = cluster.ledger();
+        if !cluster.raft_id().is_some_and(|id| ledger.keeps_files(id)) {
             return self.complete.store(false, Ordering::Relaxed);
         }
         let store = self.store.clone();
         let Ok(present) = blocking(move || store.list()).await else { return };
-        let missing = gc::missing(&present, &cluster.ledger().referenced());
+        let missing = gc::missing(&present, &ledger.referenced());
         let mut pulled = 0;
         for content in missing.iter().take(PULLS_PER_ROUND) {
             match self.ensure(content, &[]).await {

@@ -154,12 +154,17 @@ impl Actor {
                     Some(event) => self.handle(event),
                     None => break,
                 },
-                _ = tick.tick() => self.on_tick(),
+                // Without runs there are no deadlines.
+                _ = tick.tick(), if self.has_deadlines() => self.on_tick(),
             }
         }
         for run in self.runs.values().filter_map(|run| run.child.as_ref()) {
             run.kill();
         }
+    }
+
+    fn has_deadlines(&self) -> bool {
+        !self.runs.is_empty() || !self.left.is_empty()
     }
 
     fn handle(&mut self, event: Event) {

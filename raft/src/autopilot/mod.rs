@@ -6,6 +6,10 @@
 //! change is proposed only if those heard from are a majority of the old and of the new voters
 //! (A2); one change at a time (A3); never below three voters once three were reached (A4); only
 //! nodes that have caught up with log and blobs are promoted (A5).
+//!
+//! Every member gets the log, as a learner at least, so that each of them answers from its own
+//! state. A few of them are *standbys*: they keep the files as well, so that one may take a seat at
+//! once. The others are *workers*.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,7 +31,7 @@ pub struct Settings {
     pub two_dead_ms: u64,
     /// A learner silent for longer is removed.
     pub dead_learner_ms: u64,
-    /// Learners kept ready beyond those about to be promoted.
+    /// Standbys beyond those about to be promoted.
     pub standby: usize,
 }
 
@@ -59,6 +63,8 @@ pub struct NodeView {
     pub blob_synced: bool,
     /// Speaks a version that may vote, and its disk is fine.
     pub compatible: bool,
+    /// It is to keep the files, by the ledger.
+    pub standby: bool,
     /// Host or zone label: voters are spread over different ones where possible.
     pub zone: String,
 }
@@ -82,8 +88,10 @@ pub struct Input {
 pub enum Change {
     /// `Consensus::change_voters` with the precondition of the input's membership.
     Voters { voters: BTreeSet<RaftId>, why: String },
-    /// `Consensus::add_learner`.
-    AddLearner { id: RaftId },
+    /// `Consensus::add_learners`.
+    AddLearners { ids: BTreeSet<RaftId> },
+    /// `MemberCommand::Standbys`.
+    Standbys { ids: BTreeSet<RaftId> },
     /// `Consensus::remove_node`.
     RemoveNode { id: RaftId, why: String },
 }
@@ -123,7 +131,9 @@ impl Autopilot {
             .replace_voter(voters)
             .or_else(|| round.promote(voters))
             .or_else(|| round.shrink(voters))
-            .or_else(|| round.add_learner(voters))
+            .or_else(|| round.add_learners(voters))
+            .or_else(|| round.choose_standbys(voters))
+            .or_else(|| round.spread(voters))
             .or_else(|| round.remove_learner())
     }
 
@@ -177,17 +187,42 @@ impl Round<'_> {
         since.is_some_and(|since| self.input.now_ms.saturating_sub(*since) >= need)
     }
 
-    /// Learners that may be promoted now; those in zones without a voter first.
-    fn standbys(&self, voters: &BTreeSet<RaftId>) -> Vec<RaftId> {
+    /// Up to so many learners that may be promoted now, beside `voters`: the best first.
+    fn promotable(&self, voters: &BTreeSet<RaftId>, count: usize) -> Vec<RaftId> {
         let learners = self.input.membership.learners.iter().copied();
-        let mut fit: Vec<RaftId> = learners.filter(|id| self.is_stable(*id)).collect();
-        fit.sort_by_key(|id| (self.is_zone_taken(*id, voters), *id));
-        fit
+        self.spread_out(voters, learners.filter(|id| self.is_stable(*id)).collect(), count)
     }
 
-    fn is_zone_taken(&self, id: RaftId, voters: &BTreeSet<RaftId>) -> bool {
-        let zone = |id: &RaftId| self.input.nodes.get(id).map(|node| node.zone.as_str());
-        zone(&id).is_some_and(|z| !z.is_empty() && voters.iter().any(|v| zone(v) == Some(z)))
+    /// Up to so many of the candidates, each in the zone that has the fewest of `taken` and of those
+    /// before it; nodes without a zone are in none that is shared. The oldest id first among equals.
+    fn spread_out(
+        &self,
+        taken: &BTreeSet<RaftId>,
+        candidates: BTreeSet<RaftId>,
+        count: usize,
+    ) -> Vec<RaftId> {
+        let mut crowd: BTreeMap<&str, usize> = BTreeMap::new();
+        for zone in taken.iter().filter_map(|id| self.zone(*id)) {
+            *crowd.entry(zone).or_default() += 1;
+        }
+        let (mut rest, mut ordered) = (candidates, Vec::new());
+        while ordered.len() < count {
+            let best = rest.iter().copied().min_by_key(|id| {
+                let there = self.zone(*id).map_or(0, |zone| crowd.get(zone).copied().unwrap_or(0));
+                (there, *id)
+            });
+            let Some(best) = best else { break };
+            rest.remove(&best);
+            ordered.push(best);
+            if let Some(zone) = self.zone(best) {
+                *crowd.entry(zone).or_default() += 1;
+            }
+        }
+        ordered
+    }
+
+    fn zone(&self, id: RaftId) -> Option<&str> {
+        self.input.nodes.get(&id).map(|node| node.zone.as_str()).filter(|zone| !zone.is_empty())
     }
 
     /// A2: those heard from are a majority of each set in force and of the wanted one.
@@ -215,7 +250,7 @@ impl Round<'_> {
         let left = |id: &RaftId| *id != self.input.me && !self.input.nodes.contains_key(id);
         let dead = *voters.iter().find(|id| left(id) || self.silent_for(**id) >= dead_ms)?;
         let rest: BTreeSet<RaftId> = voters.iter().copied().filter(|id| *id != dead).collect();
-        let standby = *self.standbys(&rest).first()?;
+        let standby = *self.promotable(&rest, 1).first()?;
         let wanted = rest.iter().copied().chain([standby]).collect();
         self.voters(wanted, format!("voter {dead} is dead; {standby} takes its seat"))
     }
@@ -223,11 +258,11 @@ impl Round<'_> {
     /// Rule 2: two more voters, or one where the number is even.
     fn promote(&self, voters: &BTreeSet<RaftId>) -> Option<Change> {
         let more = if voters.len() % 2 == 1 { 2 } else { 1 };
-        let standbys = self.standbys(voters);
-        if voters.len() + more > self.target() || standbys.len() < more {
+        let promotable = self.promotable(voters, more);
+        if voters.len() + more > self.target() || promotable.len() < more {
             return None;
         }
-        let new = &standbys[..more];
+        let new = &promotable[..more];
         let wanted = voters.iter().chain(new).copied().collect();
         self.voters(wanted, format!("promote {new:?}"))
     }
@@ -236,33 +271,69 @@ impl Round<'_> {
     fn shrink(&self, voters: &BTreeSet<RaftId>) -> Option<Change> {
         let long = |id: &&RaftId| self.silent_for(**id) >= self.input.settings.two_dead_ms;
         let dead: BTreeSet<RaftId> = voters.iter().filter(long).copied().collect();
-        if voters.len() != 5 || dead.len() != 2 || !self.standbys(voters).is_empty() {
+        if voters.len() != 5 || dead.len() != 2 || !self.promotable(voters, 1).is_empty() {
             return None;
         }
         let rest = voters.difference(&dead).copied().collect();
         self.voters(rest, format!("voters {dead:?} are dead and there is no standby"))
     }
 
-    /// Rule 4: enough learners to promote and to stand by.
-    fn add_learner(&self, voters: &BTreeSet<RaftId>) -> Option<Change> {
+    /// Rule 4: every member that is there gets the log; all at once, as each change is an entry.
+    fn add_learners(&self, voters: &BTreeSet<RaftId>) -> Option<Change> {
         let learners = &self.input.membership.learners;
-        let useful = |id: &&RaftId| self.silent_for(**id) == 0;
-        let there = learners.iter().filter(useful).count();
-        let wanted = self.target().saturating_sub(voters.len()) + self.input.settings.standby;
-        if there >= wanted {
-            return None;
-        }
-        let eligible = |id: &RaftId, node: &NodeView| {
-            let member = voters.contains(id) || learners.contains(id);
-            !member && node.connected && node.compatible
+        let new = |(id, node): &(&RaftId, &NodeView)| {
+            let has_log = voters.contains(id) || learners.contains(id);
+            !has_log && node.connected && node.compatible
         };
-        let candidates = self.input.nodes.iter().filter(|(id, node)| eligible(id, node));
-        let best = candidates.map(|(id, _)| *id);
-        let id = best.min_by_key(|id| (self.is_zone_taken(*id, voters), *id))?;
-        Some(Change::AddLearner { id })
+        let ids: BTreeSet<RaftId> =
+            self.input.nodes.iter().filter(new).map(|(id, _)| *id).collect();
+        (!ids.is_empty()).then_some(Change::AddLearners { ids })
     }
 
-    /// Rule 5: learners that are gone.
+    /// Rule 5: enough standbys to fill all seats and some more. Those that are stay, as they have the
+    /// files; one that is away for as long as makes a voter dead gives its place to another.
+    fn choose_standbys(&self, voters: &BTreeSet<RaftId>) -> Option<Change> {
+        if self.input.forming {
+            // There are no files yet: whoever has the log may vote.
+            return None;
+        }
+        let wanted = self.target().saturating_sub(voters.len()) + self.input.settings.standby;
+        let dead_ms = self.input.settings.dead_voter_ms;
+        let able = |id: &RaftId| {
+            let node = self.input.nodes.get(id);
+            node.is_some_and(|node| node.compatible) && self.silent_for(*id) < dead_ms
+        };
+        let learners = &self.input.membership.learners;
+        let is_standby = |id: &RaftId| self.input.nodes.get(id).is_some_and(|node| node.standby);
+        let (stay, others): (BTreeSet<RaftId>, BTreeSet<RaftId>) =
+            learners.iter().copied().filter(able).partition(is_standby);
+        let taken = voters | &stay;
+        let there = |id: &RaftId| self.is_heard(*id);
+        let new = self.spread_out(&taken, others.into_iter().filter(there).collect(), wanted);
+        let stay = self.spread_out(voters, stay, wanted);
+        let ids: BTreeSet<RaftId> = stay.into_iter().chain(new).take(wanted).collect();
+        let known = self.input.nodes.iter().filter(|(_, node)| node.standby);
+        let known: BTreeSet<RaftId> = known.map(|(id, _)| *id).collect();
+        (ids != known).then_some(Change::Standbys { ids })
+    }
+
+    /// Rule 6: a zone that has two voters more than the zone of a standby gives it a seat; not that of
+    /// the leader.
+    fn spread(&self, voters: &BTreeSet<RaftId>) -> Option<Change> {
+        let crowd = |zone: &str| voters.iter().filter(|id| self.zone(**id) == Some(zone)).count();
+        let movable = voters.iter().copied().filter(|id| *id != self.input.me);
+        let from = movable.max_by_key(|id| self.zone(*id).map_or(0, crowd))?;
+        let most = crowd(self.zone(from)?);
+        let learners = self.input.membership.learners.iter().copied();
+        let is_better = |id: &RaftId| self.zone(*id).is_some_and(|zone| crowd(zone) + 2 <= most);
+        let better = learners.filter(|id| is_better(id) && self.is_stable(*id)).collect();
+        let to = *self.spread_out(voters, better, 1).first()?;
+        let rest = voters.iter().copied().filter(|id| *id != from);
+        let why = format!("voter {from} shares its zone with others; {to} takes its seat");
+        self.voters(rest.chain([to]).collect(), why)
+    }
+
+    /// Rule 7: learners that are gone.
     fn remove_learner(&self) -> Option<Change> {
         let dead_ms = self.input.settings.dead_learner_ms;
         for &id in &self.input.membership.learners {

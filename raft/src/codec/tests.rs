@@ -28,13 +28,14 @@ fn all_commands() -> Vec<Command> {
             founder_name: "f".to_owned(),
         },
         MemberCommand::Allocate { peer: "p".into(), name: "n".to_owned() },
-        MemberCommand::Bound { raft_id: 7 },
+        MemberCommand::Bound { raft_ids: [7, 9].into() },
         MemberCommand::Open,
         MemberCommand::Dissolve { into: "d".into() },
         MemberCommand::Remove { raft_id: 7 },
         MemberCommand::OpenNow,
         MemberCommand::Rejoin { peer: "p".into(), name: "n".to_owned(), left: 7 },
         MemberCommand::Drain { raft_id: 7, draining: true },
+        MemberCommand::Standbys { raft_ids: [7].into() },
     ];
     let project =
         [ProjectCommand::Create { name: "a".into() }, ProjectCommand::Delete { name: "a".into() }];
@@ -123,7 +124,7 @@ fn golden_bytes_of_every_command() {
 }
 
 fn sample() -> Vec<u8> {
-    let command = Command::Member(MemberCommand::Bound { raft_id: 7 });
+    let command = Command::Member(MemberCommand::Bound { raft_ids: [7].into() });
     encode(kind::PROPOSAL, &Proposal { at: 1, by: "x".into(), command }).unwrap()
 }
 

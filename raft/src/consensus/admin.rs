@@ -29,15 +29,19 @@ impl Consensus {
         }
     }
 
-    /// Adds a learner; does not wait until it has caught up. Returns the membership's index.
-    pub async fn add_learner(&self, id: RaftId, info: NodeInfo) -> Result<u64, AdminError> {
+    /// Adds learners in one entry; does not wait until they have caught up. Those that have the log
+    /// already are left as they are. Returns the membership's index.
+    pub async fn add_learners(
+        &self,
+        mut nodes: BTreeMap<RaftId, NodeInfo>,
+    ) -> Result<u64, AdminError> {
         let membership = self.membership();
-        let voter = membership.voter_sets.iter().any(|set| set.contains(&id));
-        if voter || membership.learners.contains(&id) {
+        let voter = |id: &RaftId| membership.voter_sets.iter().any(|set| set.contains(id));
+        nodes.retain(|id, _| !voter(id) && !membership.learners.contains(id));
+        if nodes.is_empty() {
             return Ok(membership.index);
         }
-        let change = ChangeMembers::AddNodes(BTreeMap::from([(id, info)]));
-        self.change(change, membership.index).await
+        self.change(ChangeMembers::AddNodes(nodes), membership.index).await
     }
 
     /// Replaces the voters by `voters`, all of them learners or voters already; refused unless

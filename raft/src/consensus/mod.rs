@@ -43,6 +43,7 @@ use crate::types::{PeerName, RaftId};
 
 use gate::Gate;
 use inbound::Inbound;
+use network::Voters;
 
 /// What Raft's membership keeps of a node: who it is, never where (an address may change hands).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -198,6 +199,8 @@ struct Inner {
     rpc: Arc<dyn RaftRpc>,
     gate: Arc<Gate>,
     inbound: Inbound,
+    /// What the outgoing heartbeats go by.
+    voters: Voters,
     /// At most as many proposals are under way at a time.
     proposals: Semaphore,
     leadership: watch::Sender<Leadership>,

@@ -1,11 +1,13 @@
 //! openraft's outgoing RPCs over a [`RaftRpc`]: one client per target and lane. Keeps no
 //! connection and retries nothing: openraft does.
 
+use std::collections::BTreeSet;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use openraft::errors::{RPCError, ReplicationClosed, StreamingError, Timeout, Unreachable};
 use openraft::network::{RPCOption, RPCTypes, RaftNetworkFactory, RaftNetworkV2};
@@ -31,16 +33,25 @@ const CHUNK_TIMEOUT: Duration = Duration::from_secs(5);
 /// Installing reads, verifies and writes the file on the other side.
 const INSTALL_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// Who votes, as far as known; nobody at first.
+pub(super) type Voters = Arc<ArcSwap<BTreeSet<RaftId>>>;
+
 pub(super) struct Network {
     pub(super) me: RaftId,
     pub(super) rpc: Arc<dyn RaftRpc>,
     pub(super) gate: Arc<Gate>,
+    pub(super) voters: Voters,
+    /// A learner hears a heartbeat only so often: it does not vote, and no lease counts its answers,
+    /// so all that a heartbeat tells it is who leads. Whatever else changes it is told at once.
+    pub(super) learner_heartbeat: Duration,
 }
 
 impl Network {
     fn client(&self, target: RaftId, lane: Lane) -> Client {
         let (rpc, gate) = (Arc::clone(&self.rpc), Arc::clone(&self.gate));
-        Client { me: self.me, target, lane, rpc, gate }
+        let voters = Arc::clone(&self.voters);
+        let learner_heartbeat = self.learner_heartbeat;
+        Client { me: self.me, target, lane, rpc, gate, voters, learner_heartbeat, told: None }
     }
 }
 
@@ -66,9 +77,30 @@ pub(super) struct Client {
     lane: Lane,
     rpc: Arc<dyn RaftRpc>,
     gate: Arc<Gate>,
+    voters: Voters,
+    learner_heartbeat: Duration,
+    told: Option<Told>,
+}
+
+/// What a heartbeat told, and when.
+struct Told {
+    at: Instant,
+    vote: VoteRec,
+    commit: Option<LogIdRec>,
 }
 
 impl Client {
+    /// Whether a heartbeat would tell a learner nothing that it has not heard a moment ago.
+    fn has_told(&self, vote: VoteRec, commit: Option<LogIdRec>) -> bool {
+        let voters = self.voters.load();
+        let learner = !voters.is_empty() && !voters.contains(&self.target);
+        learner
+            && self.told.as_ref().is_some_and(|told| {
+                let same = told.vote == vote && told.commit == commit;
+                same && told.at.elapsed() < self.learner_heartbeat
+            })
+    }
+
     /// Answers of a node whose log went back never reach openraft: it would count on what is gone, or
     /// panic.
     async fn call(&self, request: Request, kind: RPCTypes, timeout: Duration) -> Rpc<Response> {
@@ -202,10 +234,16 @@ impl RaftNetworkV2<TypeConfig> for Client {
                 self.gate.acknowledged(self.target, vote, last, commit);
             }
         };
+        let is_heartbeat = self.lane == Lane::Heartbeat && entries.is_empty();
+        if is_heartbeat && self.has_told(vote, commit) {
+            return Ok(AppendEntriesResponse::Success);
+        }
+        let at = Instant::now();
         let request = Request::Append { vote, prev, entries, commit };
         match self.call(request, RPCTypes::AppendEntries, option.hard_ttl()).await? {
             Response::Appended => {
                 acknowledged(all);
+                self.told = is_heartbeat.then_some(Told { at, vote, commit });
                 Ok(AppendEntriesResponse::Success)
             }
             Response::AppendedPart(last) => {

@@ -2,14 +2,14 @@
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use openraft::{SnapshotPolicy, StepDownPolicy};
 use tokio::sync::{Semaphore, watch};
 
 use super::gate::{self, Gate};
 use super::inbound::Inbound;
-use super::network::Network;
+use super::network::{Network, Voters};
 use super::{
     Config, Consensus, Inner, Leadership, OpenError, PROPOSALS_MAX, Raft, RaftRpc, Timing, tasks,
 };
@@ -38,7 +38,14 @@ impl Consensus {
         let published = machine.published();
         let snapshot_index = machine.snapshot_index();
         let gate = Gate::new(log.clone(), config.dir.clone());
-        let network = Network { me: config.id, rpc: Arc::clone(&rpc), gate: Arc::clone(&gate) };
+        let voters = Voters::default();
+        let network = Network {
+            me: config.id,
+            rpc: Arc::clone(&rpc),
+            gate: Arc::clone(&gate),
+            voters: Arc::clone(&voters),
+            learner_heartbeat: Duration::from_millis(config.timing.election_max_ms),
+        };
         let settings = Arc::new(settings(config.timing)?);
         let started = Raft::new(config.id, settings, network, log.clone(), machine).await;
         let raft = match started {
@@ -57,6 +64,7 @@ impl Consensus {
             raft,
             log,
             published,
+            voters,
             proposals: Semaphore::new(PROPOSALS_MAX),
             leadership: watch::channel(Leadership::default()).0,
             leaderless_since: Mutex::new(Some(Instant::now())),

@@ -1,5 +1,7 @@
 //! What runs beside openraft: who leads, when a snapshot is due, whether the disk still answers.
 
+use std::collections::BTreeSet;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use openraft::ServerState;
@@ -9,6 +11,7 @@ use openraft::errors::Fatal;
 use super::view::{self, Metrics};
 use super::{Consensus, Leadership, Raft, gate, lock};
 use crate::log::LogStore;
+use crate::types::RaftId;
 
 /// A snapshot is due after as many entries, bytes of entries, or as much time.
 const SNAPSHOT_ENTRIES: u64 = 5_000;
@@ -27,7 +30,7 @@ pub(super) fn start(consensus: &Consensus, snapshot_index: Option<u64>) {
     let leadership = tokio::spawn(follow_leadership(
         inner.raft.clone(),
         inner.log.clone(),
-        std::sync::Arc::downgrade(inner),
+        Arc::downgrade(inner),
         Duration::from_millis(timing.heartbeat_ms),
     ));
     let snapshots =
@@ -49,26 +52,27 @@ async fn keep_reserve(log: LogStore) {
     }
 }
 
-/// Publishes who leads on every change of the metrics, and every heartbeat: a lease runs out
-/// without any event.
-async fn follow_leadership(
-    raft: Raft,
-    log: LogStore,
-    inner: std::sync::Weak<super::Inner>,
-    period: Duration,
-) {
+/// Publishes who leads on every change of the metrics, and where this node leads every heartbeat, as
+/// a lease runs out without any event; else when the silence of the leader might have become too long.
+async fn follow_leadership(raft: Raft, log: LogStore, inner: Weak<super::Inner>, period: Duration) {
     let mut watched = raft.metrics();
     let mut gone = false;
+    let mut ticks = true;
     loop {
         let metrics = watched.borrow_watched().clone();
         let Some(inner) = inner.upgrade() else { return };
         let lease = Duration::from_millis(inner.config.timing.election_max_ms);
+        let silence = inner.inbound.leader_silence();
         let end = end(&metrics, gone);
         let now = match end {
             Some(_) => Leadership { term: metrics.current_term, ..Leadership::default() },
-            None => judge(&metrics, lease, inner.inbound.leader_silence()),
+            None => judge(&metrics, lease, silence),
         };
         note_leader(&inner, now.leader.is_some());
+        let voters: BTreeSet<RaftId> = metrics.membership_config.voter_ids().collect();
+        if **inner.voters.load() != voters {
+            inner.voters.store(Arc::new(voters));
+        }
         inner.leadership.send_if_modified(|before| {
             let changed = *before != now;
             *before = now;
@@ -85,9 +89,29 @@ async fn follow_leadership(
         if log.busy_ms() > DISK_HANGS_MS {
             log.poison(format!("the disk did not finish a write within {DISK_HANGS_MS} ms"));
         }
+        // Elections and heartbeats are for those who vote; five times in each heartbeat nothing else
+        // comes of a tick.
+        let votes = votes(&metrics);
+        if std::mem::replace(&mut ticks, votes) != votes {
+            raft.runtime_config().tick(votes);
+        }
+        let leads = metrics.state == ServerState::Leader;
+        let pause = if leads || now.leader.is_none() { period } else { look_again(lease, silence) };
         // Nobody is left who could say how Raft is: its task is gone.
-        gone = matches!(tokio::time::timeout(period, watched.changed()).await, Ok(Err(_)));
+        gone = matches!(tokio::time::timeout(pause, watched.changed()).await, Ok(Err(_)));
     }
+}
+
+/// Whether this node is a voter, or is about to be none any more.
+fn votes(metrics: &Metrics) -> bool {
+    let memberships = [&metrics.membership_config, &metrics.committed_membership_config];
+    memberships.iter().any(|membership| membership.voter_ids().any(|id| id == metrics.id))
+}
+
+/// How long a leader that was silent for so long is still one, if it stays silent.
+fn look_again(lease: Duration, silence: Option<Duration>) -> Duration {
+    let left = (lease * SILENT_TIMEOUTS).saturating_sub(silence.unwrap_or_default());
+    left + Duration::from_millis(1)
 }
 
 /// Why Raft has ended, if it has: by its own last word, or without one.

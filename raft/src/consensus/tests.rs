@@ -24,6 +24,8 @@ pub(super) struct SimNet {
     cut: Mutex<BTreeSet<(RaftId, RaftId)>>,
     /// Snapshot messages are damaged on the way while set.
     corrupt: std::sync::atomic::AtomicBool,
+    /// On the lane of heartbeats, by receiver.
+    heartbeats: Mutex<BTreeMap<RaftId, u64>>,
 }
 
 struct Link {
@@ -46,6 +48,9 @@ impl RaftRpc for Link {
             return Err(gone("cut"));
         }
         let node = lock(&self.net.up).get(&target).cloned().ok_or_else(|| gone("down"))?;
+        if lane == Lane::Heartbeat {
+            *lock(&self.net.heartbeats).entry(target).or_default() += 1;
+        }
         let mut body = body.to_vec();
         let corrupt = self.net.corrupt.load(std::sync::atomic::Ordering::Relaxed);
         if lane == Lane::Snapshot && corrupt && body.len() > 2_000 {
@@ -153,7 +158,7 @@ impl Cluster {
         first.initialize(info(1)).await.unwrap();
         let leader = cluster.leader().await;
         for id in 2..=n {
-            leader.add_learner(id, info(id)).await.unwrap();
+            leader.add_learners([(id, info(id))].into()).await.unwrap();
         }
         let voters = (1..=n).collect();
         let at = leader.membership().index;
@@ -423,5 +428,36 @@ async fn chaos_loses_no_acknowledged_write() {
     let ledger = cluster.agree().await;
     let missing: Vec<_> = written.iter().filter(|name| !Cluster::has(&ledger, name)).collect();
     assert!(missing.is_empty(), "seed {seed}: {missing:?}");
+    cluster.end().await;
+}
+
+/// All that a heartbeat tells a learner is who leads: it hears few of them, and each write at once.
+/// With a seat, it is a voter like all others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_learner_hears_few_heartbeats_and_a_new_voter_sends_them() {
+    let mut cluster = Cluster::form(3).await;
+    cluster.dirs.insert(4, tempfile::tempdir().unwrap());
+    let fourth = cluster.start(4).await;
+    let leader = cluster.leader().await;
+    leader.add_learners([(4, info(4))].into()).await.unwrap();
+    let index = cluster.create("before").await;
+    fourth.wait_applied(index, LIMIT).await.unwrap();
+    let me = leader.status().node;
+    let voter = (1..=3).find(|id| *id != me).unwrap();
+    lock(&cluster.net.heartbeats).clear();
+    let heard = |id| lock(&cluster.net.heartbeats).get(&id).copied().unwrap_or(0);
+    eventually("heartbeats", || async { (heard(voter) >= 30).then_some(()) }).await;
+    let (often, rarely) = (heard(voter), heard(4));
+    assert!(rarely > 0 && rarely * 2 < often, "{rarely} to the learner, {often} to a voter");
+    assert_eq!(fourth.leadership().borrow().leader, Some(me), "it knows who leads all the same");
+    let index = cluster.create("after").await;
+    fourth.wait_applied(index, LIMIT).await.unwrap();
+
+    let at = leader.membership().index;
+    leader.change_voters(BTreeSet::from([me, voter, 4]), at).await.unwrap();
+    eventually("the fourth to lead", || async { leader.transfer_leader(4).await.ok() }).await;
+    lock(&cluster.net.heartbeats).clear();
+    eventually("heartbeats of the fourth", || async { (heard(voter) >= 10).then_some(()) }).await;
+    assert!(fourth.leadership().borrow().is_me, "it leads");
     cluster.end().await;
 }

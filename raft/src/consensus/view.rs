@@ -7,6 +7,7 @@ use openraft::async_runtime::WatchReceiver;
 use openraft::{Instant, RaftMetrics, ServerState};
 
 use super::{Consensus, Membership, lock};
+use crate::ledger::Ledger;
 use crate::ledger::member::ClusterState;
 use crate::records::TypeConfig;
 use crate::status::{RaftPeer, RaftStatus};
@@ -70,7 +71,8 @@ impl Consensus {
             quorum_ack_ms: quorum_ack_age(&metrics).map(ms),
             heard_ms: self.inner.inbound.leader_silence().map(ms),
             membership_changing: !membership(&metrics).committed,
-            peers: peers(&metrics),
+            role: ledger.role(metrics.id),
+            peers: peers(&metrics, &ledger),
         }
     }
 }
@@ -85,7 +87,7 @@ fn membership(metrics: &Metrics) -> Membership {
     }
 }
 
-fn peers(metrics: &Metrics) -> Vec<RaftPeer> {
+fn peers(metrics: &Metrics, ledger: &Ledger) -> Vec<RaftPeer> {
     let voters: std::collections::BTreeSet<RaftId> =
         metrics.membership_config.voter_ids().collect();
     let last = metrics.last_log_index.unwrap_or(0);
@@ -100,6 +102,7 @@ fn peers(metrics: &Metrics) -> Vec<RaftPeer> {
             peer: info.peer.0.clone(),
             name: info.name.clone(),
             voter: voters.contains(&id),
+            role: ledger.role(id),
             match_index,
             lag: match_index.map(|index| last.saturating_sub(index)),
             last_contact_ms: if own { Some(0) } else { acked.map(|at| ms(at.elapsed())) },

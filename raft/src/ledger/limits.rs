@@ -36,6 +36,9 @@ pub const ARTIFACTS_MAX: usize = 64;
 pub const TITLE_BYTES_MAX: usize = 256;
 pub const LABELS_MAX: usize = 64;
 pub const LABEL_BYTES_MAX: usize = 256;
+/// Zones with a share of a job, and the largest share beside the others'.
+pub const ZONES_MAX: usize = 64;
+pub const ZONE_SHARE_MAX: u32 = 1_000_000;
 pub const PARAMETERS_MAX: usize = 512;
 pub const PARAMETER_BYTES_MAX: usize = 32 * 1_024;
 pub const JOB_FILES_MAX: usize = 4_096;

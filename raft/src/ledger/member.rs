@@ -3,6 +3,7 @@
 //! Open and Dissolve exclude each other by log order. Raft ids are log indices, so they are never
 //! used twice inside a cluster (B3). Who votes is Raft's own business, only recorded here.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,32 @@ pub struct Member {
     pub removed: bool,
     /// It gets no new shards, and hands over those that it has: an operator's wish.
     pub draining: bool,
+    /// It keeps the files as the voters do, so as to take a seat among them at once.
+    pub standby: bool,
+}
+
+/// What a member is to its cluster. All of them have the log, take requests and run shards.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Its vote counts, and it keeps all files.
+    Voter,
+    /// It keeps all files, to take a seat at once.
+    Standby,
+    #[default]
+    Worker,
+}
+
+impl Role {
+    /// For people and JSON.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Voter => "voter",
+            Self::Standby => "standby",
+            Self::Worker => "worker",
+        }
+    }
 }
 
 /// The cluster's own record.
@@ -70,36 +97,23 @@ pub enum MemberCommand {
     },
     /// The node's raft id is the index of this entry; an active peer gets the id it has, unless it
     /// is bound: what it kept under that id is gone, and an id is never used again (B3).
-    Allocate {
-        peer: PeerName,
-        name: String,
-    },
-    Bound {
-        raft_id: RaftId,
-    },
+    Allocate { peer: PeerName, name: String },
+    /// These said so themselves; any that is no member refuses all.
+    Bound { raft_ids: BTreeSet<RaftId> },
     /// Needs `min_open` bound members, and three voters where three nodes are expected.
     Open,
     /// Only while forming.
-    Dissolve {
-        into: ClusterId,
-    },
+    Dissolve { into: ClusterId },
     /// For a node that will not come back. Refused while it votes. One that lives asks to join again.
-    Remove {
-        raft_id: RaftId,
-    },
+    Remove { raft_id: RaftId },
     /// `Open` by the operator's word: waives the number of voters, not that of bound members.
     OpenNow,
     /// `Allocate` of a peer that gave up the id `left`, for good: it has no log of that id any more.
-    Rejoin {
-        peer: PeerName,
-        name: String,
-        left: RaftId,
-    },
+    Rejoin { peer: PeerName, name: String, left: RaftId },
     /// See [`Member::draining`].
-    Drain {
-        raft_id: RaftId,
-        draining: bool,
-    },
+    Drain { raft_id: RaftId, draining: bool },
+    /// See [`Member::standby`]: these, and nobody else; any that is no member refuses all.
+    Standbys { raft_ids: BTreeSet<RaftId> },
 }
 
 impl Ledger {
@@ -117,13 +131,14 @@ impl Ledger {
         match command {
             MemberCommand::Genesis { .. } => self.genesis(at, command),
             MemberCommand::Allocate { peer, name } => self.allocate(at, peer, name),
-            MemberCommand::Bound { raft_id } => self.bound(*raft_id),
+            MemberCommand::Bound { raft_ids } => self.bound(raft_ids),
             MemberCommand::Open => self.open(self.cluster.voters_to_open()),
             MemberCommand::OpenNow => self.open(1),
             MemberCommand::Dissolve { into } => self.dissolve(into),
             MemberCommand::Remove { raft_id } => self.remove(*raft_id),
             MemberCommand::Rejoin { peer, name, left } => self.rejoin(at, peer, name, *left),
             MemberCommand::Drain { raft_id, draining } => self.drain(*raft_id, *draining),
+            MemberCommand::Standbys { raft_ids } => self.standbys(raft_ids),
         }
     }
 
@@ -210,18 +225,32 @@ impl Ledger {
         bound: bool,
     ) {
         let (peer, name) = (peer.clone(), name.to_owned());
-        let member =
-            Member { raft_id, peer, name, joined_at, bound, removed: false, draining: false };
+        let (removed, draining, standby) = (false, false, false);
+        let member = Member { raft_id, peer, name, joined_at, bound, removed, draining, standby };
         Arc::make_mut(&mut self.members).insert(raft_id, Arc::new(member));
     }
 
-    fn bound(&mut self, id: RaftId) -> Result<Outcome, Rejection> {
-        if !self.active_member(id)?.bound
-            && let Some(row) = Arc::make_mut(&mut self.members).get_mut(&id)
-        {
-            Arc::make_mut(row).bound = true;
-        }
+    fn bound(&mut self, ids: &BTreeSet<RaftId>) -> Result<Outcome, Rejection> {
+        ids.iter().try_for_each(|id| self.active_member(*id).map(drop))?;
+        self.change_members(|member| member.bound |= ids.contains(&member.raft_id));
         Ok(Outcome::Done)
+    }
+
+    fn standbys(&mut self, ids: &BTreeSet<RaftId>) -> Result<Outcome, Rejection> {
+        ids.iter().try_for_each(|id| self.active_member(*id).map(drop))?;
+        self.change_members(|member| member.standby = ids.contains(&member.raft_id));
+        Ok(Outcome::Done)
+    }
+
+    /// Copies only the rows that change.
+    fn change_members(&mut self, change: impl Fn(&mut Member)) {
+        for row in Arc::make_mut(&mut self.members).values_mut() {
+            let mut changed = Member::clone(row);
+            change(&mut changed);
+            if changed != **row {
+                *row = Arc::new(changed);
+            }
+        }
     }
 
     fn open(&mut self, voters_needed: usize) -> Result<Outcome, Rejection> {
@@ -234,7 +263,7 @@ impl Ledger {
                 "{bound} of {need} nodes are bound to the cluster"
             )));
         }
-        let voters = self.voter_sets.iter().map(std::collections::BTreeSet::len).min();
+        let voters = self.voter_sets.iter().map(BTreeSet::len).min();
         let voters = voters.unwrap_or(0);
         if voters < voters_needed {
             return Err(Rejection::Conflict(format!(

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::Ledger;
 use super::file::FileVersion;
 use super::job::Job;
-use super::member::{Cluster, ClusterState, Member};
+use super::member::{Cluster, ClusterState, Member, Role};
 use super::project::Project;
 use crate::types::{ContentId, JobId, PeerName, ProjectName, RaftId};
 
@@ -48,6 +48,21 @@ impl Ledger {
     /// Everyone whose vote counts: the union of the voter sets in force.
     pub fn voters(&self) -> BTreeSet<RaftId> {
         self.voter_sets.iter().flatten().copied().collect()
+    }
+
+    /// Voters keep all files, and so do those who may take a seat.
+    pub fn keeps_files(&self, id: RaftId) -> bool {
+        let standby = self.member(id).is_some_and(|member| member.standby && !member.removed);
+        standby || self.voter_sets.iter().any(|set| set.contains(&id))
+    }
+
+    /// What the node is to the cluster.
+    pub fn role(&self, id: RaftId) -> Role {
+        match self.member(id) {
+            _ if self.voter_sets.iter().any(|set| set.contains(&id)) => Role::Voter,
+            Some(member) if member.standby => Role::Standby,
+            _ => Role::Worker,
+        }
     }
 
     /// One set, or two while the membership changes: a quorum is a majority of each.

@@ -130,6 +130,9 @@ pub struct Job {
     pub seed: u64,
     pub record_arrivals: bool,
     pub avoid_master: bool,
+    /// Zone → its part of the load, where it was asked for.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub zone_shares: BTreeMap<String, u32>,
     /// Values of names like `password` or `token` are shown as `***`.
     pub parameters: BTreeMap<String, String>,
     pub environment: BTreeMap<String, String>,
@@ -265,6 +268,7 @@ impl Job {
             seed: spec.seed,
             record_arrivals: spec.record_arrivals,
             avoid_master: spec.avoid_master,
+            zone_shares: spec.zone_shares.clone(),
             parameters: masked(&spec.parameters),
             environment: masked(&spec.environment),
             files: spec

@@ -244,6 +244,9 @@ mod tests {
     fn submissions_are_parsed() {
         let line = "submit shop.js users=5 rate=a=b --nodes 3 --file a.csv --file b.csv \
                     --label team=x --max-duration 5m --avoid-master --follow --timeout 1h";
+        let zones =
+            format!("{:?}", parse("submit a.js --zone-share eu=7 --zone-share us=3").unwrap());
+        assert!(zones.contains("[(\"eu\", 7), (\"us\", 3)]"), "{zones}");
         let shown = format!("{:?}", parse(line).unwrap());
         for part in [
             "(\"users\", \"5\"), (\"rate\", \"a=b\")",
@@ -268,6 +271,8 @@ mod tests {
             ("submit a.js --follow --detach", ErrorKind::ArgumentConflict),
             ("submit a.js --division half", ErrorKind::ValueValidation),
             ("submit a.js --nodes -1", ErrorKind::UnknownArgument),
+            ("submit a.js --zone-share eu=0", ErrorKind::ValueValidation),
+            ("submit a.js --zone-share eu=1 --nodes 2", ErrorKind::ArgumentConflict),
             ("logs x --stream engine", ErrorKind::ValueValidation),
             ("load x", ErrorKind::MissingRequiredArgument),
             ("load x --pause --resume", ErrorKind::ArgumentConflict),

@@ -69,9 +69,25 @@ pub(super) struct Args {
     /// Prefer nodes other than the master
     #[arg(long)]
     avoid_master: bool,
+    /// Part of the load that a zone takes, beside other zones'; its nodes were started with --label
+    /// zone=ZONE. Repeatable
+    #[arg(
+        long = "zone-share",
+        value_parser = parse_share,
+        value_name = "ZONE=SHARE",
+        conflicts_with = "nodes"
+    )]
+    zone_shares: Vec<(String, u32)>,
     /// Record each user's scheduled and actual start
     #[arg(long)]
     record_arrivals: bool,
+}
+
+fn parse_share(text: &str) -> Result<(String, u32), String> {
+    let (zone, share) = parse_pair(text)?;
+    let number = share.parse().ok().filter(|share| *share > 0);
+    let share = number.ok_or_else(|| format!("{share} is no share: a whole number above 0"))?;
+    Ok((zone, share))
 }
 
 fn parse_division(text: &str) -> Result<Division, String> {
@@ -151,5 +167,6 @@ fn request(args: Args, bundle: upload::Bundle) -> JobRequest {
         seed: args.seed,
         record_arrivals: args.record_arrivals,
         avoid_master: args.avoid_master,
+        zone_shares: args.zone_shares.into_iter().collect(),
     }
 }

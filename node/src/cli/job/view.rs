@@ -1,5 +1,8 @@
 //! Jobs as tables.
 
+use std::collections::BTreeMap;
+use std::fmt::Display;
+
 use onrush_api::page::Page;
 use onrush_api::routes::jobs::dto::{Job, JobEvent, JobStatus, Shard, ShardState, VerdictValue};
 
@@ -53,6 +56,7 @@ pub(super) fn job(
     }
     pairs("labels", &job.labels)?;
     pairs("parameters", &job.parameters)?;
+    pairs("zone shares", &job.zone_shares)?;
     say(format!("  submitted   {} by {}", time(&job.submitted_at), job.submitted_by))?;
     if let Some(at) = &job.started_at {
         say(format!("  started     {}", time(at)))?;
@@ -82,7 +86,7 @@ pub(super) fn job(
     Ok(())
 }
 
-fn pairs(name: &str, values: &std::collections::BTreeMap<String, String>) -> anyhow::Result<()> {
+fn pairs(name: &str, values: &BTreeMap<String, impl Display>) -> anyhow::Result<()> {
     if values.is_empty() {
         return Ok(());
     }

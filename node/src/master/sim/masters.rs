@@ -3,6 +3,7 @@
 //! was, until a worker tells it so.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 use onrush_api::backend::MemberView;
 use onrush_raft::ledger::Ledger;
@@ -14,7 +15,7 @@ use rand::Rng;
 
 use super::network::Stream;
 use super::raft::{Answer, Ticket};
-use super::world::{UNIX_MS, WORKERS, World, index_of, peer};
+use super::world::{UNIX_MS, World, index_of, peer};
 use crate::control_wire::ToWorker;
 use crate::master::aggregate::Batch;
 use crate::master::coordinator::{Action, Coordinator, Ended, Sight, Task, Work};
@@ -160,7 +161,7 @@ impl World {
             return;
         }
         master.next_beat = self.now + HEARTBEAT_MS;
-        for worker in 0..WORKERS {
+        for worker in 0..self.workers.len() {
             if self.stream_of(master.term, worker).is_some() {
                 master.beats.insert(peer(worker), self.now);
                 let beat = ToWorker::Heartbeat {
@@ -206,7 +207,10 @@ impl World {
             dead: &BTreeSet::new(),
             beats: &master.beats,
         };
-        for action in master.coordinator.round(&sight) {
+        let began = Instant::now();
+        let actions = master.coordinator.round(&sight);
+        self.rounds.push(began.elapsed());
+        for action in actions {
             self.carry_out(master, &ledger, action);
         }
         self.watch_tasks(master);

@@ -23,6 +23,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use world::World;
 
 const SEEDS: u64 = 150;
+/// Far more than the mesh itself carries.
+const WIDE: usize = 1_000;
 /// From the end of the faults until all jobs have ended: one preparation and one run, and more.
 const END_MS: u64 = faults::UNTIL_MS + 90_000;
 /// From the end of all jobs until no worker has anything of them.
@@ -82,4 +84,35 @@ fn nothing_is_lost_doubled_or_stuck_whatever_dies() {
     // A simulation that loses everything, or nothing, tries nothing.
     assert!(one.or(asked).is_some() || outcomes.len() > 3, "{outcomes:?}");
     assert!(one.or(asked).is_some() || filled > 0, "no job was full again after a hand-over");
+}
+
+/// A job over a thousand workers, the master's node and four others killed in mid-run. What a round
+/// takes is told, with `--nocapture`.
+#[test]
+fn a_thousand_workers_are_driven_and_counted_exactly() {
+    let mut world = World::wide(WIDE);
+    while world.raft.ledger.live_jobs().all(|job| job.start_at.is_none()) {
+        world.step();
+    }
+    let kills_at = world.now + 8_000;
+    while world.now < kills_at {
+        world.step();
+    }
+    let led = world.masters.first().map_or(0, |master| master.node);
+    for index in [led, (led + 1) % WIDE, (led + 7) % WIDE, (led + 70) % WIDE, (led + 700) % WIDE] {
+        world.kill_node(index);
+    }
+    let outcome = run(&mut world);
+    assert_eq!(outcome, "finished, with losses");
+    let mut rounds = std::mem::take(&mut world.rounds);
+    rounds.sort_unstable();
+    let at = |percent: usize| rounds[(rounds.len() - 1) * percent / 100];
+    let _ = writeln!(
+        std::io::stdout(),
+        "{} rounds over {WIDE} workers: p50 {:?}, p99 {:?}, at most {:?}",
+        rounds.len(),
+        at(50),
+        at(99),
+        at(100)
+    );
 }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use onrush_raft::ledger::command::Command;
 use onrush_raft::ledger::file::{FileCommand, Precondition};
@@ -23,7 +24,7 @@ use super::workers::Worker;
 use crate::control_wire::ShardKey;
 use crate::worker::book::Happening;
 
-pub(super) const WORKERS: usize = 4;
+const WORKERS: usize = 4;
 pub(super) const STEP_MS: u64 = 50;
 /// Beside the monotonic clock: who takes one for the other is noticed.
 pub(super) const UNIX_MS: u64 = 1_700_000_000_000;
@@ -57,20 +58,40 @@ pub(super) struct World {
     wishes: Vec<(u64, JobCommand)>,
     /// When the last of the workers becomes a member.
     joins_at: u64,
+    /// How long each round of a master took, on the machine that this runs on.
+    pub(super) rounds: Vec<Duration>,
 }
 
 impl World {
     pub(super) fn new(seed: u64) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
         let faults = Faults::drawn(&mut rng);
-        let mut world = Self {
+        let mut world = Self::empty(seed, rng, faults, WORKERS);
+        world.join();
+        world.plan_jobs();
+        world
+    }
+
+    /// One job over so many workers, of which nothing goes wrong by itself.
+    pub(super) fn wide(workers: usize) -> Self {
+        let (rng, faults) = (StdRng::seed_from_u64(0), Faults::default());
+        let mut world = Self::empty(0, rng, faults, workers);
+        world.workers[0].joined = true;
+        (1..workers).for_each(|index| world.join_one(index));
+        let content = world.put_simulation();
+        world.submit(1, OnNodeLoss::Rebalance, &content, world.now);
+        world
+    }
+
+    fn empty(seed: u64, rng: StdRng, faults: Faults, workers: usize) -> Self {
+        Self {
             now: 1_000,
             faults,
             staged: seed % 3 == 2,
             rng,
             raft: Raft::new(),
             masters: Vec::new(),
-            workers: (0..WORKERS).map(Worker::new).collect(),
+            workers: (0..workers).map(Worker::new).collect(),
             streams: Vec::new(),
             record: Record::new(seed),
             last_stream: 0,
@@ -79,10 +100,8 @@ impl World {
             next_leader_at: 1_100,
             wishes: Vec::new(),
             joins_at: 0,
-        };
-        world.join();
-        world.plan_jobs();
-        world
+            rounds: Vec::new(),
+        }
     }
 
     fn apply(&mut self, command: Command) -> Outcome {
@@ -97,7 +116,7 @@ impl World {
         if is_late {
             self.joins_at = self.rng.random_range(2_000..30_000);
         }
-        for index in 1..WORKERS - usize::from(is_late) {
+        for index in 1..self.workers.len() - usize::from(is_late) {
             self.join_one(index);
         }
     }
@@ -106,7 +125,7 @@ impl World {
         let (peer, name) = (peer(index), format!("n{index}"));
         let outcome = self.apply(Command::Member(MemberCommand::Allocate { peer, name }));
         let Outcome::Allocated(raft_id) = outcome else { unreachable!("{outcome:?}") };
-        self.apply(Command::Member(MemberCommand::Bound { raft_id }));
+        self.apply(Command::Member(MemberCommand::Bound { raft_ids: [raft_id].into() }));
         self.workers[index].joined = true;
     }
 
@@ -119,15 +138,7 @@ impl World {
 
     /// One job over all nodes, now and then a second one, and now and then a wish to end.
     fn plan_jobs(&mut self) {
-        let (project, content) = (ProjectName("default".into()), ContentId("a".repeat(64)));
-        self.apply(Command::File(FileCommand::Put {
-            project: project.clone(),
-            path: "main.js".into(),
-            content: content.clone(),
-            size: 1,
-            holders: vec![1],
-            condition: Precondition::default(),
-        }));
+        let content = self.put_simulation();
         let policies = [
             OnNodeLoss::Rebalance,
             OnNodeLoss::Rebalance,
@@ -136,23 +147,48 @@ impl World {
             OnNodeLoss::Fail,
         ];
         for number in 1..=self.rng.random_range(1..=2) {
-            let spec = JobSpec {
-                simulation: "main.js".into(),
-                files: BTreeMap::from([("main.js".to_owned(), content.clone())]),
-                nodes: if number == 1 { 0 } else { 2 },
-                on_node_loss: policies[self.rng.random_range(0..policies.len())],
-                ..JobSpec::default()
-            };
-            let id = JobId(format!("job_{number}"));
-            let project = project.clone();
-            let submit = JobCommand::Submit { id: id.clone(), project, spec };
+            let policy = policies[self.rng.random_range(0..policies.len())];
             let at = self.now + (number - 1) * self.rng.random_range(0..10_000);
-            self.wishes.push((at, submit));
+            let id = self.submit(number, policy, &content, at);
             if self.rng.random_bool(0.08) {
                 let abort = JobCommand::Abort { id, reason: "enough".into() };
                 self.wishes.push((at + self.rng.random_range(500..40_000), abort));
             }
         }
+    }
+
+    fn put_simulation(&mut self) -> ContentId {
+        let content = ContentId("a".repeat(64));
+        self.apply(Command::File(FileCommand::Put {
+            project: ProjectName("default".into()),
+            path: "main.js".into(),
+            content: content.clone(),
+            size: 1,
+            holders: vec![1],
+            condition: Precondition::default(),
+        }));
+        content
+    }
+
+    /// The first job is over all nodes, others over two.
+    fn submit(
+        &mut self,
+        number: u64,
+        on_node_loss: OnNodeLoss,
+        content: &ContentId,
+        at: u64,
+    ) -> JobId {
+        let spec = JobSpec {
+            simulation: "main.js".into(),
+            files: BTreeMap::from([("main.js".to_owned(), content.clone())]),
+            nodes: if number == 1 { 0 } else { 2 },
+            on_node_loss,
+            ..JobSpec::default()
+        };
+        let id = JobId(format!("job_{number}"));
+        let project = ProjectName("default".into());
+        self.wishes.push((at, JobCommand::Submit { id: id.clone(), project, spec }));
+        id
     }
 
     pub(super) fn step(&mut self) {
@@ -161,10 +197,11 @@ impl World {
         if self.now == faults::UNTIL_MS {
             self.faults = Faults::default();
             self.workers.iter_mut().for_each(|worker| worker.cut_until = 0);
-            (0..WORKERS).for_each(|index| self.drain(index, false));
+            (0..self.workers.len()).for_each(|index| self.drain(index, false));
         }
-        if self.joins_at <= self.now && !self.workers[WORKERS - 1].joined {
-            self.join_one(WORKERS - 1);
+        let last = self.workers.len() - 1;
+        if self.joins_at <= self.now && !self.workers[last].joined {
+            self.join_one(last);
         }
         self.go_wrong();
         self.kill_on_purpose();
@@ -227,7 +264,7 @@ impl World {
 
     fn go_wrong(&mut self) {
         let faults = self.faults.clone();
-        let index = self.rng.random_range(0..WORKERS);
+        let index = self.rng.random_range(0..self.workers.len());
         if self.rng.random_bool(faults.break_session) {
             self.break_streams(|stream| stream.worker == index);
         }
@@ -247,7 +284,7 @@ impl World {
         if self.rng.random_bool(faults.kill_two) {
             let led = self.masters.iter().find(|it| it.frozen.is_none()).map(|it| it.node);
             let one = if self.rng.random_bool(0.5) { led } else { None };
-            self.kill_node(one.unwrap_or((index + 1) % WORKERS));
+            self.kill_node(one.unwrap_or((index + 1) % self.workers.len()));
             self.kill_node(index);
         }
         if self.rng.random_bool(faults.drain) {
@@ -268,7 +305,7 @@ impl World {
     /// Where it hurts: who is about to take over or has just begun, and the last second.
     fn kill_on_purpose(&mut self) {
         let faults = self.faults.clone();
-        for index in 0..WORKERS {
+        for index in 0..self.workers.len() {
             for key in self.workers[index].with_child() {
                 let Some(job) = self.raft.ledger.job(&key.job) else { continue };
                 let start_at = job.start_at.map_or(u64::MAX, |at| at - UNIX_MS);
@@ -294,7 +331,7 @@ impl World {
         }
     }
 
-    fn kill_node(&mut self, index: usize) {
+    pub(super) fn kill_node(&mut self, index: usize) {
         if !self.workers[index].is_up() {
             return;
         }
@@ -317,7 +354,7 @@ impl World {
         if self.raft.leads.is_some() || self.now < self.next_leader_at {
             return;
         }
-        let node = self.rng.random_range(0..WORKERS);
+        let node = self.rng.random_range(0..self.workers.len());
         if self.workers[node].joined
             && self.workers[node].is_reachable(self.now)
             && !self.masters.iter().any(|master| master.node == node)

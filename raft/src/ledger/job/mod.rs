@@ -92,6 +92,9 @@ pub struct JobSpec {
     pub record_arrivals: bool,
     /// Prefer nodes other than the master for shards.
     pub avoid_master: bool,
+    /// Zone → its part of the load, beside the others': only nodes with such a label `zone` take part.
+    /// Empty: all nodes, by their cores.
+    pub zone_shares: BTreeMap<String, u32>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

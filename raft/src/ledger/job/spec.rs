@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::JobSpec;
+use super::{Division, JobSpec};
 use crate::ledger::file::{check_content, check_path};
 use crate::ledger::limits;
 use crate::ledger::outcome::Rejection;
@@ -16,6 +16,7 @@ pub(super) fn check(spec: &JobSpec) -> Result<(), Rejection> {
     let (count, bytes) = (limits::PARAMETERS_MAX, limits::PARAMETER_BYTES_MAX);
     check_texts("parameter", &spec.parameters, count, bytes)?;
     check_texts("environment variable", &spec.environment, count, bytes)?;
+    check_zones(spec)?;
     limits::count("files", spec.files.len(), limits::JOB_FILES_MAX)?;
     for (path, content) in &spec.files {
         check_path(path)?;
@@ -26,6 +27,34 @@ pub(super) fn check(spec: &JobSpec) -> Result<(), Rejection> {
             "the simulation {} is not among the job's files",
             spec.simulation
         )));
+    }
+    Ok(())
+}
+
+fn check_zones(spec: &JobSpec) -> Result<(), Rejection> {
+    limits::count("zones", spec.zone_shares.len(), limits::ZONES_MAX)?;
+    for (zone, share) in &spec.zone_shares {
+        limits::text("the name of a zone", zone, limits::LABEL_BYTES_MAX)?;
+        if zone.is_empty() || !(1..=limits::ZONE_SHARE_MAX).contains(share) {
+            let most = limits::ZONE_SHARE_MAX;
+            let text =
+                format!("the share of zone '{zone}' is {share}; it must be from 1 to {most}");
+            return Err(Rejection::Invalid(text));
+        }
+    }
+    if spec.zone_shares.is_empty() {
+        return Ok(());
+    }
+    if spec.nodes > 0 {
+        return Err(Rejection::Invalid(format!(
+            "shares by zone go to all nodes of the zones: {} nodes cannot be asked for as well",
+            spec.nodes
+        )));
+    }
+    if spec.division == Division::Copy {
+        return Err(Rejection::Invalid(
+            "with division copy each node runs all of it: there is no share by zone".to_owned(),
+        ));
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::panic, reason = "tests fail by panicking")]
 
 mod load;
+mod member;
 mod random;
 mod reassign;
 
@@ -15,7 +16,7 @@ use super::job::{
     SealedTicks, TickSection, Verdict, VerdictValue,
 };
 use super::limits;
-use super::member::{ClusterState, MemberCommand};
+use super::member::{ClusterState, MemberCommand, Role};
 use super::outcome::{Outcome, Rejection, TickOutcome};
 use super::project::ProjectCommand;
 use super::{Ledger, job::Job};
@@ -235,6 +236,25 @@ fn what_does_not_follow_is_refused() {
     let whole = JobSpec { division: Division::Copy, ..spec() };
     log.submit_spec("c", None, whole).unwrap();
     log.job(JobCommand::Prepare { id: "c".into(), assignments: twice }).unwrap();
+}
+
+#[test]
+fn shares_by_zone_are_positive_and_go_to_all_nodes_of_a_divided_job() {
+    let mut log = Log::open();
+    log.put("a.js", 1).unwrap();
+    let shares = |share| [("eu".to_owned(), share), ("us".to_owned(), 3)].into();
+    let zoned = |share| JobSpec { zone_shares: shares(share), ..spec() };
+    let mut refused = |spec| match log.submit_spec("j", None, spec) {
+        Err(Rejection::Invalid(text)) => text,
+        other => panic!("{other:?}"),
+    };
+    let zero = "the share of zone 'eu' is 0; it must be from 1 to 1000000";
+    assert_eq!(refused(zoned(0)), zero);
+    let some = refused(JobSpec { nodes: 2, ..zoned(7) });
+    assert!(some.contains("2 nodes cannot be asked for as well"), "{some}");
+    let copies = refused(JobSpec { division: Division::Copy, ..zoned(7) });
+    assert!(copies.contains("no share by zone"), "{copies}");
+    log.submit_spec("j", None, zoned(7)).unwrap();
 }
 
 #[test]
@@ -498,66 +518,6 @@ fn projects_are_created_and_deleted() {
     log.run(delete("team-1")).unwrap();
     assert!(matches!(log.run(delete("team-1")), Err(Rejection::NotFound { .. })));
     assert_eq!(conflict(log.run(delete("default"))), "project default cannot be deleted");
-}
-
-#[test]
-fn a_cluster_opens_or_dissolves_never_both() {
-    let genesis = |expect: u32| MemberCommand::Genesis {
-        cluster: "c1".into(),
-        name: "test".to_owned(),
-        expect,
-        min_open: expect / 2 + 1,
-        founder: "p1".into(),
-        founder_name: "n1".to_owned(),
-    };
-    let mut log = Log { ledger: Ledger::default(), index: 1, at: 0 };
-    log.ledger.set_membership(0, vec![BTreeSet::from([1])]);
-    let create = Command::Project(ProjectCommand::Create { name: "x".into() });
-    let mut member = |command| log.run(Command::Member(command));
-    assert_eq!(member(MemberCommand::Open), Err(Rejection::Forming));
-    member(genesis(3)).unwrap();
-    member(genesis(3)).unwrap();
-    assert_eq!(conflict(member(MemberCommand::Open)), "1 of 2 nodes are bound to the cluster");
-    let join = MemberCommand::Allocate { peer: "p2".into(), name: "n2".to_owned() };
-    let Ok(Outcome::Allocated(id)) = member(join.clone()) else { panic!("not allocated") };
-    assert_eq!(member(join), Ok(Outcome::Allocated(id)));
-    member(MemberCommand::Bound { raft_id: id }).unwrap();
-    assert_eq!(conflict(member(MemberCommand::Open)), "1 of 3 voters are there");
-    assert_eq!(
-        conflict(member(MemberCommand::Remove { raft_id: 1 })),
-        "member 1 votes: a standby must take its seat first"
-    );
-    assert_eq!(log.run(create.clone()), Err(Rejection::Forming));
-    let mut other = Log { ledger: log.ledger.clone(), index: log.index, at: 0 };
-
-    log.run(Command::Member(MemberCommand::OpenNow)).unwrap();
-    let dissolve = Command::Member(MemberCommand::Dissolve { into: "c0".into() });
-    assert_eq!(conflict(log.run(dissolve.clone())), "an open cluster is never dissolved");
-    log.run(create).unwrap();
-
-    other.run(dissolve).unwrap();
-    assert_eq!(other.ledger.cluster().state, ClusterState::Dissolved { into: "c0".into() });
-    let open = other.run(Command::Member(MemberCommand::OpenNow));
-    assert_eq!(conflict(open), "this cluster was dissolved into c0");
-}
-
-/// A node that lost what it kept under its id must not get that id again: it could vote twice.
-#[test]
-fn a_bound_node_gets_another_id_only_for_the_one_it_gave_up() {
-    let mut log = Log { ledger: Ledger::open_single(), index: 10, at: 0 };
-    let (peer, name) = (|| "p2".into(), || "n2".to_owned());
-    let join = Command::Member(MemberCommand::Allocate { peer: peer(), name: name() });
-    let rejoin = |left| Command::Member(MemberCommand::Rejoin { peer: peer(), name: name(), left });
-    let Ok(Outcome::Allocated(first)) = log.run(join.clone()) else { panic!("not allocated") };
-    log.run(Command::Member(MemberCommand::Bound { raft_id: first })).unwrap();
-    assert_eq!(log.run(join), Ok(Outcome::Bound(first)));
-    let Ok(Outcome::Allocated(second)) = log.run(rejoin(first)) else { panic!("not allocated") };
-    assert!(second > first && log.ledger.member(first).unwrap().removed);
-    // Said twice, as an answer may be lost.
-    assert_eq!(log.run(rejoin(first)), Ok(Outcome::Allocated(second)));
-    log.run(Command::Member(MemberCommand::Bound { raft_id: second })).unwrap();
-    assert_eq!(log.run(rejoin(first)), Ok(Outcome::Bound(second)), "a question that came late");
-    assert!(!log.ledger.member(second).unwrap().removed);
 }
 
 #[test]

@@ -60,7 +60,10 @@ fn any_command() -> impl Strategy<Value = Command> {
             peer: format!("p{n}").into(),
             name: "n".to_owned(),
         }),
-        (0_u64..40).prop_map(|raft_id| MemberCommand::Bound { raft_id }),
+        proptest::collection::btree_set(0_u64..40, 0..3)
+            .prop_map(|raft_ids| MemberCommand::Bound { raft_ids }),
+        proptest::collection::btree_set(0_u64..40, 0..3)
+            .prop_map(|raft_ids| MemberCommand::Standbys { raft_ids }),
         (0_u64..40).prop_map(|raft_id| MemberCommand::Remove { raft_id }),
         Just(MemberCommand::Open),
         Just(MemberCommand::Dissolve { into: "c0".into() }),

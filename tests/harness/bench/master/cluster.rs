@@ -74,7 +74,7 @@ fn view(number: usize) -> MemberView {
         addresses: Vec::new(),
         api: None,
         version: String::new(),
-        role: "learner".to_owned(),
+        role: "worker".to_owned(),
         health: "alive".to_owned(),
         labels: BTreeMap::new(),
         cores: 1,
@@ -126,7 +126,8 @@ impl Single {
             let Outcome::Allocated(raft_id) = self.apply(Command::Member(join)).await? else {
                 bail!("node {number} got no id");
             };
-            self.apply(Command::Member(MemberCommand::Bound { raft_id })).await?;
+            self.apply(Command::Member(MemberCommand::Bound { raft_ids: [raft_id].into() }))
+                .await?;
         }
         Ok(())
     }
