@@ -90,17 +90,34 @@ fn writes_nothing(cluster: &Cluster) {
     assert_eq!(after, before, "entries of an idle cluster in {IDLE:?}{}", cluster.logs());
 }
 
+const FILE: &str = "/api/v1/projects/{project}/files/{path}";
+const PROJECT: &str = "/api/v1/projects/{project}";
+const JOB: &str = "/api/v1/jobs/{id}";
+const FOLDER: &str = "/api/v1/projects/nine/files";
+
+/// Routes that were called through one node, and answered as they should.
+struct Routes<'a> {
+    rest: &'a Rest,
+    called: BTreeSet<(String, String)>,
+}
+
+impl Routes<'_> {
+    fn ok(&mut self, method: &str, route: &str, answer: anyhow::Result<u16>) {
+        let status = answer.with_context(|| format!("{method} {route}")).expect("an answer");
+        assert!((200..300).contains(&status), "{method} {route}: {status}");
+        self.called.insert((method.to_owned(), route.to_owned()));
+    }
+
+    fn get(&mut self, route: &str, path: &str) {
+        let answer = self.rest.bytes(path).map(|(status, _)| status);
+        self.ok("get", route, answer);
+    }
+}
+
 /// Calls every route that the OpenAPI document has, through one node, and holds that it answers as it
 /// should.
 fn every_route(cluster: &mut Cluster, rest: &Rest) {
-    let mut called: BTreeSet<(&str, &str)> = BTreeSet::new();
-    let mut ok = |method: &'static str, route: &'static str, answer: anyhow::Result<u16>| {
-        let status = answer.with_context(|| format!("{method} {route}")).expect("an answer");
-        assert!((200..300).contains(&status), "{method} {route}: {status}");
-        called.insert((method, route));
-    };
-    let get = |path: &str| rest.bytes(path).map(|(status, _)| status);
-    let (jobs, project) = ("/api/v1/jobs/{id}", "/api/v1/projects/{project}");
+    let mut routes = Routes { rest, called: BTreeSet::new() };
     for route in [
         "/",
         "/api/v1/cluster",
@@ -114,97 +131,15 @@ fn every_route(cluster: &mut Cluster, rest: &Rest) {
         "/healthz",
         "/readyz",
     ] {
-        ok("get", route, get(route));
+        routes.get(route, route);
     }
-    // Files.
-    ok("post", "/api/v1/projects", rest.post("/api/v1/projects", r#"{"name":"nine"}"#).map(first));
-    ok("get", "/api/v1/projects/{project}", get("/api/v1/projects/nine"));
-    let folder = "/api/v1/projects/nine/files";
-    let (files, file) =
-        ("/api/v1/projects/{project}/files", "/api/v1/projects/{project}/files/{path}");
-    let big: Vec<u8> = (0..3_000_000_u32).map(|n| (n % 251) as u8).collect();
-    ok("put", file, rest.put(&format!("{folder}/data/big.bin"), &big).map(first));
-    ok("head", file, rest.head(&format!("{folder}/data/big.bin")));
-    let (status, read) = rest.bytes(&format!("{folder}/data/big.bin")).expect("the file");
-    assert!(read == big, "{} bytes of {}", read.len(), big.len());
-    ok("get", file, Ok(status));
-    ok("get", files, get(folder));
-    let target = Target::start(&cluster.dir);
-    let simulations = repository().join("tests/simulations");
-    for name in ["exact.gatling.js", "resources/visitors.csv"] {
-        let content = std::fs::read(simulations.join(name)).expect("a file");
-        ok("put", file, rest.put(&format!("{folder}/{name}"), &content).map(first));
-    }
-    // Jobs.
-    let request = |seconds: u32| {
-        let parameters =
-            json!({"target": target.url(), "rate": "20", "duration": seconds.to_string()});
-        json!({"simulation": {"file": "exact.gatling.js"}, "parameters": parameters}).to_string()
-    };
-    let submit = |seconds: u32| -> anyhow::Result<(u16, String)> {
-        let (status, body) = rest.post("/api/v1/projects/nine/jobs", &request(seconds))?;
-        let job: Value = serde_json::from_str(&body).with_context(|| body.clone())?;
-        Ok((status, job["id"].as_str().with_context(|| body.clone())?.to_owned()))
-    };
-    let (status, id) = submit(3).expect("a job");
-    ok("post", "/api/v1/projects/{project}/jobs", Ok(status));
-    let job = format!("/api/v1/jobs/{id}");
-    ok(
-        "get",
-        "/api/v1/jobs/{id}/ticks",
-        rest.lines(&format!("{job}/ticks")).map(|lines| {
-            assert!(lines.last().is_some());
-            200
-        }),
-    );
-    let ended = ["finished", "failed", "aborted", "lost"];
-    let found = await_status(&|| rest.clone(), &id, &ended, FORMING_LIMIT);
-    assert_eq!(found["status"], "finished", "{found}{}", cluster.logs());
-    assert_eq!(target.counts().expect("counts").values().sum::<u64>(), 20 * 3 * 4);
-    ok("get", jobs, get(&job));
-    for part in ["events", "logs", "report", "report.html", "report.json", "shards", "summary"] {
-        let route: &'static str = Box::leak(format!("{jobs}/{part}").into_boxed_str());
-        ok("get", route, get(&format!("{job}/{part}")));
-    }
-    ok("get", "/api/v1/jobs/{id}/artifacts/{name}", get(&format!("{job}/artifacts/summary.json")));
-    // A rerun: its load is changed, then it is aborted.
-    let (status, body) = rest.post(&format!("{job}/rerun"), "").expect("an answer");
-    ok("post", "/api/v1/jobs/{id}/rerun", Ok(status));
-    let again: Value = serde_json::from_str(&body).expect("a job");
-    await_end(rest, again["id"].as_str().expect("an id"));
-    let (_, long) = submit(60).expect("a job");
-    let _ = await_status(&|| rest.clone(), &long, &["running"], FORMING_LIMIT);
-    let path = format!("/api/v1/jobs/{long}");
-    ok(
-        "patch",
-        "/api/v1/jobs/{id}/load",
-        rest.patch(&format!("{path}/load"), r#"{"factor":2}"#).map(first),
-    );
-    ok("post", "/api/v1/jobs/{id}/abort", rest.post(&format!("{path}/abort"), "{}").map(first));
-    await_end(rest, &long);
-    // Members.
-    let members = rest.get("/api/v1/cluster/members").expect("members");
-    let all = members["items"].as_array().expect("items").iter();
-    let other = all.clone().find(|member| member["role"] == "standby").expect("a standby");
-    let other = other["name"].as_str().expect("a name");
-    let drain = format!("/api/v1/cluster/members/{other}/drain");
-    let route = "/api/v1/cluster/members/{id}/drain";
-    ok("put", route, rest.put(&drain, b"").map(first));
-    ok("delete", route, rest.delete(&drain).map(first));
-    // One that has gone is forgotten, and joins again as a new member.
-    let index = cluster.nodes.iter().position(|node| node.name == other).expect("a node");
-    cluster.nodes[index].kill();
-    let forgotten = until("its end to be known", FORMING_LIMIT, || {
-        let (status, said) = rest.delete(&format!("/api/v1/cluster/members/{other}"))?;
-        ensure!(status != 409, "{said}");
-        Ok(status)
-    });
-    ok("delete", "/api/v1/cluster/members/{id}", Ok(forgotten));
-    cluster.start_node(index);
-    until("it to be a member again", FORMING_LIMIT, || answers_alike(cluster));
-    ok("delete", file, rest.delete(&format!("{folder}/data/big.bin")).map(first));
-    ok("post", "/api/v1/projects", rest.post("/api/v1/projects", r#"{"name":"brief"}"#).map(first));
-    ok("delete", project, rest.delete("/api/v1/projects/brief").map(first));
+    files(&mut routes);
+    jobs(cluster, &mut routes);
+    members(cluster, &mut routes);
+    routes.ok("delete", FILE, rest.delete(&format!("{FOLDER}/data/big.bin")).map(first));
+    let brief = rest.post("/api/v1/projects", r#"{"name":"brief"}"#).map(first);
+    routes.ok("post", "/api/v1/projects", brief);
+    routes.ok("delete", PROJECT, rest.delete("/api/v1/projects/brief").map(first));
 
     let document = rest.get("/api/v1/openapi.json").expect("the document");
     let paths = document["paths"].as_object().expect("paths");
@@ -213,11 +148,93 @@ fn every_route(cluster: &mut Cluster, rest: &Rest) {
         methods.map(|method| (method, path.clone())).collect()
     };
     let all: BTreeSet<(String, String)> = paths.iter().flat_map(methods).collect();
-    let called = called.iter().map(|(method, route)| ((*method).to_owned(), (*route).to_owned()));
-    let called: BTreeSet<(String, String)> = called.collect();
-    let missing: Vec<_> = all.difference(&called).collect();
+    let missing: Vec<_> = all.difference(&routes.called).collect();
     assert!(missing.is_empty(), "not called: {missing:?}");
     println!("{} routes through a worker", all.len());
+}
+
+fn files(routes: &mut Routes<'_>) {
+    let rest = routes.rest;
+    let created = rest.post("/api/v1/projects", r#"{"name":"nine"}"#).map(first);
+    routes.ok("post", "/api/v1/projects", created);
+    routes.get(PROJECT, "/api/v1/projects/nine");
+    let big: Vec<u8> = (0..3_000_000_u32).map(|n| (n % 251) as u8).collect();
+    let path = format!("{FOLDER}/data/big.bin");
+    routes.ok("put", FILE, rest.put(&path, &big).map(first));
+    routes.ok("head", FILE, rest.head(&path));
+    let (status, read) = rest.bytes(&path).expect("the file");
+    assert!(read == big, "{} bytes of {}", read.len(), big.len());
+    routes.ok("get", FILE, Ok(status));
+    routes.get("/api/v1/projects/{project}/files", FOLDER);
+    let simulations = repository().join("tests/simulations");
+    for name in ["exact.gatling.js", "resources/visitors.csv"] {
+        let content = std::fs::read(simulations.join(name)).expect("a file");
+        routes.ok("put", FILE, rest.put(&format!("{FOLDER}/{name}"), &content).map(first));
+    }
+}
+
+fn jobs(cluster: &Cluster, routes: &mut Routes<'_>) {
+    let rest = routes.rest;
+    let target = Target::start(&cluster.dir);
+    let submit = |seconds: u32| -> anyhow::Result<(u16, String)> {
+        let parameters =
+            json!({"target": target.url(), "rate": "20", "duration": seconds.to_string()});
+        let request = json!({"simulation": {"file": "exact.gatling.js"}, "parameters": parameters});
+        let (status, body) = rest.post("/api/v1/projects/nine/jobs", &request.to_string())?;
+        let job: Value = serde_json::from_str(&body).with_context(|| body.clone())?;
+        Ok((status, job["id"].as_str().with_context(|| body.clone())?.to_owned()))
+    };
+    let (status, id) = submit(3).expect("a job");
+    routes.ok("post", "/api/v1/projects/{project}/jobs", Ok(status));
+    let job = format!("/api/v1/jobs/{id}");
+    let lines = rest.lines(&format!("{job}/ticks")).map(Iterator::count);
+    assert!(lines.as_ref().is_ok_and(|count| *count > 0), "{lines:?}");
+    routes.ok("get", "/api/v1/jobs/{id}/ticks", lines.map(|_| 200));
+    let ended = ["finished", "failed", "aborted", "lost"];
+    let found = await_status(&|| rest.clone(), &id, &ended, FORMING_LIMIT);
+    assert_eq!(found["status"], "finished", "{found}{}", cluster.logs());
+    assert_eq!(target.counts().expect("counts").values().sum::<u64>(), 20 * 3 * 4);
+    routes.get(JOB, &job);
+    for part in ["events", "logs", "report", "report.html", "report.json", "shards", "summary"] {
+        routes.get(&format!("{JOB}/{part}"), &format!("{job}/{part}"));
+    }
+    routes.get("/api/v1/jobs/{id}/artifacts/{name}", &format!("{job}/artifacts/summary.json"));
+    let (status, body) = rest.post(&format!("{job}/rerun"), "").expect("an answer");
+    routes.ok("post", "/api/v1/jobs/{id}/rerun", Ok(status));
+    let again: Value = serde_json::from_str(&body).expect("a job");
+    await_end(rest, again["id"].as_str().expect("an id"));
+    // Another's load is changed, then it is aborted.
+    let (_, long) = submit(60).expect("a job");
+    let _ = await_status(&|| rest.clone(), &long, &["running"], FORMING_LIMIT);
+    let path = format!("/api/v1/jobs/{long}");
+    let patched = rest.patch(&format!("{path}/load"), r#"{"factor":2}"#).map(first);
+    routes.ok("patch", "/api/v1/jobs/{id}/load", patched);
+    let aborted = rest.post(&format!("{path}/abort"), "{}").map(first);
+    routes.ok("post", "/api/v1/jobs/{id}/abort", aborted);
+    await_end(rest, &long);
+}
+
+fn members(cluster: &mut Cluster, routes: &mut Routes<'_>) {
+    let rest = routes.rest;
+    let members = rest.get("/api/v1/cluster/members").expect("members");
+    let mut all = members["items"].as_array().expect("items").iter();
+    let other = all.find(|member| member["role"] == "standby").expect("a standby");
+    let other = other["name"].as_str().expect("a name");
+    let drain = format!("/api/v1/cluster/members/{other}/drain");
+    let route = "/api/v1/cluster/members/{id}/drain";
+    routes.ok("put", route, rest.put(&drain, b"").map(first));
+    routes.ok("delete", route, rest.delete(&drain).map(first));
+    // One that has gone is forgotten, and joins again as a new member.
+    let index = cluster.nodes.iter().position(|node| node.name == other).expect("a node");
+    cluster.nodes[index].kill();
+    let forgotten = until("its end to be known", FORMING_LIMIT, || {
+        let (status, said) = rest.delete(&format!("/api/v1/cluster/members/{other}"))?;
+        ensure!(status != 409, "{said}");
+        Ok(status)
+    });
+    routes.ok("delete", "/api/v1/cluster/members/{id}", Ok(forgotten));
+    cluster.start_node(index);
+    until("it to be a member again", FORMING_LIMIT, || answers_alike(cluster));
 }
 
 fn await_end(rest: &Rest, job: &str) {

@@ -113,7 +113,7 @@ impl Driver {
                 match &joined {
                     Ok(()) => self.joining = Pause::default(),
                     Err(_) => {
-                        self.joining.failed(membership.config.clock.now_ms(), &mut rand::rng())
+                        self.joining.failed(membership.config.clock.now_ms(), &mut rand::rng());
                     }
                 }
                 joined

@@ -98,7 +98,7 @@ impl Actor {
             if due {
                 tokio::time::sleep(left).await;
             } else {
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
         }
     }
