@@ -1,6 +1,6 @@
 //! Carries out the forming rules: looks at the neighbourhood four times a second and on every
-//! change, once a second where the node is settled, asks [`Bootstrap`] what to do, and does it. One task; remembers nothing that the rules,
-//! the ledger and `cluster.json` do not.
+//! change, once a second where the node is settled, asks [`Bootstrap`] what to do, and does it. One
+//! task; remembers nothing that the rules, the ledger and `cluster.json` do not.
 
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -47,16 +47,16 @@ pub(super) async fn run(membership: Arc<Membership>) {
     let stop = membership.stop.clone();
     let Some(mut peers) = membership.net().map(|mesh| mesh.peers()) else { return };
     loop {
+        peers.borrow_and_update();
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = driver.step(&membership) => {}
+        }
         let settled = is_settled(&membership);
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(if settled { ROUND_SETTLED } else { ROUND }) => {}
             _ = peers.changed(), if !settled => {}
-        }
-        peers.borrow_and_update();
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = driver.step(&membership) => {}
         }
     }
 }
@@ -237,7 +237,9 @@ fn view(membership: &Membership) -> View {
         }
     });
     let peers = membership.views();
-    let peers = peers.iter().filter(|peer| peer.connected && peer.peer != membership.config.peer);
+    // One of another cluster is not let in: that it is there must be known all the same.
+    let there = |peer: &&PeerView| peer.connected || peer.foreign;
+    let peers = peers.iter().filter(there).filter(|peer| peer.peer != membership.config.peer);
     View {
         now_ms: membership.config.clock.now_ms(),
         me: membership.config.peer.clone(),

@@ -1,6 +1,7 @@
 //! The first exchange on a connection: versions, the cluster's name, and both signed records. The
 //! verdict is pure; until it is favourable no other stream of that peer is served.
 
+use onrush_raft::types::ClusterId;
 use serde::{Deserialize, Serialize};
 
 use super::NodeRecord;
@@ -55,12 +56,23 @@ pub(super) fn refusal(own: &Own<'_>, said: &Said, theirs: &NodeRecord) -> Option
             said.cluster_name, own.cluster_name
         ));
     }
-    match (&own.record.cluster, &theirs.cluster) {
-        (Some(ours), Some(other)) if ours != other && settled(own.record) && settled(theirs) => {
-            Some(format!("it belongs to cluster {other}, this is {ours}"))
-        }
-        _ => None,
-    }
+    let (ours, other) = other_cluster(own.record, theirs)?;
+    Some(format!("it belongs to cluster {other}, this is {ours}"))
+}
+
+/// Whether a peer is not let in for nothing but that it belongs to another cluster of this name.
+pub(super) fn is_foreign(own: &Own<'_>, said: &Said, theirs: &NodeRecord) -> bool {
+    let same = NodeRecord { cluster: own.record.cluster.clone(), ..theirs.clone() };
+    refusal(own, said, &same).is_none() && refusal(own, said, theirs).is_some()
+}
+
+/// Both clusters, where they differ and both nodes are bound for good.
+fn other_cluster<'a>(
+    own: &'a NodeRecord,
+    theirs: &'a NodeRecord,
+) -> Option<(&'a ClusterId, &'a ClusterId)> {
+    let clusters = own.cluster.as_ref().zip(theirs.cluster.as_ref());
+    clusters.filter(|(ours, other)| ours != other && settled(own) && settled(theirs))
 }
 
 /// Bound for good: a forming cluster may still dissolve into another, so its nodes keep talking.
@@ -110,6 +122,12 @@ mod tests {
             refusal(&own(&open), &said, &of(Some("bb"), "open")).as_deref(),
             Some("it belongs to cluster bb, this is aa")
         );
+        assert!(is_foreign(&own(&open), &said, &of(Some("bb"), "open")));
+        for said in [self::said(3, 4, "other"), self::said(1, 2, "onrush")] {
+            assert!(refusal(&own(&open), &said, &of(Some("bb"), "open")).is_some());
+            assert!(!is_foreign(&own(&open), &said, &of(Some("bb"), "open")));
+        }
+        assert!(!is_foreign(&own(&open), &said, &of(Some("aa"), "open")));
         assert_eq!(refusal(&own(&open), &said, &of(Some("bb"), "forming")), None);
         assert_eq!(refusal(&own(&open), &said, &of(Some("aa"), "open")), None);
         assert_eq!(refusal(&own(&open), &said, &of(None, "blank")), None);

@@ -103,6 +103,8 @@ pub struct PeerView {
     pub phi: f64,
     /// Connected, but not let in: another cluster, another version.
     pub refused: Option<String>,
+    /// It is connected, and refused because it belongs to another cluster of the same name.
+    pub foreign: bool,
     /// Age of the last sign of life, milliseconds; 0 for this node.
     pub last_seen_ms: u64,
     pub rtt_us: Option<u64>,

@@ -31,6 +31,7 @@ struct Entry {
     connections: Vec<Connection>,
     said: Option<Said>,
     refusal: Option<String>,
+    foreign: bool,
     phi: Phi,
     last_seen_ms: u64,
     rtt_us: Option<u64>,
@@ -95,7 +96,7 @@ impl Table {
         entry.connections.retain(|each| each.id != id);
         if entry.connections.is_empty() {
             entry.said = None;
-            entry.refusal = None;
+            (entry.refusal, entry.foreign) = (None, false);
             entry.rtt_us = None;
         }
         entry.connections.is_empty()
@@ -166,6 +167,7 @@ impl Table {
         let Some(entry) = self.entries.get_mut(&peer) else { return };
         if let (Some(said), Some(record)) = (&entry.said, &entry.record) {
             entry.refusal = hello::refusal(&own, said, record);
+            entry.foreign = hello::is_foreign(&own, said, record);
         }
     }
 
@@ -239,6 +241,7 @@ impl Table {
             record: entry.record.clone(),
             phi: entry.phi.phi(now_ms),
             refused: entry.refusal.clone(),
+            foreign: entry.foreign,
             last_seen_ms: now_ms.saturating_sub(entry.last_seen_ms),
             rtt_us: entry.rtt_us,
             ended: entry.has_ended(),
