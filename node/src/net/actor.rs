@@ -236,7 +236,7 @@ impl Actor {
             protocol_max: hello.protocol_max,
             cluster_name: hello.cluster_name,
         };
-        if self.table.said(peer, said).is_none() {
+        if self.table.said(peer, said, now).is_none() {
             tracing::info!(%peer, "connected");
         }
         self.state.view_due = true;

@@ -20,6 +20,8 @@ pub(super) const OPEN_RETRY: Duration = Duration::from_millis(50);
 pub(super) const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) const HELLO_BYTES_MAX: usize = 64 * 1024;
 pub(super) const HELLO_TRIES: u32 = 3;
+/// A hello that is heard before its connection is of that connection if it is no older.
+pub(super) const EARLY_HELLO_MS: u64 = 2_000;
 /// The TCP connection alone: what takes longer is away.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Another try of the same connection begins so soon, and one waits so long for its answer: what the

@@ -9,7 +9,7 @@ use libp2p::swarm::ConnectionId;
 use onrush_raft::types::PeerName;
 
 use super::hello::{self, Own, Said};
-use super::limits::{FORGET_AFTER_MS, PEERS_MAX, SURPLUS_AFTER_MS};
+use super::limits::{EARLY_HELLO_MS, FORGET_AFTER_MS, PEERS_MAX, SURPLUS_AFTER_MS};
 use super::phi::Phi;
 use super::record::replaces;
 use super::{NodeRecord, PeerView};
@@ -30,6 +30,8 @@ struct Entry {
     record: Option<NodeRecord>,
     connections: Vec<Connection>,
     said: Option<Said>,
+    /// Said before its connection was told of, and when.
+    early: Option<(Said, u64)>,
     refusal: Option<String>,
     foreign: bool,
     phi: Phi,
@@ -84,10 +86,16 @@ impl Table {
         if entry.connections.is_empty() {
             entry.phi.reset(connection.since_ms);
         }
-        entry.last_seen_ms = connection.since_ms;
+        let since_ms = connection.since_ms;
+        entry.last_seen_ms = since_ms;
         entry.unheard.clear();
         entry.hosts.extend(connection.remote);
         entry.connections.push(connection);
+        if let Some((said, at_ms)) = entry.early.take()
+            && since_ms.saturating_sub(at_ms) <= EARLY_HELLO_MS
+        {
+            self.said(peer, said, since_ms);
+        }
     }
 
     /// Returns whether that was the last connection to the peer.
@@ -146,10 +154,12 @@ impl Table {
         self.entries.len() + 1
     }
 
-    /// The peer said hello; returns why it is not let in.
-    pub(super) fn said(&mut self, peer: PeerId, said: Said) -> Option<String> {
+    /// The peer said hello; returns why it is not let in. Streams and connections are told of by
+    /// different tasks: the hello may be the first to be heard, and nobody says it again.
+    pub(super) fn said(&mut self, peer: PeerId, said: Said, now_ms: u64) -> Option<String> {
         let entry = self.entries.get_mut(&peer)?;
         if entry.connections.is_empty() {
+            entry.early = Some((said, now_ms));
             return None;
         }
         entry.said = Some(said);

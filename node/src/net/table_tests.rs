@@ -35,10 +35,29 @@ fn a_peer_is_let_in_after_connection_record_and_hello() {
     assert!(table.admitted().is_empty());
     assert_eq!(table.heard(peer, record(1), 10), Heard::First);
     assert!(table.admitted().is_empty());
-    assert_eq!(table.said(peer, said()), None);
+    assert_eq!(table.said(peer, said(), 20), None);
     assert!(table.admitted().contains(&peer));
     assert!(table.closed(peer, ConnectionId::new_unchecked(1)));
     assert!(table.admitted().is_empty());
+}
+
+/// Once such a hello was thrown away, and nobody said it again as long as the connection lived.
+#[test]
+fn a_hello_that_is_heard_before_its_connection_counts_and_one_of_an_older_connection_does_not() {
+    let (local, peer) = peers();
+    let mut table = table(local);
+    table.heard(peer, record(1), 10);
+    assert_eq!(table.said(peer, said(), 10), None);
+    assert!(table.admitted().is_empty(), "there is no connection");
+    table.connected(peer, connection(1, None, 12));
+    assert!(table.admitted().contains(&peer));
+    table.closed(peer, ConnectionId::new_unchecked(1));
+    table.said(peer, said(), 20);
+    table.connected(peer, connection(2, None, 20 + EARLY_HELLO_MS + 1));
+    assert!(table.admitted().is_empty(), "its own hello is to come");
+    table.closed(peer, ConnectionId::new_unchecked(2));
+    table.connected(peer, connection(3, None, 21));
+    assert!(table.admitted().is_empty(), "it was good for one connection");
 }
 
 #[test]
@@ -82,7 +101,7 @@ fn everyone_is_judged_anew_when_this_node_changes_cluster() {
     };
     table.connected(peer, connection(1, None, 0));
     table.heard(peer, bound("bb"), 0);
-    assert_eq!(table.said(peer, said()), None);
+    assert_eq!(table.said(peer, said(), 20), None);
     table.set_own(bound("aa"));
     assert!(table.admitted().is_empty());
     assert!(table.view(0)[&PeerName(peer.to_string())].refused.is_some());
