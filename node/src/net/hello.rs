@@ -39,6 +39,14 @@ pub(super) struct Own<'a> {
 
 /// Why a peer is not let in; `None` lets it in.
 pub(super) fn refusal(own: &Own<'_>, said: &Said, theirs: &NodeRecord) -> Option<String> {
+    misfit(own, said, theirs).or_else(|| {
+        let (ours, other) = other_cluster(own.record, theirs)?;
+        Some(format!("it belongs to cluster {other}, this is {ours}"))
+    })
+}
+
+/// Another version or another name: it has nothing to do with this node's cluster.
+fn misfit(own: &Own<'_>, said: &Said, theirs: &NodeRecord) -> Option<String> {
     if said.protocol_max < own.protocol_min || said.protocol_min > own.protocol_max {
         return Some(format!(
             "it speaks protocol versions {}..={} (onrush {}), this node {}..={} (onrush {})",
@@ -56,14 +64,12 @@ pub(super) fn refusal(own: &Own<'_>, said: &Said, theirs: &NodeRecord) -> Option
             said.cluster_name, own.cluster_name
         ));
     }
-    let (ours, other) = other_cluster(own.record, theirs)?;
-    Some(format!("it belongs to cluster {other}, this is {ours}"))
+    None
 }
 
 /// Whether a peer is not let in for nothing but that it belongs to another cluster of this name.
 pub(super) fn is_foreign(own: &Own<'_>, said: &Said, theirs: &NodeRecord) -> bool {
-    let same = NodeRecord { cluster: own.record.cluster.clone(), ..theirs.clone() };
-    refusal(own, said, &same).is_none() && refusal(own, said, theirs).is_some()
+    misfit(own, said, theirs).is_none() && other_cluster(own.record, theirs).is_some()
 }
 
 /// Both clusters, where they differ and both nodes are bound for good.

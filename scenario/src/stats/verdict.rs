@@ -14,7 +14,8 @@ pub const LOOP_LAG_MAX_US: u64 = 250_000;
 /// it shows: users were started later than this, or an engine thread woke up as late. What is taken
 /// in slices that nothing waits for sets no pace.
 pub const STEAL_MAX_PERCENT: f32 = 20.0;
-/// A judgement, not a measurement: half of what is late by itself.
+/// How late it must be for stolen time to show: a judgement, not a measurement, and half of
+/// [`LATENESS_P99_MAX_US`].
 pub const STEAL_SHOWS_US: u64 = 50_000;
 /// The generator is saturated when at least this share of its seconds is flagged …
 pub const FLAGGED_SHARE_MAX_PERCENT: u64 = 10;
