@@ -91,7 +91,9 @@ impl Repository {
         let mut room = self.claim(manifest.size.saturating_sub(there), claim).await?;
         let (store, id) = (self.store.clone(), content.clone());
         let mut draft = in_turn(turn, move || Draft::resume(&store, &id, &expected)).await?;
-        let first = usize::try_from(draft.written() / u64::from(CHUNK_BYTES)).unwrap_or(usize::MAX);
+        // The last chunk is a short one: it, too, may be there.
+        let there = draft.written().div_ceil(u64::from(CHUNK_BYTES));
+        let first = usize::try_from(there).unwrap_or(usize::MAX);
         let mut chunks = stream::iter(first..manifest.hashes.len())
             .map(|index| self.chunk(content, manifest, holders, index))
             .buffered(IN_FLIGHT);

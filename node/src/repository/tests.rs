@@ -392,6 +392,25 @@ async fn a_pull_without_room_leaves_nothing() {
     nodes[1].ensure(&id, &[]).await.unwrap();
 }
 
+/// Once one that broke off after its last chunk, a short one, fetched that a second time and failed.
+#[tokio::test]
+async fn a_pull_goes_on_wherever_it_broke_off() {
+    let (_dir, nodes) = cluster();
+    let chunk = CHUNK_BYTES as usize;
+    for size in [10, chunk, chunk + 7, 2 * chunk] {
+        let bytes = content(size);
+        let id = stored(&nodes, &bytes).await;
+        for there in [0, 1, 10, chunk - 1, chunk, chunk + 1, chunk + 7, 2 * chunk] {
+            nodes[1].store().remove(&id).unwrap();
+            let part = nodes[1].store().root().join("part").join(&id.0);
+            fs::write(part, &bytes[..there.min(size)]).unwrap();
+            nodes[1].ensure(&id, &[]).await.unwrap();
+            let kept = fs::read(nodes[1].store().path(&id).unwrap()).unwrap();
+            assert!(kept == bytes, "{there} of {size}");
+        }
+    }
+}
+
 /// Once a file that fifty nodes needed at the same moment came from the few that had it, one copy to
 /// each.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
