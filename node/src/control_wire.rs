@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use crate::repository::store;
 
 /// Bumped when a message changes its layout; said in `Hello`, refused when it differs.
-pub const CONTROL_VERSION: u16 = 4;
+pub const CONTROL_VERSION: u16 = 5;
 /// The largest message: a frame with thousands of request names stays far below.
 pub const MESSAGE_BYTES_MAX: usize = 8 << 20;
 
@@ -62,6 +62,8 @@ pub struct ShardOrder {
     pub max_duration_ms: Option<u64>,
     /// It is to begin in mid-run, with segments that another shard held.
     pub takes_over: bool,
+    /// That one goes on until this is ready: nothing is lost by waiting.
+    pub unhurried: bool,
 }
 
 /// Master → worker. Every message stands under the term and leader of the session's `Hello`.
@@ -377,8 +379,8 @@ mod tests {
     fn messages_keep_their_bytes() {
         let check = |bytes: Vec<u8>, golden: &[u8]| assert_eq!(bytes, golden);
         check(
-            encode(&ToWorker::Hello { version: 4, term: 300, leader: 2 }).unwrap(),
-            &[0, 4, 172, 2, 2],
+            encode(&ToWorker::Hello { version: 5, term: 300, leader: 2 }).unwrap(),
+            &[0, 5, 172, 2, 2],
         );
         check(
             encode(&ToWorker::Ack { key: key(), cursor: 9 }).unwrap(),

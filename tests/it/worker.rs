@@ -38,6 +38,7 @@ fn simulation(seconds: u64) -> String {
 struct Setup {
     runs: PathBuf,
     key: ShardKey,
+    content: ContentId,
     clock: Clock,
     from: ReadHalf<DuplexStream>,
     to: WriteHalf<DuplexStream>,
@@ -76,29 +77,42 @@ impl Setup {
         let (from, to) = tokio::io::split(near);
         let key = ShardKey { job: "job_1".into(), shard: 0, epoch: 1 };
         let (reports, frames, beat) = (Vec::new(), Vec::new(), Instant::now());
-        let mut setup =
-            Self { runs, key, clock, from, to, beat, reports, frames, stop, task, _dir: dir };
+        let mut setup = Self {
+            runs,
+            key,
+            content,
+            clock,
+            from,
+            to,
+            beat,
+            reports,
+            frames,
+            stop,
+            task,
+            _dir: dir,
+        };
         setup.tell(ToWorker::Hello { version: CONTROL_VERSION, term: 1, leader: 1 }).await;
         setup.heartbeat().await;
-        let order = setup.order(content);
+        let order = setup.order();
         setup.tell(ToWorker::Prepare(Box::new(order))).await;
         setup
     }
 
-    fn order(&self, content: ContentId) -> ShardOrder {
+    fn order(&self) -> ShardOrder {
         ShardOrder {
             key: self.key.clone(),
             segments_total: 720,
             segments: (0..720).collect(),
             seed: 1,
             simulation: "main.gatling.js".to_owned(),
-            files: BTreeMap::from([("main.gatling.js".to_owned(), content)]),
+            files: BTreeMap::from([("main.gatling.js".to_owned(), self.content.clone())]),
             parameters: BTreeMap::new(),
             environment: BTreeMap::new(),
             submitted_at: self.clock.unix_ms(),
             record_arrivals: false,
             max_duration_ms: None,
             takes_over: false,
+            unhurried: false,
         }
     }
 
@@ -267,6 +281,35 @@ async fn a_shard_that_ends_before_it_is_ready_is_gone_and_one_without_a_program_
     let Phase::Unable { reason } = &report.phase else { unreachable!("{report:?}") };
     assert!(reason.starts_with("/nowhere/onrush shard could not be started: "), "{reason}");
     setup.end().await;
+}
+
+/// Once four that took over from shards that lived loaded the simulation at the same moment, on all
+/// cores, and the load beside them was late.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_in_no_hurry_loads_the_simulation_when_nobody_else_does() {
+    for (unhurried, expected) in [(true, "begin end begin end begin end "), (false, "begin begin ")]
+    {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let log = dir.path().join("log");
+        let script =
+            format!("echo begin >> {0}; sleep 0.5; echo end >> {0}; exit 3", log.display());
+        let mut setup = Setup::ordered(shell(&script), BUILD_LIMIT, 3).await;
+        setup.until("gone", |report| !report.phase.is_live()).await;
+        std::fs::remove_file(&log).expect("it has written");
+        for shard in 1..4 {
+            let key = ShardKey { shard, ..setup.key.clone() };
+            let order = ShardOrder { key: key.clone(), unhurried, ..setup.order() };
+            setup.key = key;
+            setup.tell(ToWorker::Prepare(Box::new(order))).await;
+        }
+        for shard in 1..4 {
+            setup.key.shard = shard;
+            setup.until("gone", |report| !report.phase.is_live()).await;
+        }
+        let log = std::fs::read_to_string(log).expect("it has written").replace('\n', " ");
+        assert!(log.starts_with(expected), "{unhurried}: {log}");
+        setup.end().await;
+    }
 }
 
 /// A node that stops takes its shards with it.

@@ -6,7 +6,7 @@ use onrush_raft::ledger::job::{
 };
 use onrush_scenario::shard::{RecordsFrom, TakeOver};
 
-use super::reconcile::{Ending, Intent, LOST_MS};
+use super::reconcile::{Ending, Intent, LOST_MS, order};
 use super::reconcile_tests::{World, ended, failed, key_of, on, peer, ready};
 use crate::control_wire::{Phase, ToWorker};
 
@@ -172,6 +172,7 @@ fn a_taker_is_prepared_begins_behind_what_was_reserved_and_starts_in_mid_run() {
     };
     let prepare = order(&world().intents(&job)).unwrap();
     assert_eq!((prepare.key.clone(), prepare.takes_over), (key_of(2, 2), true));
+    assert!(!prepare.unhurried, "nobody runs what it takes over");
 
     // Another plan is another test.
     let other = world().says_in(2, "a", 2, ready("other"), 0).intents(&job);
@@ -311,6 +312,8 @@ fn a_drained_node_gives_its_segments_to_the_others_when_they_are_ready() {
     let want = [taker(3, "a", &[6, 8, 10], 1), taker(4, "c", &[7, 9, 11], 1)];
     assert_eq!(got, want);
     apply(&mut job, &want[0]);
+    let taker = job.shard(3).map(|it| order(&job, it)).unwrap();
+    assert!(taker.takes_over && taker.unhurried, "its giver goes on meanwhile");
     // Once it is ready the giver is asked; once that has answered, the taker begins then.
     let world = world.says_in(2, "a", 3, ready("h"), 0);
     let order = ToWorker::Yield { key: key_of(1, 1), to: 3, epoch: 2, segments: vec![6, 8, 10] };

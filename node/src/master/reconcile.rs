@@ -517,6 +517,7 @@ pub(super) fn report<'a>(
 }
 
 pub(super) fn order(job: &Job, assignment: &Assignment) -> ShardOrder {
+    let giver = assignment.takes_over.and_then(|shard| job.shard(shard));
     ShardOrder {
         key: key(job, assignment),
         segments_total: place::segments_total(job),
@@ -530,6 +531,7 @@ pub(super) fn order(job: &Job, assignment: &Assignment) -> ShardOrder {
         record_arrivals: job.spec.record_arrivals,
         max_duration_ms: job.spec.max_duration_ms,
         takes_over: assignment.takes_over.is_some(),
+        unhurried: giver.is_some_and(|giver| !giver.is_over()),
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 
 use onrush_scenario::shard::{ShardSpec, ToShard};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::Config;
@@ -34,6 +34,9 @@ pub(crate) struct Stamp {
 /// Session id, or why it is refused: the highest term seen, and words.
 type Admission = Result<u64, (u64, String)>;
 
+/// To load its simulation, until it is ready: who is in no hurry waits for those before it.
+pub(super) type Turn = Option<OwnedSemaphorePermit>;
+
 pub(crate) enum Event {
     Hello {
         hello: ToWorker,
@@ -51,7 +54,7 @@ pub(crate) enum Event {
     /// Files are there and the child runs, or why not.
     Launched {
         key: ShardKey,
-        child: Result<Child, String>,
+        child: Result<(Child, Turn), String>,
     },
     Child {
         key: ShardKey,
@@ -83,6 +86,8 @@ pub(super) struct Run {
     pub(super) start_us: Option<i64>,
     /// Sent once there is a child to tell.
     pub(super) spec: Option<Box<ShardSpec>>,
+    /// Held until it is ready, or its process has ended.
+    pub(super) turn: Turn,
 }
 
 pub(super) struct Actor {
@@ -96,6 +101,8 @@ pub(super) struct Actor {
     pub(super) watch: SkewWatch,
     pub(super) book: Book,
     pub(super) runs: BTreeMap<ShardKey, Run>,
+    /// Of the shards in no hurry, one loads its simulation at a time.
+    pub(super) turns: Arc<Semaphore>,
     pub(super) session: Option<Session>,
     pub(super) sessions: u64,
     pub(super) estimator: Estimator,
@@ -126,6 +133,7 @@ impl Actor {
             watch: SkewWatch::default(),
             book: Book::default(),
             runs: BTreeMap::new(),
+            turns: Arc::new(Semaphore::new(1)),
             session: None,
             sessions: 0,
             estimator: Estimator::default(),
@@ -362,6 +370,7 @@ impl Run {
             kill_at: None,
             start_us: None,
             spec,
+            turn: None,
         }
     }
 }

@@ -174,6 +174,12 @@ impl Book {
         self.shards.values().filter(|entry| entry.phase.is_live()).count()
     }
 
+    /// Whether a shard generates load here.
+    #[must_use]
+    pub fn is_loading(&self) -> bool {
+        self.shards.values().any(|entry| entry.phase == Phase::Running)
+    }
+
     /// An order of the session's master; the session was checked with [`Book::follows`].
     pub fn obey(&mut self, order: ToWorker) -> Vec<Act> {
         match order {
@@ -346,6 +352,7 @@ mod tests {
             record_arrivals: false,
             max_duration_ms: None,
             takes_over: false,
+            unhurried: false,
         })
     }
 

@@ -10,9 +10,9 @@ use onrush_raft::types::ContentId;
 use onrush_scenario::shard::{
     FromShard, LoadHeard, OutputStream, Problem, ProblemKind, ShardSpec, TakeOver, ToShard,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
-use super::actor::{Actor, Event, Run};
+use super::actor::{Actor, Event, Run, Turn};
 use super::book::Happening;
 use super::child::{self, Child, ChildEvent};
 use super::limits::{CLEAR_EVERY_US, LEASE_KILL_US, STOP_LIMIT_US};
@@ -22,7 +22,6 @@ use super::runs::Left;
 use super::sender::{Damage, Spool};
 use super::{Config, fetch, runs};
 use crate::control_wire::{ClosedUsers, FromWorker, Phase, ShardKey, ShardOrder, ShardReport};
-use crate::repository::Repository;
 
 impl Actor {
     pub(super) fn launch(&mut self, order: ShardOrder) {
@@ -31,16 +30,20 @@ impl Actor {
         match self.prepare_run(order) {
             Ok(run) => {
                 let (events, repository) = (self.events.clone(), Arc::clone(&self.repository));
-                let (config, folder) = (Arc::clone(&self.config), run.1.folder.clone());
+                let (config, folder) = (Arc::clone(&self.config), run.1.folder.join(runs::FILES));
                 let (files, key_of_task) = (run.0, key.clone());
+                let unhurried = run.1.spec.as_ref().is_some_and(|spec| spec.unhurried);
+                let turns = unhurried.then(|| Arc::clone(&self.turns));
                 self.runs.insert(key, run.1);
                 tokio::spawn(async move {
                     let key = key_of_task;
                     let runs = config.runs.clone();
                     // Whether old folders stay or go changes nothing for this shard.
                     let _ = tokio::task::spawn_blocking(move || runs::prune(&runs)).await;
-                    let child =
-                        bring_up(&config, &repository, &files, &folder, &events, &key).await;
+                    let child = match fetch::fetch(&repository, &files, &folder).await {
+                        Ok(()) => bring_up(&config, &folder, &events, &key, turns).await,
+                        Err(reason) => Err(reason),
+                    };
                     // The actor may have stopped; then so does the child, with its stdin.
                     let _ = events.send(Event::Launched { key, child }).await;
                 });
@@ -82,15 +85,16 @@ impl Actor {
             max_duration_us: order.max_duration_ms.map(|ms| ms.saturating_mul(1_000)),
             leased: true,
             takes_over: order.takes_over,
+            unhurried: order.unhurried || (!order.takes_over && self.book.is_loading()),
             ..ShardSpec::default()
         };
         Ok((order.files, Run::new(folder, outbox, Some(logs), Some(Box::new(spec)))))
     }
 
-    pub(super) fn launched(&mut self, key: &ShardKey, child: Result<Child, String>) {
+    pub(super) fn launched(&mut self, key: &ShardKey, child: Result<(Child, Turn), String>) {
         let wanted = self.book.report(key).is_some_and(|report| report.phase.is_live());
         match (child, self.runs.get_mut(key)) {
-            (Ok(child), Some(run)) if wanted && run.kill_at.is_none() => {
+            (Ok((child, turn)), Some(run)) if wanted && run.kill_at.is_none() => {
                 let limit = self.config.build_limit.as_micros();
                 let limit = u64::try_from(limit).unwrap_or(u64::MAX);
                 run.build_until = Some(self.clock.now_us().saturating_add(limit));
@@ -100,9 +104,9 @@ impl Actor {
                     child.kill();
                     return self.happened(key, Happening::Unable(reason));
                 }
-                run.child = Some(child);
+                (run.child, run.turn) = (Some(child), turn);
             }
-            (Ok(child), run) => {
+            (Ok((child, _)), run) => {
                 let released = run.is_none();
                 child.kill();
                 self.happened(key, Happening::Exited("stopped before it was ready".to_owned()));
@@ -242,7 +246,7 @@ impl Actor {
             }
             ChildEvent::Said(FromShard::Ready(plan)) => {
                 if let Some(run) = self.runs.get_mut(key) {
-                    run.build_until = None;
+                    (run.build_until, run.turn) = (None, None);
                 }
                 self.happened(key, Happening::Ready(Box::new(plan)));
             }
@@ -267,7 +271,7 @@ impl Actor {
             ChildEvent::Said(FromShard::Output { .. } | FromShard::Alive) => {}
             ChildEvent::Exited { reason } => {
                 if let Some(run) = self.runs.get_mut(key) {
-                    run.child = None;
+                    (run.child, run.turn) = (None, None);
                     if let Some(logs) = &mut run.logs {
                         logs.close(self.clock.unix_ms());
                     }
@@ -347,18 +351,21 @@ impl Actor {
 
 async fn bring_up(
     config: &Config,
-    repository: &Arc<Repository>,
-    files: &BTreeMap<String, ContentId>,
     folder: &std::path::Path,
     events: &mpsc::Sender<Event>,
     key: &ShardKey,
-) -> Result<Child, String> {
-    let root = folder.join(runs::FILES);
-    fetch::fetch(repository, files, &root).await?;
+    turns: Option<Arc<Semaphore>>,
+) -> Result<(Child, Turn), String> {
+    let turn = match turns {
+        // It is never closed.
+        Some(turns) => turns.acquire_owned().await.ok(),
+        None => None,
+    };
     let tagged = key.clone();
     let tag = move |event| Event::Child { key: tagged.clone(), event };
-    child::spawn(&config.command, &root, events.clone(), tag)
-        .map_err(|error| format!("{} could not be started: {error}", config.command.join(" ")))
+    let child = child::spawn(&config.command, folder, events.clone(), tag)
+        .map_err(|error| format!("{} could not be started: {error}", config.command.join(" ")))?;
+    Ok((child, turn))
 }
 
 const HANGS: &str = "its process hangs: nothing was heard of it for 10 s; it was killed";

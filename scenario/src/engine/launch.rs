@@ -3,8 +3,8 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use rand::SeedableRng as _;
@@ -82,19 +82,34 @@ pub(super) struct Hand {
     pub(super) thread: JoinHandle<()>,
 }
 
+/// How many threads may load the simulation at the same time: all of them before a job starts; where
+/// load is generated meanwhile, which they would hold up, the fewer the less is lost by waiting.
+fn lanes(threads: u32, takes_over: bool, unhurried: bool) -> u32 {
+    let lanes = match (takes_over, unhurried) {
+        (_, true) => threads / 4,
+        (true, false) => threads / 2,
+        (false, false) => threads,
+    };
+    lanes.max(1)
+}
+
 pub(super) fn spawn(
     spec: &ShardSpec,
     unix_ms: i64,
     shared: &Arc<Shared>,
     events: &SyncSender<FromThread>,
 ) -> Result<Vec<Hand>, Problem> {
+    let lanes = lanes(shared.threads, spec.takes_over, spec.unhurried);
+    let lanes: Vec<Arc<Mutex<()>>> = (0..lanes).map(|_| Arc::default()).collect();
     (0..shared.threads)
-        .map(|number| {
+        .zip(lanes.iter().cycle())
+        .map(|(number, lane)| {
             let (go, wait) = mpsc::sync_channel(1);
             let (spec, shared, events) = (spec.clone(), Arc::clone(shared), events.clone());
+            let lane = Arc::clone(lane);
             let thread = thread::Builder::new()
                 .name(format!("engine-{number}"))
-                .spawn(move || engine_thread(&spec, number, unix_ms, shared, &events, &wait))
+                .spawn(move || engine_thread(&spec, number, unix_ms, shared, &lane, &events, &wait))
                 .map_err(|error| {
                     problem(ProblemKind::Internal, format!("cannot start a thread: {error}"))
                 })?;
@@ -108,6 +123,7 @@ fn engine_thread(
     number: u32,
     unix_ms: i64,
     shared: Arc<Shared>,
+    lane: &Mutex<()>,
     events: &SyncSender<FromThread>,
     wait: &Receiver<Go>,
 ) {
@@ -116,7 +132,10 @@ fn engine_thread(
         loading: Rc::new(SilentConsole),
         running: Rc::new(ThreadConsole(events.clone())),
     };
-    let loaded = match load::load(spec, unix_ms, seed, consoles, &shared.store) {
+    let loading = lane.lock().unwrap_or_else(PoisonError::into_inner);
+    let loaded = load::load(spec, unix_ms, seed, consoles, &shared.store);
+    drop(loading);
+    let loaded = match loaded {
         Ok(loaded) => loaded,
         Err(problem) => {
             let _ = events.send(FromThread::Loaded(Err(problem)));
@@ -172,4 +191,20 @@ fn run_worker(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, Worker::new(loaded.program, host, setting).run())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::lanes;
+
+    #[test]
+    fn the_simulation_is_loaded_on_fewer_threads_where_load_runs() {
+        let of = |takes_over, unhurried| {
+            [1, 2, 7, 8, 64].map(|threads| lanes(threads, takes_over, unhurried))
+        };
+        assert_eq!(of(false, false), [1, 2, 7, 8, 64]);
+        assert_eq!(of(true, false), [1, 1, 3, 4, 32]);
+        assert_eq!(of(true, true), [1, 1, 1, 2, 16]);
+        assert_eq!(of(false, true), of(true, true));
+    }
 }

@@ -66,6 +66,10 @@ pub struct ShardSpec {
     /// It will begin in mid-run, with segments that another shard held.
     #[serde(default)]
     pub takes_over: bool,
+    /// Nothing is lost while it loads the simulation, and load is generated meanwhile, which that
+    /// would hold up: it does so on few threads at a time.
+    #[serde(default)]
+    pub unhurried: bool,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
