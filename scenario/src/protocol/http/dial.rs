@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rand::seq::SliceRandom as _;
 use rustls_pki_types::ServerName;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpSocket, TcpStream};
@@ -240,7 +241,8 @@ impl Dialer {
         dial: &Dial<'_>,
         now: Micros,
     ) -> Result<(TcpStream, SocketAddr), Failure> {
-        let addresses = self.resolve(name, port, dial, now).await?;
+        let mut addresses = self.resolve(name, port, dial, now).await?;
+        order(&mut addresses, &mut rand::rng());
         let limit = Duration::from_micros(dial.timeout);
         let mut last = Failure::Text(format!("{name}: no address"));
         for address in addresses {
@@ -282,17 +284,24 @@ impl Dialer {
             return Ok(known);
         }
         let found = tokio::net::lookup_host((&**name, port)).await;
-        let mut addresses: Vec<SocketAddr> = match found {
+        let addresses: Vec<SocketAddr> = match found {
             Ok(addresses) => addresses.collect(),
             Err(_) => Vec::new(),
         };
         if addresses.is_empty() {
             return Err(Failure::Text(format!("{name}: Name or service not known")));
         }
-        // As the JVM does by default.
-        addresses.sort_by_key(SocketAddr::is_ipv6);
         names.borrow_mut().keep(key, now, &addresses);
         Ok(addresses)
+    }
+}
+
+/// Which address of a name is tried first, anew for each connection: all of them get their part of the
+/// load. Those of IPv4 come before those of IPv6, as on the JVM.
+fn order(addresses: &mut [SocketAddr], rng: &mut impl rand::Rng) {
+    if addresses.len() > 1 {
+        addresses.shuffle(rng);
+        addresses.sort_by_key(SocketAddr::is_ipv6);
     }
 }
 
@@ -337,4 +346,34 @@ fn connect_text(error: &io::Error, to: SocketAddr) -> String {
         let text = text.split(" (os error").next().unwrap_or_default();
         format!("finishConnect(..) failed with error(-{code}): {text}")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use rand::SeedableRng as _;
+    use rand::rngs::SmallRng;
+
+    use super::*;
+
+    /// Once every connection went to the first.
+    #[test]
+    fn each_address_of_a_name_gets_its_part_of_the_connections() {
+        let given =
+            ["[::1]:80", "10.0.0.1:80", "10.0.0.2:80", "[::2]:80", "10.0.0.3:80", "10.0.0.4:80"];
+        let given = given.map(|text| text.parse::<SocketAddr>().unwrap());
+        let (mut rng, mut first, mut last) =
+            (SmallRng::seed_from_u64(1), BTreeMap::new(), BTreeMap::new());
+        for _ in 0..4_000 {
+            let mut all = given;
+            order(&mut all, &mut rng);
+            *first.entry(all[0]).or_insert(0) += 1;
+            *last.entry(all[5]).or_insert(0) += 1;
+            assert!(all[..4].iter().all(SocketAddr::is_ipv4), "{all:?}");
+        }
+        assert_eq!((first.len(), last.len()), (4, 2));
+        assert!(first.values().all(|count| (900..1_100).contains(count)), "{first:?}");
+        assert!(last.values().all(|count| (1_900..2_100).contains(count)), "{last:?}");
+    }
 }

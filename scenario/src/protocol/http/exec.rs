@@ -456,7 +456,8 @@ impl Scope<'_> {
         Reader::new(&built.method, keep)
     }
 
-    /// A premature close of a reused connection is tried once more, on a new one.
+    /// A reused connection that closes before anything of an answer has come is tried once more, on a
+    /// new one: the server may have closed it before it saw the request (RFC 9112, 9.3.1).
     async fn attempt(
         &self,
         hop: &Hop<'_>,
@@ -469,7 +470,9 @@ impl Scope<'_> {
         let mut connection = self.connection(built, now).await?;
         address.set(Some(connection.address));
         let mut outcome = connection.exchange(request, reader).await;
-        if connection.used && outcome.as_ref().err() == Some(&Failure::PrematureClose) {
+        let unanswered = outcome.as_ref().err() == Some(&Failure::PrematureClose)
+            && reader.bytes_received() == 0;
+        if connection.used && unanswered {
             connection = self.connect(built).await?;
             address.set(Some(connection.address));
             *reader = self.reader(hop, built);

@@ -450,6 +450,21 @@ fn a_reused_connection_that_closes_early_is_tried_once_more() {
     assert_eq!(server.seen().len(), 5);
 }
 
+/// Once the second was sent again, and its half of a response nowhere to be seen.
+#[test]
+fn a_request_whose_answer_has_begun_is_not_repeated() {
+    use std::io::Write as _;
+    let server = Server::start(|_, number| match number {
+        1 => Reply::Take(Box::new(|mut stream| {
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-le").unwrap();
+        })),
+        _ => Reply::with(200, &[], ""),
+    });
+    let ran = run(base(&server), &[get("/"), get("/"), get("/")]);
+    assert_eq!(ran.log, ["r 200 OK", "r 0 Premature close", "r 200 OK"]);
+    assert_eq!(server.seen().len(), 3);
+}
+
 #[test]
 fn resources_follow_their_page_in_parallel() {
     let server = Server::start(|seen, _| match seen.target.as_str() {
