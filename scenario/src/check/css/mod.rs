@@ -105,4 +105,6 @@ impl Extractor for Css {
 }
 
 #[cfg(test)]
+mod gatling_tests;
+#[cfg(test)]
 mod tests;

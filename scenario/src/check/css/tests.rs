@@ -1,5 +1,4 @@
-//! Tests of `check/css`. What selectors find was asked of Gatling 3.16.0; more of that is in the
-//! oracle's cases `check-css*`.
+//! Tests of `check/css`: what is ours. What Gatling finds is in `gatling_tests`.
 
 use std::borrow::Cow;
 
