@@ -398,8 +398,9 @@ fn css() {
         message(&ok(html), css("a", Some("id"))),
         "css((a,Some(id))).find.exists, found nothing"
     );
-    let refused = CompiledChecks::compile(&[css("a:contains(x)", None)], &[]).unwrap_err();
-    assert!(refused.contains(":contains is not supported"), "{refused}");
+    assert_eq!(saved(html, css("a:contains(two):first", Some("HREF"))), "/x (string)");
+    let refused = CompiledChecks::compile(&[css("a:foo", None)], &[]).unwrap_err();
+    assert_eq!(refused, "Failed to parse css selector a:foo: there is no pseudo-class :foo");
 }
 
 #[test]

@@ -6,7 +6,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use scraper::{ElementRef, Selector};
+use scraper::ElementRef;
 use smallvec::{SmallVec, smallvec};
 
 use super::css;
@@ -17,12 +17,12 @@ use crate::value::{Value, ValueMap};
 
 #[derive(Debug)]
 pub(super) struct Form {
-    selector: Pattern<Selector>,
+    selector: Pattern<css::Query>,
 }
 
 impl Form {
     pub(super) fn new(selector: &Expr) -> Result<Self, String> {
-        Ok(Self { selector: Pattern::new(selector, css::compile)? })
+        Ok(Self { selector: css::pattern(selector)? })
     }
 }
 
@@ -54,14 +54,14 @@ impl Extractor for Form {
         texts: &Texts<'_>,
         each: &mut dyn FnMut(Value) -> ControlFlow<()>,
     ) -> Result<(), Failure> {
-        let selector = self.selector.get(&texts[0]).map_err(Failure::Fatal)?;
-        let forms = response.html().select(&selector).filter(|it| it.value().name() == "form");
-        for form in forms {
-            if each(Value::map(controls(form))).is_break() {
-                break;
+        let query = self.selector.get(&texts[0]).map_err(Failure::Fatal)?;
+        query.select(response.page()?, &mut |element| {
+            if element.value().name() == "form" {
+                each(Value::map(controls(element)))
+            } else {
+                ControlFlow::Continue(())
             }
-        }
-        Ok(())
+        })
     }
 }
 
@@ -130,7 +130,7 @@ fn select(element: ElementRef<'_>, put: &mut dyn FnMut(Value)) {
 
 #[cfg(test)]
 mod tests {
-    use scraper::Html;
+    use scraper::{Html, Selector};
 
     use super::*;
 

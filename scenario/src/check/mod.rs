@@ -15,6 +15,7 @@ mod jmes_path;
 mod json_path;
 mod json_type;
 mod jsonp;
+mod page;
 mod pattern;
 mod prepared;
 mod regex;

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::sync::Arc;
 
+use super::page::Page;
 use super::{Failure, ResponseView, jsonp};
 
 pub(super) struct Prepared<'a> {
@@ -13,7 +14,7 @@ pub(super) struct Prepared<'a> {
     jmes: OnceCell<jmespath::Rcvar>,
     jsonp: OnceCell<Result<serde_json::Value, String>>,
     jsonp_jmes: OnceCell<jmespath::Rcvar>,
-    html: OnceCell<scraper::Html>,
+    page: OnceCell<Result<Page, String>>,
 }
 
 impl<'a> Prepared<'a> {
@@ -25,7 +26,7 @@ impl<'a> Prepared<'a> {
             jmes: OnceCell::new(),
             jsonp: OnceCell::new(),
             jsonp_jmes: OnceCell::new(),
-            html: OnceCell::new(),
+            page: OnceCell::new(),
         }
     }
 
@@ -59,8 +60,10 @@ impl<'a> Prepared<'a> {
         }))
     }
 
-    pub(super) fn html(&self) -> &scraper::Html {
-        self.html.get_or_init(|| scraper::Html::parse_document(self.text()))
+    /// The body as HTML.
+    pub(super) fn page(&self) -> Result<&Page, Failure> {
+        let page = self.page.get_or_init(|| Page::parse(self.text()));
+        page.as_ref().map_err(|error| Failure::Preparation(error.clone()))
     }
 }
 

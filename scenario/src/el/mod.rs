@@ -114,6 +114,34 @@ impl Template {
         }
     }
 
+    /// How many expressions are in it.
+    #[must_use]
+    pub fn expressions(&self) -> usize {
+        match &self.parts {
+            Parts::Literal(_) => 0,
+            Parts::Single(_) => 1,
+            Parts::Mixed(parts) => {
+                parts.iter().filter(|part| matches!(part, Part::Dynamic(_))).count()
+            }
+        }
+    }
+
+    /// The text with words of the caller's in the places of its expressions.
+    #[must_use]
+    pub fn filled<'a>(&self, mut word: impl FnMut() -> &'a str) -> String {
+        match &self.parts {
+            Parts::Literal(text) => (**text).to_owned(),
+            Parts::Single(_) => word().to_owned(),
+            Parts::Mixed(parts) => {
+                let words = parts.iter().map(|part| match part {
+                    Part::Text(text) => &**text,
+                    Part::Dynamic(_) => word(),
+                });
+                words.collect()
+            }
+        }
+    }
+
     /// # Errors
     /// `No attribute named 'x' is defined`, and the other texts of Gatling.
     pub fn eval(&self, session: &Session, ctx: &mut EvalCtx<'_>) -> Result<Value, String> {
