@@ -12,6 +12,7 @@ pub mod expr;
 pub mod feed;
 pub mod inject;
 pub mod ir;
+mod java_regex;
 pub mod pebble;
 pub mod program;
 pub mod protocol;

@@ -324,17 +324,30 @@ fn regex_groups() {
         saved(body, at(regex(r"(\w)=(\d*)", Groups::All), Arity::FindAll)),
         "[[a, 1], [b, 22], [c, ]] (list)"
     );
-    assert_eq!(
-        saved(body, regex(r"(\w)", Groups::Count(2))),
-        "regex((\\w)).find.exists extraction crashed: the pattern has 1 capture groups, not 2"
-    );
+    // As in Gatling 3.16.0, a group that the pattern does not have is empty.
+    assert_eq!(saved(body, regex(r"(\w)", Groups::Count(2))), "[a, ] (list)");
     for _ in 0..3 {
         assert_eq!(saved(body, regex("#{code}|b=22", Groups::First)), "b=22 (string)");
     }
     let refused =
         |pattern| CompiledChecks::compile(&[regex(pattern, Groups::First)], &[]).unwrap_err();
-    assert!(refused("a(?=b)").contains("look-around"), "{}", refused("a(?=b)"));
-    assert!(refused("(a").contains("unclosed group"));
+    let many = CompiledChecks::compile(&[regex("a", Groups::Count(9))], &[]).unwrap_err();
+    assert_eq!(many, "regex: captureGroups takes 8 groups at most, not 9");
+    assert!(refused("(a").contains("unclosed group at index 0"), "{}", refused("(a"));
+}
+
+#[test]
+fn a_regex_means_what_it_means_in_java() {
+    let text = |text: &'static str, pattern| saved(text, regex(pattern, Groups::First));
+    assert_eq!(text("a=1\r\nb=2", "a=(.*)"), "1 (string)");
+    assert_eq!(text("noël", r"\w+"), "no (string)");
+    assert_eq!(text("token=x1;", "(?<=token=)[^;]++"), "x1 (string)");
+    assert_eq!(text("'a' \"b'\"", r#"(['"])b.\1"#), "\" (string)");
+    let hopeless = text(&*"a".repeat(60).leak(), "(a|aa)+(?<=c)");
+    assert_eq!(
+        hopeless,
+        "regex((a|aa)+(?<=c)).find.exists extraction crashed: matching (a|aa)+(?<=c) needed too many steps"
+    );
 }
 
 #[test]

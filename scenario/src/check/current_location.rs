@@ -8,6 +8,7 @@ use super::pattern::Pattern;
 use super::regex;
 use super::{Extractor, Failure, Groups, Kind, Prepared, Scope, Texts};
 use crate::expr::{Compiled, Expr};
+use crate::java_regex;
 use crate::value::Value;
 
 #[derive(Debug)]
@@ -39,13 +40,13 @@ impl Extractor for CurrentLocation {
 
 #[derive(Debug)]
 pub(super) struct CurrentLocationRegex {
-    pattern: Pattern<::regex::Regex>,
+    pattern: Pattern<java_regex::Regex>,
     groups: Groups,
 }
 
 impl CurrentLocationRegex {
     pub(super) fn new(pattern: &Expr, groups: Groups) -> Result<Self, String> {
-        Ok(Self { pattern: regex::pattern("currentLocationRegex", pattern)?, groups })
+        Ok(Self { pattern: regex::pattern("currentLocationRegex", pattern, groups)?, groups })
     }
 }
 

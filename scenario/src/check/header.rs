@@ -8,6 +8,7 @@ use super::pattern::Pattern;
 use super::regex;
 use super::{Extractor, Failure, Groups, Kind, Prepared, Scope, Texts};
 use crate::expr::{Compiled, Expr};
+use crate::java_regex;
 use crate::value::Value;
 
 #[derive(Debug)]
@@ -60,14 +61,14 @@ impl Extractor for Header {
 #[derive(Debug)]
 pub(super) struct HeaderRegex {
     name: Compiled,
-    pattern: Pattern<::regex::Regex>,
+    pattern: Pattern<java_regex::Regex>,
     groups: Groups,
 }
 
 impl HeaderRegex {
     pub(super) fn new(name: &Expr, pattern: &Expr, groups: Groups) -> Result<Self, String> {
-        let (name, pattern) = (Compiled::new(name)?, regex::pattern("headerRegex", pattern)?);
-        Ok(Self { name, pattern, groups })
+        let pattern = regex::pattern("headerRegex", pattern, groups)?;
+        Ok(Self { name: Compiled::new(name)?, pattern, groups })
     }
 }
 

@@ -1,8 +1,9 @@
 //! The JSON inside a JSONP answer: `callback({…});`. One pattern, as Gatling has it.
 
+use std::ops::ControlFlow;
 use std::sync::LazyLock;
 
-use regex::Regex;
+use crate::java_regex::Regex;
 
 /// A name with members, then the argument on one line, then at most a semicolon and blanks.
 static JSONP: LazyLock<Regex> = LazyLock::new(|| {
@@ -12,11 +13,12 @@ static JSONP: LazyLock<Regex> = LazyLock::new(|| {
 /// # Errors
 /// The text of the check's failure.
 pub(super) fn inner(text: &str) -> Result<&str, String> {
-    JSONP
-        .captures(text)
-        .and_then(|captures| captures.get(1))
-        .map(|json| json.as_str())
-        .ok_or_else(|| "Regex could not extract JSON object from JSONP response".to_owned())
+    let mut json = None;
+    let _first = JSONP.captures(text, |captures| {
+        json = captures.get(1);
+        ControlFlow::Break(())
+    })?;
+    json.ok_or_else(|| "Regex could not extract JSON object from JSONP response".to_owned())
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! `regex(pattern)`: matched in linear time, whatever the pattern, at the price of look-around and
-//! back-references, which are refused when the simulation is loaded.
+//! `regex(pattern)`: Java's regular expressions. Most match in linear time, whatever the text; one
+//! that needs too many steps is a failed check.
 
 use std::ops::ControlFlow;
 
@@ -8,38 +8,39 @@ use smallvec::{SmallVec, smallvec};
 use super::pattern::Pattern;
 use super::{Extractor, Failure, Groups, Kind, Prepared, Scope, Texts};
 use crate::expr::{Compiled, Expr};
+use crate::java_regex;
 use crate::value::Value;
+
+/// Of `captureGroups`, as in Gatling.
+const GROUPS_MAX: u32 = 8;
 
 #[derive(Debug)]
 pub(super) struct Regex {
-    pattern: Pattern<::regex::Regex>,
+    pattern: Pattern<java_regex::Regex>,
     groups: Groups,
 }
 
 impl Regex {
     pub(super) fn new(pattern: &Expr, groups: Groups) -> Result<Self, String> {
-        Ok(Self { pattern: self::pattern("regex", pattern)?, groups })
+        Ok(Self { pattern: self::pattern("regex", pattern, groups)?, groups })
     }
 }
 
 /// # Errors
-/// A literal pattern that cannot be compiled; `what` is the check's name.
-pub(super) fn pattern(what: &str, pattern: &Expr) -> Result<Pattern<::regex::Regex>, String> {
-    Pattern::new(pattern, compile).map_err(|reason| format!("{what}: {reason}"))
-}
-
-fn compile(pattern: &str) -> Result<::regex::Regex, String> {
-    ::regex::Regex::new(pattern).map_err(|error| {
-        let text = error.to_string();
-        // The last line says what it is; those before draw the pattern with a caret.
-        let reason = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
-        let hint = if reason.contains("look-around") || reason.contains("backreference") {
-            "; Onrush matches in linear time: capture the part you need with a group instead"
-        } else {
-            ""
-        };
-        format!("Failed to parse regex {pattern}: {reason}{hint}")
-    })
+/// A literal pattern that cannot be compiled, or too many groups; `what` is the check's name.
+pub(super) fn pattern(
+    what: &str,
+    pattern: &Expr,
+    groups: Groups,
+) -> Result<Pattern<java_regex::Regex>, String> {
+    if let Groups::Count(count) = groups
+        && count > GROUPS_MAX
+    {
+        return Err(format!(
+            "{what}: captureGroups takes {GROUPS_MAX} groups at most, not {count}"
+        ));
+    }
+    Pattern::new(pattern, java_regex::Regex::new).map_err(|reason| format!("{what}: {reason}"))
 }
 
 pub(super) fn kind(groups: Groups) -> Kind {
@@ -51,46 +52,35 @@ pub(super) fn kind(groups: Groups) -> Kind {
 
 /// Hands over each match in `text`.
 pub(super) fn visit(
-    regex: &::regex::Regex,
+    regex: &java_regex::Regex,
     groups: Groups,
     text: &str,
     each: &mut dyn FnMut(Value) -> ControlFlow<()>,
 ) -> Result<ControlFlow<()>, Failure> {
-    let wanted = match groups {
-        Groups::First if regex.captures_len() == 1 => {
-            // Without groups a match needs no captures: much the cheaper search.
-            for found in regex.find_iter(text) {
-                if each(Value::from(found.as_str())).is_break() {
-                    return Ok(ControlFlow::Break(()));
-                }
-            }
-            return Ok(ControlFlow::Continue(()));
-        }
-        Groups::First => None,
-        Groups::All => Some(regex.captures_len() - 1),
-        Groups::Count(count) => Some(count as usize),
+    let visited = match groups {
+        // Without groups a match needs no captures: much the cheaper search.
+        Groups::First if regex.groups() == 0 => regex.find(text, |found| each(Value::from(found))),
+        Groups::First => regex.captures(text, |captures| {
+            let first = (1..=regex.groups()).find_map(|index| captures.get(index));
+            each(Value::from(first.unwrap_or_default()))
+        }),
+        Groups::All => lists(regex, regex.groups(), text, each),
+        Groups::Count(count) => lists(regex, count as usize, text, each),
     };
-    if wanted.is_some_and(|wanted| wanted >= regex.captures_len()) {
-        let has = regex.captures_len() - 1;
-        return Err(Failure::Extraction(format!(
-            "the pattern has {has} capture groups, not {}",
-            wanted.unwrap_or_default()
-        )));
-    }
-    for captures in regex.captures_iter(text) {
-        let group = |index| captures.get(index).map_or("", |group| group.as_str());
-        let value = match wanted {
-            None => {
-                let first = captures.iter().skip(1).flatten().next();
-                Value::from(first.map_or("", |group| group.as_str()))
-            }
-            Some(wanted) => Value::list((1..=wanted).map(|index| group(index).into()).collect()),
-        };
-        if each(value).is_break() {
-            return Ok(ControlFlow::Break(()));
-        }
-    }
-    Ok(ControlFlow::Continue(()))
+    visited.map_err(Failure::Extraction)
+}
+
+/// One list of a match; a group that took no part, or that the pattern does not have, is empty.
+fn lists(
+    regex: &java_regex::Regex,
+    count: usize,
+    text: &str,
+    each: &mut dyn FnMut(Value) -> ControlFlow<()>,
+) -> Result<ControlFlow<()>, String> {
+    regex.captures(text, |captures| {
+        let group = |index| captures.get(index).unwrap_or_default();
+        each(Value::list((1..=count).map(|index| group(index).into()).collect()))
+    })
 }
 
 impl Extractor for Regex {

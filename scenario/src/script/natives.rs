@@ -187,12 +187,7 @@ fn expressions<'js>(ctx: &Ctx<'js>, native: &Object<'js>, shared: &Rc<Shared>) -
         Function::new(ctx.clone(), |text: String| Template::parse(&text).err())?,
     )?;
     // What is wrong with a regular expression, or nothing.
-    let regex = |pattern: String| {
-        let error = regex::Regex::new(&pattern).err()?;
-        let text = error.to_string();
-        let reason = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
-        Some(format!("Failed to parse regex {pattern}: {reason}"))
-    };
+    let regex = |pattern: String| crate::java_regex::Regex::whole(&pattern).err();
     native.set("regexProblem", Function::new(ctx.clone(), regex)?)?;
     // What is wrong with a check's patterns, or nothing.
     native.set("checkProblem", Function::new(ctx.clone(), |spec: String| check_problem(&spec))?)?;

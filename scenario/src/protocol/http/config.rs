@@ -2,12 +2,11 @@
 
 use std::net::IpAddr;
 
-use regex::Regex;
-
 use super::dial::Aliases;
 use super::infer::Infer;
 use super::spec::HttpProtocolSpec;
 use super::url::Url;
+use crate::java_regex::Regex;
 use crate::time::{MICROS_PER_SECOND, Micros};
 
 const REQUEST_TIMEOUT: Micros = 60 * MICROS_PER_SECOND;
@@ -70,7 +69,7 @@ impl Config {
         let silent_uri = spec
             .silent_uri
             .as_ref()
-            .map(|pattern| whole(pattern))
+            .map(|pattern| Regex::whole(pattern))
             .transpose()
             .map_err(|error| format!("silentUri: {error}"))?;
         let infer = spec.infer_html_resources.as_ref();
@@ -120,11 +119,6 @@ impl Config {
     }
 }
 
-/// As Java matches: the whole text.
-fn whole(pattern: &str) -> Result<Regex, regex::Error> {
-    Regex::new(&format!("^(?:{pattern})$"))
-}
-
 fn aliases(spec: &HttpProtocolSpec) -> Result<Aliases, String> {
     let one = |(name, addresses): (&String, &Vec<IpAddr>)| {
         if addresses.is_empty() {
@@ -141,11 +135,12 @@ fn sources(spec: &HttpProtocolSpec) -> Result<Vec<IpAddr>, String> {
     }
     let all = if_addrs::get_if_addrs().map_err(|error| format!("useAllLocalAddresses: {error}"))?;
     let patterns = &spec.local_addresses_matching;
-    let patterns = patterns.iter().map(|it| whole(it)).collect::<Result<Vec<_>, _>>();
+    let patterns = patterns.iter().map(|it| Regex::whole(it)).collect::<Result<Vec<_>, _>>();
     let patterns = patterns.map_err(|error| format!("useAllLocalAddressesMatching: {error}"))?;
     let wanted = |ip: &IpAddr| {
         let text = ip.to_string();
-        patterns.is_empty() || patterns.iter().any(|pattern| pattern.is_match(&text))
+        patterns.is_empty()
+            || patterns.iter().any(|pattern| pattern.is_match(&text).unwrap_or(false))
     };
     let found = all.iter().filter(|it| !it.is_loopback() && !it.is_link_local()).map(|it| it.ip());
     let all: Vec<IpAddr> = found.filter(wanted).collect();

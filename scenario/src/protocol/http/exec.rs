@@ -164,7 +164,8 @@ impl Scope<'_> {
     fn is_silent(&self, template: &Template, url: &Url, resource: bool) -> bool {
         template.silent.unwrap_or_else(|| {
             let by_uri = self.config.silent_uri.as_ref();
-            by_uri.is_some_and(|pattern| pattern.is_match(&url.to_string()))
+            // One that needs too many steps says nothing of it: it is shown.
+            by_uri.is_some_and(|it| it.is_match(&url.to_string()).unwrap_or(false))
                 || (resource && self.config.spec.silent_resources)
         })
     }

@@ -8,8 +8,6 @@ use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash as _, Hasher as _};
 use std::rc::Rc;
 
-use regex::Regex;
-
 use super::action::Named;
 use super::config::Config;
 use super::infer_html::{self, Named as Found};
@@ -17,6 +15,7 @@ use super::request::Template;
 use super::spec::{Header, InferSpec, Naming, RequestSpec};
 use super::url::Url;
 use crate::expr::{Compiled, Expr};
+use crate::java_regex::Regex;
 
 /// Different requests, and documents, that a thread remembers for one protocol.
 const REMEMBERED_MAX: usize = 10_000;
@@ -48,8 +47,7 @@ impl Infer {
     /// A pattern that is none.
     pub(super) fn new(spec: &InferSpec, naming: Naming) -> Result<Self, String> {
         let all = |patterns: &[String]| {
-            let compile = |pattern: &String| Regex::new(&format!("^(?:{pattern})$"));
-            let compiled: Result<Vec<_>, _> = patterns.iter().map(compile).collect();
+            let compiled: Result<Vec<_>, _> = patterns.iter().map(|it| Regex::whole(it)).collect();
             compiled.map_err(|error| format!("inferHtmlResources: {error}"))
         };
         Ok(Self {
@@ -87,7 +85,13 @@ impl Infer {
         if known.documents.len().max(known.requests.len()) >= REMEMBERED_MAX {
             *known = Known::default();
         }
-        let mut allowed = found.iter().filter(|it| self.allows(&it.url.to_string()));
+        let mut undecided = None;
+        let mut allowed = found.iter().filter(|it| {
+            self.allows(&it.url.to_string()).unwrap_or_else(|why| {
+                undecided = Some(why);
+                false
+            })
+        });
         let first = allowed.by_ref().take(RESOURCES_MAX);
         let requests: Requests =
             first.filter_map(|it| request(it, self.naming, &mut known, config)).collect();
@@ -96,10 +100,13 @@ impl Infer {
             Some(format!("{address} is larger than the {most} MiB that are looked through"))
         } else {
             let more = allowed.next().is_some();
-            more.then(|| {
+            let more = more.then(|| {
                 format!(
                     "{address} names more than {RESOURCES_MAX} resources; the first are fetched"
                 )
+            });
+            more.or_else(|| {
+                undecided.map(|why| format!("{why}; what {address} names is not fetched"))
             })
         };
         known.documents.insert(address, (hash, Rc::clone(&requests)));
@@ -112,9 +119,18 @@ impl Infer {
         known.documents.get(&url.to_string()).map(|(_, requests)| Rc::clone(requests))
     }
 
-    fn allows(&self, url: &str) -> bool {
-        let any = |them: &[Regex]| them.iter().any(|it| it.is_match(url));
-        self.allow.as_deref().is_none_or(any) && !any(&self.deny)
+    /// # Errors
+    /// A pattern that needed too many steps.
+    fn allows(&self, url: &str) -> Result<bool, String> {
+        let any = |them: &[Regex]| {
+            for it in them {
+                if it.is_match(url)? {
+                    return Ok(true);
+                }
+            }
+            Ok::<_, String>(false)
+        };
+        Ok(self.allow.as_deref().map_or(Ok(true), any)? && !any(&self.deny)?)
     }
 }
 
