@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, bail, ensure};
-use harness::chaos::campaign::{Options, default_out, list, run_all};
+use harness::chaos::acceptance;
+use harness::chaos::campaign::{Options, list, run_all};
 use harness::chaos::net::Inside;
-use harness::chaos::{Load, acceptance};
 
 const USAGE: &str = "\
 usage: onrush-chaos [--seed N] [--minutes N | --runs N] [--fault NAME]… [--nodes 3]
@@ -31,20 +31,7 @@ fn main() -> ExitCode {
 }
 
 fn options(arguments: &[String]) -> anyhow::Result<(Options, Option<Inside>)> {
-    let mut options = Options {
-        seed: 1,
-        nodes: 3,
-        faults: Vec::new(),
-        runs: None,
-        minutes: None,
-        // Long enough that most losses can be made up for.
-        load: Load { users_per_sec: 60, seconds: 30 },
-        clocks: false,
-        network: None,
-        out: default_out(),
-        verbose: false,
-        acceptance: Vec::new(),
-    };
+    let mut options = Options::default();
     let mut inside = None;
     let mut arguments = arguments.iter();
     while let Some(flag) = arguments.next() {

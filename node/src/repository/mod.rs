@@ -295,7 +295,6 @@ fn answer_local(store: &Store, ask: BlobAsk) -> Result<BlobAnswer, store::Error>
     }
 }
 
-/// Disk work, off the runtime's threads.
 /// Whose turn it is to write a blob: until the last that works on it is done.
 type PullTurn = Arc<tokio::sync::OwnedMutexGuard<()>>;
 
@@ -314,6 +313,7 @@ async fn in_turn<T: Send + 'static>(
     .await
 }
 
+/// Disk work, off the runtime's threads.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, store::Error> + Send + 'static,
 ) -> Result<T, Error> {

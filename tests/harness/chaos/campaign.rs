@@ -39,6 +39,25 @@ pub struct Options {
     pub acceptance: Vec<String>,
 }
 
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            nodes: 3,
+            faults: Vec::new(),
+            runs: None,
+            minutes: None,
+            // Long enough that most losses can be made up for.
+            load: Load { users_per_sec: 60, seconds: 30 },
+            clocks: false,
+            network: None,
+            out: default_out(),
+            verbose: false,
+            acceptance: Vec::new(),
+        }
+    }
+}
+
 impl Options {
     fn is_over(&self, runs: u64, begun: Instant) -> bool {
         let minutes = self.minutes.map(|minutes| Duration::from_secs(minutes * 60));
@@ -142,6 +161,10 @@ pub fn run_all(
     inside: Inside,
     say: &mut dyn FnMut(&str),
 ) -> anyhow::Result<Totals> {
+    ensure!(
+        !options.clocks || world::can_change_clocks(),
+        "--clocks: clocks cannot be changed here; install faketime"
+    );
     let net = Net::open(inside, world::hosts_needed(inside, options.nodes))?;
     let folder = tempfile::tempdir()?;
     let begun = Instant::now();
@@ -280,19 +303,8 @@ mod tests {
     use super::*;
 
     fn options(faults: &[&str]) -> Options {
-        Options {
-            seed: 1,
-            nodes: 3,
-            faults: faults.iter().map(|&name| name.to_owned()).collect(),
-            runs: Some(1),
-            minutes: None,
-            load: Load { users_per_sec: 60, seconds: 30 },
-            clocks: false,
-            network: None,
-            out: default_out(),
-            verbose: false,
-            acceptance: Vec::new(),
-        }
+        let faults = faults.iter().map(|&name| name.to_owned()).collect();
+        Options { faults, ..Options::default() }
     }
 
     /// Which faults could be drawn depends on it: without it the seed was another schedule.
