@@ -340,7 +340,7 @@ mod tests {
         rows
     }
 
-    /// What comes of these on Gatling 3.16.0: see also the case `feed-quotes` of the oracle.
+    /// By the rules of the parser in Gatling 3.16.0, which was asked for most of them.
     #[test]
     fn quotes_mean_what_they_mean_to_gatlings_parser() {
         for (text, expected) in [

@@ -115,7 +115,7 @@ fn malformed_files_name_the_place_and_the_fix() {
     assert_eq!(missing.message, "Could not locate feeder file: Resource one.csv not found");
 }
 
-/// As on Gatling 3.16.0 (the cases `feed-empty-…` of the oracle): the run goes on until a user asks.
+/// As on Gatling 3.16.0: the run goes on until a user asks.
 #[test]
 fn a_file_without_records_is_an_error_for_the_user_that_needs_one() {
     for strategy in [Strategy::Queue, Strategy::Random, Strategy::Shuffle, Strategy::Circular] {

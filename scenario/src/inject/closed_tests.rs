@@ -110,7 +110,7 @@ fn bad_profiles_are_refused() {
     assert!(refused(ramp(0, 1, u64::MAX / S)).contains("ten years"));
 }
 
-/// As on Gatling 3.16.0: the case `inject-nothing` of the oracle.
+/// As on Gatling 3.16.0, which hangs where nothing else is left.
 #[test]
 fn steps_over_no_time_are_no_steps() {
     let stairs = |times, level_us| ClosedStep::IncrementConcurrentUsers {

@@ -110,7 +110,7 @@ fn what_cannot_be_injected_is_refused_in_gatlings_words() {
     assert_eq!(refused(stairs(2, 0, 0.0)), "can't inject a non 0 rate (2.0) for a 0 duration");
     assert_eq!(refused(stairs(1, S, 0.0)), "can't inject a non 0 rate (2.0) for a 0 duration");
     assert_eq!(refused(stairs(1, 0, 1.0)), "can't inject a non 0 rate (1.0) for a 0 duration");
-    // As on Gatling 3.16.0: the case `inject-nothing` of the oracle.
+    // As on Gatling 3.16.0.
     let steps = vec![constant(0.0, 0), users(3, 0), stairs(1, 0, 0.0), stairs(0, S, 9.0)];
     assert_eq!(InjectionSpec::Open(steps.clone()).validate(), Ok(()));
     assert_eq!(millis(&steps), [0, 0, 0]);

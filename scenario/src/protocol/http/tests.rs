@@ -382,8 +382,7 @@ fn only_a_url_of_the_protocol_is_absolute() {
     assert_eq!(refused(connect("wss://a.test/")), None);
 }
 
-/// As on Gatling 3.16.0 (the case `http-base-empty` of the oracle), which tells of a literal url at
-/// each request.
+/// As on Gatling 3.16.0, which tells of a literal url at each request.
 #[test]
 fn a_base_url_matters_to_relative_urls_alone() {
     let no_scheme = |url: &str| {
