@@ -1,17 +1,18 @@
 //! What a simulation needs, found on this machine, and sent where the repository lacks it: the
-//! simulation, the modules and JSON files it imports by relative paths, the files of packages that
-//! they import, and the `resources` folder. Nothing else is uploaded, and what is uploaded is said.
+//! simulation, the modules and JSON files it imports by relative paths and by those of
+//! `tsconfig.json`, the files of packages that they import, and the `resources` folder. Nothing else
+//! is uploaded, and what is uploaded is said.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use anyhow::Context as _;
 use onrush_api::client::Client;
 use onrush_api::routes::files::File;
 use onrush_scenario::script::packages::{self, Kind};
-use onrush_scenario::script::sources::normalize;
-use onrush_scenario::script::{DirSources, is_builtin_name};
+use onrush_scenario::script::resolve::{Resolver, Target};
+use onrush_scenario::script::{DirSources, Sources};
 
 use super::exit::{Exit, fail};
 use super::output::bytes;
@@ -104,7 +105,7 @@ fn inside(root: &Path, path: &Path) -> Option<String> {
 
 /// The entry and what it imports, and so on.
 fn modules(root: &Path, entry: &Path, found: &mut BTreeMap<String, PathBuf>) -> anyhow::Result<()> {
-    let packages = Packages { root, sources: DirSources::new(root) };
+    let project = Project::new(root);
     let mut waiting = vec![(entry.to_owned(), entry.to_owned())];
     let mut seen = BTreeSet::new();
     while let Some((module, importer)) = waiting.pop() {
@@ -123,8 +124,8 @@ fn modules(root: &Path, entry: &Path, found: &mut BTreeMap<String, PathBuf>) -> 
             );
             fail(Exit::BadScript, message)
         })?;
-        if let Some(manifest) = packages.manifest_of(&path) {
-            found.insert(manifest.clone(), root.join(manifest));
+        for file in project.besides(&path)? {
+            found.insert(file.clone(), root.join(file));
         }
         found.insert(path.clone(), module.clone());
         let small = module.metadata().is_ok_and(|meta| meta.len() <= MODULE_BYTES_MAX);
@@ -135,57 +136,43 @@ fn modules(root: &Path, entry: &Path, found: &mut BTreeMap<String, PathBuf>) -> 
             .map_err(|error| fail(Exit::NoInput, format!("{}: {error}", module.display())))?;
         for (kind, import) in imports(&String::from_utf8_lossy(&text)) {
             // What is not there is left to the script engine: it names line and column.
-            let target = if import.starts_with('.') {
-                packages.relative(&path, &import, found)
-            } else {
-                packages.find(&path, &import, kind, found)
-            };
+            let target = project.find(&path, &import, kind, found);
             waiting.extend(target.map(|target| (target, module.clone())));
         }
     }
     Ok(())
 }
 
-/// The packages of a project. Their files are found as the script engine finds them.
-struct Packages<'a> {
+/// A project, whose files are found as the script engine finds them.
+struct Project<'a> {
     root: &'a Path,
-    sources: DirSources,
+    sources: Arc<DirSources>,
+    resolver: Resolver,
 }
 
-impl Packages<'_> {
-    /// Whether a file of the project is one of a package.
-    fn holds(path: &str) -> bool {
-        path.split('/').any(|part| part == "node_modules")
+impl<'a> Project<'a> {
+    fn new(root: &'a Path) -> Self {
+        let sources = Arc::new(DirSources::new(root));
+        let resolver = Resolver::new(Arc::clone(&sources) as Arc<dyn Sources>);
+        Self { root, sources, resolver }
     }
 
-    fn manifest_of(&self, path: &str) -> Option<String> {
-        Self::holds(path).then(|| packages::manifest_of(&self.sources, path)).flatten()
-    }
-
-    /// One outside of the project is found as well, to be refused.
-    fn relative(
-        &self,
-        from: &str,
-        name: &str,
-        found: &mut BTreeMap<String, PathBuf>,
-    ) -> Option<PathBuf> {
-        if let Some(path) = packages::relative(&self.sources, from, name) {
-            // A folder says in its manifest which file it means.
-            let folder = from.rsplit_once('/').map_or("", |(folder, _)| folder);
-            let manifest = normalize(folder, &format!("{name}/package.json"))?;
-            let local = self.root.join(&manifest);
-            if local.is_file() {
-                found.insert(manifest, local);
-            }
-            return Some(self.root.join(path));
+    /// What says how a file is read: the manifest of its package, or the nearest `tsconfig.json`
+    /// with those that it extends.
+    fn besides(&self, path: &str) -> anyhow::Result<Vec<String>> {
+        if path.split('/').any(|part| part == "node_modules") {
+            return Ok(packages::manifest_of(&*self.sources, path).into_iter().collect());
         }
-        let path = self.root.join(from).parent()?.join(name);
-        let mut outside = packages::candidates(path.to_str()?).map(PathBuf::from);
-        outside.find(|it| it.is_file())?.canonicalize().ok()
+        let config = self.resolver.config(path).map_err(|invalid| {
+            let place = invalid.place.map(|(line, column)| format!(":{line}:{column}"));
+            let (file, place) = (invalid.file, place.unwrap_or_default());
+            fail(Exit::BadScript, format!("{file}{place}: {}", invalid.message))
+        })?;
+        Ok(config.map(|config| config.files.clone()).unwrap_or_default())
     }
 
-    /// The file that a package's name means. What the script engine has itself needs none, and a
-    /// package that cannot be resolved is left to it as well.
+    /// The file that a name means. What the script engine has itself needs none, and what is not
+    /// there is left to it; a relative path that leads outside is found, to be refused.
     fn find(
         &self,
         from: &str,
@@ -193,12 +180,19 @@ impl Packages<'_> {
         kind: Kind,
         found: &mut BTreeMap<String, PathBuf>,
     ) -> Option<PathBuf> {
-        if is_builtin_name(name, kind) {
-            return None;
+        match self.resolver.resolve(from, name, kind) {
+            Ok(Target::Own(_)) => None,
+            Ok(Target::File(file)) => {
+                found.extend(file.with.into_iter().map(|it| (it.clone(), self.root.join(it))));
+                Some(self.root.join(file.path))
+            }
+            Err(_) if name.starts_with('.') => {
+                let path = self.root.join(from).parent()?.join(name);
+                let mut outside = packages::candidates(path.to_str()?).map(PathBuf::from);
+                outside.find(|it| it.is_file())?.canonicalize().ok()
+            }
+            Err(_) => None,
         }
-        let file = packages::resolve(&self.sources, from, name, kind).ok().flatten()?;
-        found.insert(file.manifest.clone(), self.root.join(&file.manifest));
-        Some(self.root.join(file.path))
     }
 }
 
@@ -382,6 +376,50 @@ mod tests {
                 "sim.ts",
             ]
         );
+    }
+
+    /// What names mean by `tsconfig.json` comes along, and so does what says so.
+    #[test]
+    fn names_mapped_by_tsconfig_bring_their_files_and_the_configurations() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        write(root, "package.json", "{}");
+        write(root, "tsconfig.json", r#"{"extends": ["./base", "@tsc/n"], /* none */}"#);
+        let base = r#"{"compilerOptions": {"baseUrl": "./src", "paths": {"@/*": ["lib/*"]}}}"#;
+        write(root, "base.json", base);
+        write(root, "node_modules/@tsc/n/tsconfig.json", "{}");
+        write(root, "other/tsconfig.json", "{}");
+        let entry = write(
+            root,
+            "src/sim.ts",
+            "import { a } from '@/a'; import e from 'events'; import x = require('./x');
+             import { http } from '@gatling.io/http';",
+        );
+        write(root, "src/@gatling.io/http.ts", "");
+        write(root, "src/lib/a.ts", "import b from 'folder'");
+        write(root, "src/lib/b.ts", "");
+        write(root, "src/folder/package.json", r#"{"main": "m"}"#);
+        write(root, "src/folder/m.ts", "");
+        write(root, "src/events.ts", "");
+        write(root, "src/x.ts", "export = 1;");
+        let bundle = collect(&entry, &[]).unwrap();
+        assert_eq!(
+            paths(&bundle),
+            [
+                "base.json",
+                "node_modules/@tsc/n/tsconfig.json",
+                "src/events.ts",
+                "src/folder/m.ts",
+                "src/folder/package.json",
+                "src/lib/a.ts",
+                "src/sim.ts",
+                "src/x.ts",
+                "tsconfig.json",
+            ]
+        );
+        write(root, "tsconfig.json", "{\n  \"extends\": }");
+        let error = collect(&entry, &[]).unwrap_err().to_string();
+        assert!(error.starts_with("tsconfig.json:2:"), "{error}");
     }
 
     #[test]

@@ -108,12 +108,13 @@ impl std::fmt::Debug for Division {
 }
 
 impl Division {
-    /// `len` is at least 1 and at most `u32::MAX` (loading sees to it).
+    /// `len` is at most `u32::MAX` (loading sees to it); of none there is nothing to draw either.
     pub(super) fn new(strategy: Strategy, len: u64, segments: &Segments, seed: u64) -> Self {
+        let endless = if len == 0 { 0 } else { u64::MAX };
         let (place, all) = match strategy {
             Strategy::Queue => (Place::InOrder, len),
-            Strategy::Circular => (Place::Circular { len }, u64::MAX),
-            Strategy::Random => (Place::Random { len, seed }, u64::MAX),
+            Strategy::Circular => (Place::Circular { len }, endless),
+            Strategy::Random => (Place::Random { len, seed }, endless),
             Strategy::Shuffle => {
                 let mut order: Vec<u32> = (0..u32::try_from(len).unwrap_or(u32::MAX)).collect();
                 order.shuffle(&mut SmallRng::seed_from_u64(seed));

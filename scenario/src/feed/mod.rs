@@ -181,7 +181,8 @@ impl Feeder {
         if script.is_some() && spec.strategy != Strategy::Queue {
             return Err(files::invalid(&name, format!("{name}: its records come in order only")));
         }
-        if rows.len() == 0 && script.is_none() {
+        // A file of none is an error for the user that needs one, a list in the script at once.
+        if rows.len() == 0 && matches!(spec.source, FeederSource::Records(_)) {
             return Err(files::invalid(&name, format!("{name} has no records")));
         }
         let (strategy, transform) = (spec.strategy, spec.transform);

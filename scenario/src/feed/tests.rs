@@ -109,11 +109,49 @@ fn malformed_files_name_the_place_and_the_fix() {
     assert_eq!((problem.line, problem.column), (Some(3), Some(2)));
     assert!(problem.message.contains("save the file as UTF-8"), "{}", problem.message);
     assert!(load("").unwrap_err().message.contains("is empty"));
-    assert!(load("a,b\n").unwrap_err().message.contains("has no records"));
     assert!(load("a,,b\n1,2,3\n").unwrap_err().message.contains("column 2 has no name"));
     let missing = Feeder::load(&csv(Strategy::Queue), &Memory::default()).unwrap_err();
     assert_eq!(missing.kind, ProblemKind::FileMissing);
     assert_eq!(missing.message, "Could not locate feeder file: Resource one.csv not found");
+}
+
+/// As on Gatling 3.16.0: the run goes on until a user asks.
+#[test]
+fn a_file_without_records_is_an_error_for_the_user_that_needs_one() {
+    for strategy in [Strategy::Queue, Strategy::Random, Strategy::Shuffle, Strategy::Circular] {
+        for text in ["a,b\n", "a,b", "a,b\n\n\r\n\"\"\n"] {
+            let files = Memory([("resources/one.csv", text.into())].into());
+            let feeder = Feeder::load(&csv(strategy), &files).unwrap();
+            let feeder = feeder.divided(&Segments::all(), 1, 0);
+            assert_eq!(feeder.records(), 0);
+            let empty = "Feeder csv(one.csv) crashed: feeder is now empty.";
+            assert_eq!(feed(&feeder, None).unwrap_err(), empty, "{strategy:?}");
+            assert_eq!(feed(&feeder, Some(2)).unwrap_err(), empty, "{strategy:?}");
+        }
+    }
+    assert_eq!(json("[]").unwrap().records(), 0);
+    let spec = FeederSpec {
+        source: FeederSource::Records(Vec::new()),
+        strategy: Strategy::Queue,
+        unzip: false,
+        transform: None,
+    };
+    let problem = Feeder::load(&spec, &Memory::default()).unwrap_err();
+    assert_eq!(problem.message, "in-memory has no records");
+}
+
+#[test]
+fn a_byte_order_mark_is_no_part_of_the_first_column() {
+    for text in ["\u{feff}\"a\",b\n1,2\n", "\u{feff}a ,b\r1,2"] {
+        assert_eq!(feed(&load(text).unwrap(), None).unwrap(), "a=1|b=2", "{text:?}");
+    }
+    for bytes in [&b"\xff\xfea\x00\n\x001\x00"[..], b"\xfe\xff\x00a"] {
+        let problem = load_bytes(bytes).unwrap_err();
+        assert_eq!(problem.message, "one.csv is UTF-16, by its mark: save the file as UTF-8");
+    }
+    for bytes in [&b"\xef"[..], b"\xef\xbb", b"\xff"] {
+        assert!(load_bytes(bytes).unwrap_err().message.contains("is not UTF-8"));
+    }
 }
 
 #[test]
@@ -129,6 +167,18 @@ fn other_separators_and_quotes() {
     let feeder = Feeder::load(&spec, &files).unwrap();
     assert_eq!(feed(&feeder, None).unwrap(), "a=1#|b=\"2\"");
     assert_eq!(feeder.name(), "separatedValues(x.txt)");
+    let source = FeederSource::Separated {
+        path: "x.txt".to_owned(),
+        separator: '§',
+        quote: '«',
+        headers: Vec::new(),
+    };
+    let spec = FeederSpec { source, strategy: Strategy::Queue, unzip: false, transform: None };
+    let files = Memory([("x.txt", "ä§b\n«1§«§2\n«x««y«§«\"z\"\"«\n".into())].into());
+    let feeder = Feeder::load(&spec, &files).unwrap();
+    assert_eq!(feed(&feeder, None).unwrap(), "ä=1§|b=2");
+    // What is left out is the usual quote, as in Gatling's parser.
+    assert_eq!(feed(&feeder, None).unwrap(), "ä=x««y|b=z\"");
 }
 
 fn json(text: &str) -> Result<Feeder, Problem> {

@@ -106,10 +106,34 @@ fn a_dropped_user_is_missing_at_the_next_tick() {
 #[test]
 fn bad_profiles_are_refused() {
     let refused = |step: ClosedStep| InjectionSpec::Closed(vec![step]).validate().unwrap_err();
-    assert_eq!(refused(constant(5, 0)), "can't inject non 0 concurrent users (5) for a 0 duration");
     assert!(refused(constant(u64::MAX, 1)).contains("more than"));
     assert!(refused(ramp(0, 1, u64::MAX / S)).contains("ten years"));
-    assert!(InjectionSpec::Closed(vec![constant(0, 0)]).validate().is_ok());
+}
+
+/// As on Gatling 3.16.0, which hangs where nothing else is left.
+#[test]
+fn steps_over_no_time_are_no_steps() {
+    let stairs = |times, level_us| ClosedStep::IncrementConcurrentUsers {
+        increment: 2,
+        times,
+        level_us,
+        ramp_us: 0,
+        start: 1,
+    };
+    for (steps, expected) in [
+        (vec![], vec![]),
+        (vec![constant(5, 0)], vec![]),
+        (vec![ramp(1, 9, 0), constant(1, 2)], vec![1, 1]),
+        (vec![constant(1, 1), ramp(1, 9, 0), constant(2, 1), constant(9, 0)], vec![1, 2]),
+        (vec![stairs(3, 0)], vec![]),
+        (vec![stairs(0, S), constant(1, 1)], vec![1]),
+    ] {
+        assert_eq!(InjectionSpec::Closed(steps.clone()).validate(), Ok(()));
+        assert_eq!(targets(&steps), expected, "{steps:?}");
+        let mut tracker = Tracker::new(&steps, Segments::all(), 0, 1);
+        let started = due(&mut tracker, 0).len() as u64;
+        assert_eq!(started, expected.first().copied().unwrap_or(0), "{steps:?}");
+    }
 }
 
 proptest! {

@@ -168,18 +168,21 @@ fn bounds(step: &OpenStep) -> Result<(f64, f64, Micros), String> {
             (from.min(to), from.max(to), duration_us)
         }
         OpenStep::IncrementUsersPerSec { increment, times, level_us, ramp_us, start } => {
-            if times == 0 || times > LEVELS_MAX {
+            if times > LEVELS_MAX {
                 return Err(format!(
-                    "incrementUsersPerSec: {times} levels; 1 to {LEVELS_MAX} work"
+                    "incrementUsersPerSec: {times} levels; up to {LEVELS_MAX} work"
                 ));
             }
-            let last = f64::from(times).mul_add(increment, start);
+            // The first level is `start`, unless a ramp leads to it.
+            let ramped = ramp_us > 0 && start == 0.0;
+            let rises = if ramped { times } else { times.saturating_sub(1) };
+            let last = if times == 0 { 0.0 } else { f64::from(rises).mul_add(increment, start) };
             if last.is_nan() {
                 return Err("can't inject a rate of NaN".to_owned());
             }
             let duration_us = level_us.saturating_add(ramp_us).saturating_mul(times.into());
             let lasts = if level_us == 0 { 0 } else { duration_us };
-            (start.min(last), start.max(last), lasts)
+            (start.min(last), if times == 0 { 0.0 } else { start.max(last) }, lasts)
         }
     })
 }

@@ -100,7 +100,22 @@ fn what_cannot_be_injected_is_refused_in_gatlings_words() {
     assert_eq!(refused(ramp(f64::NAN, 1.0, S)), "can't inject a rate of NaN");
     assert_eq!(refused(constant(1e12, 2 * S)), "can't inject more than 1000000000000 users");
     assert!(refused(users(1, u64::MAX)).contains("ten years"));
-    assert!(InjectionSpec::Open(vec![constant(0.0, 0), users(3, 0)]).validate().is_ok());
+    let stairs = |times, ramp_us, start| OpenStep::IncrementUsersPerSec {
+        increment: 2.0,
+        times,
+        level_us: 0,
+        ramp_us,
+        start,
+    };
+    assert_eq!(refused(stairs(2, 0, 0.0)), "can't inject a non 0 rate (2.0) for a 0 duration");
+    assert_eq!(refused(stairs(1, S, 0.0)), "can't inject a non 0 rate (2.0) for a 0 duration");
+    assert_eq!(refused(stairs(1, 0, 1.0)), "can't inject a non 0 rate (1.0) for a 0 duration");
+    // As on Gatling 3.16.0.
+    let steps = vec![constant(0.0, 0), users(3, 0), stairs(1, 0, 0.0), stairs(0, S, 9.0)];
+    assert_eq!(InjectionSpec::Open(steps.clone()).validate(), Ok(()));
+    assert_eq!(millis(&steps), [0, 0, 0]);
+    assert_eq!(InjectionSpec::Open(Vec::new()).validate(), Ok(()));
+    assert_eq!(millis(&[]), Vec::<u64>::new());
 }
 
 #[test]

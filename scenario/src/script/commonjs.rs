@@ -8,7 +8,9 @@ use rquickjs::context::EvalOptions;
 use rquickjs::{Ctx, Exception, Function, Module, Object, Result, Value};
 
 use super::modules::{Graph, SharedGraph, SourceFile};
-use super::packages::{self, Kind};
+use super::packages::Kind;
+use super::resolve::{Target, Unresolved};
+use super::rewrite::WHOLE;
 
 /// Node's modules that there are, as CommonJS; `node:` is part of their paths here.
 const NODE: &[(&str, &str)] = &[
@@ -45,25 +47,24 @@ pub(super) fn node_names() -> String {
 impl Graph {
     /// The file that `require(name)` means in the file `base`.
     fn required(&mut self, base: &str, name: &str) -> std::result::Result<String, String> {
-        if let Some(found) = node(name) {
-            return Ok(found.to_owned());
-        }
-        let sources = std::sync::Arc::clone(&self.sources);
-        let found = if name.starts_with(['.', '/']) {
-            packages::relative(&*sources, base, name)
-        } else {
-            packages::resolve(&*sources, base, name, Kind::Require)?.map(|found| found.path)
+        let resolver = Rc::clone(&self.resolver);
+        let hint = match resolver.resolve(base, name, Kind::Require) {
+            Ok(Target::Own(found)) => return Ok(found),
+            Ok(Target::File(found)) => {
+                self.imported(&found.path, base);
+                return Ok(found.path);
+            }
+            Err(Unresolved::Package(text)) => return Err(text),
+            Err(Unresolved::Config(invalid)) => return Err(invalid.message),
+            Err(Unresolved::Missing(hint)) => hint,
+            Err(Unresolved::Outside) => String::new(),
         };
-        let Some(path) = found else {
-            let chain = self.chain(base);
-            return Err(format!(
-                "require(\"{name}\") finds nothing ({chain}); allowed are packages in node_modules, \
-                 files of the same package, and of Node's own modules {}",
-                node_names()
-            ));
-        };
-        self.imported(&path, base);
-        Ok(path)
+        let chain = self.chain(base);
+        Err(format!(
+            "require(\"{name}\") finds nothing ({chain}); allowed are packages in node_modules, \
+             files of the same package, and of Node's own modules {}{hint}",
+            node_names()
+        ))
     }
 
     fn commonjs_text(&mut self, path: &str) -> std::result::Result<String, String> {
@@ -134,7 +135,8 @@ pub(super) fn declare<'js>(ctx: &Ctx<'js>, path: &str, run: &Function<'js>) -> R
     let names: Vec<String> = exports.get("names")?;
     let quoted = serde_json::Value::from(path);
     let mut text = format!(
-        "import {{ get }} from \"onrush:commonjs\";\nconst it = get({quoted});\nexport default it.whole;\n"
+        "import {{ get }} from \"onrush:commonjs\";\nconst it = get({quoted});\nexport default it.whole;\n\
+         const $all = it.all;\nexport {{ $all as \"{WHOLE}\" }};\n"
     );
     for (index, name) in names.iter().filter(|name| is_identifier(name)).enumerate() {
         text.push_str(&format!("const $e{index} = it.named.{name};\n"));

@@ -2,6 +2,7 @@
 
 import { fail, isFunction, name, native, show } from "onrush:base";
 import "onrush:commonjs";
+import "onrush:decorators";
 import { filter } from "onrush:filters";
 
 export { isDuration } from "onrush:base";

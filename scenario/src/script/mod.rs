@@ -11,9 +11,12 @@ mod modules;
 mod natives;
 pub mod packages;
 mod problem;
+pub mod resolve;
+mod rewrite;
 mod session;
 pub mod sources;
 pub mod store;
+pub mod tsconfig;
 mod typescript;
 mod values;
 
@@ -23,7 +26,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use host::ScriptHost;
-pub use modules::is_builtin_name;
 pub use sources::{DirSources, MemorySources, Sources};
 pub use store::GlobalStore;
 

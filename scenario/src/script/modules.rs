@@ -12,7 +12,10 @@ use rquickjs::module::Declared;
 use rquickjs::{Ctx, Error, Function, Module, Persistent, Result};
 
 use super::packages::{self, Kind};
-use super::sources::{Sources, normalize};
+use super::resolve::{self, Target, Unresolved};
+use super::rewrite::{self, Dialect, Lookup, Shape, Shifts};
+use super::sources::Sources;
+use super::tsconfig::Invalid;
 use super::typescript::{self, Place, PositionMap};
 use super::{commonjs, problem};
 use crate::protocol::{SDK_PARTS, SDKS};
@@ -28,6 +31,7 @@ const CORE_MODULES: &[(&str, &str)] = &[
     ("onrush:feeders", include_str!("sdk/feeders.js")),
     ("onrush:jvm", include_str!("sdk/jvm.js")),
     ("onrush:commonjs", include_str!("sdk/commonjs.js")),
+    ("onrush:decorators", include_str!("sdk/decorators.js")),
     ("onrush:filters", include_str!("sdk/filters.js")),
     ("onrush:profiles", include_str!("sdk/profiles.js")),
     ("onrush:simulation", include_str!("sdk/simulation.js")),
@@ -43,6 +47,7 @@ pub(super) struct SourceFile {
 /// Everything known of the graph so far; shared by the resolver, the loader and the error mapping.
 pub(super) struct Graph {
     pub(super) sources: Arc<dyn Sources>,
+    pub(super) resolver: Rc<resolve::Resolver>,
     pub(super) files: BTreeMap<String, SourceFile>,
     /// Module → who imported it first.
     importers: BTreeMap<String, String>,
@@ -58,11 +63,9 @@ pub(super) fn is_builtin(module: &str) -> bool {
     module == "onrush:boot" || commonjs::is_node(module) || builtin(module).is_some()
 }
 
-/// Whether a simulation has that name from Onrush, whatever its `node_modules` holds.
-#[must_use]
-pub fn is_builtin_name(name: &str, kind: Kind) -> bool {
-    let own = kind == Kind::Import && !name.starts_with("onrush:") && builtin(name).is_some();
-    own || commonjs::node(name).is_some()
+/// Whether the SDK has a module of that name.
+pub(super) fn is_sdk(name: &str) -> bool {
+    builtin(name).is_some()
 }
 
 fn builtin(module: &str) -> Option<&'static str> {
@@ -77,6 +80,7 @@ fn builtin(module: &str) -> Option<&'static str> {
 impl Graph {
     pub(super) fn new(sources: Arc<dyn Sources>) -> Self {
         Self {
+            resolver: Rc::new(resolve::Resolver::new(Arc::clone(&sources))),
             sources,
             files: BTreeMap::new(),
             importers: BTreeMap::new(),
@@ -99,38 +103,47 @@ impl Graph {
         if builtin(name).is_some() && (own || !name.starts_with("onrush:")) {
             return Ok(name.to_owned());
         }
-        if !name.starts_with("./") && !name.starts_with("../") {
-            return self.package(base, name);
-        }
-        let folder = base.rsplit_once('/').map_or("", |(folder, _)| folder);
-        if normalize(folder, name).is_none() {
-            let text = format!("import \"{name}\" leads outside the project");
-            return Err(self.import_problem(base, name, ProblemKind::Script, &text));
-        }
-        if let Some(found) = packages::relative(&*self.sources, base, name) {
-            self.imported(&found, base);
-            return Ok(found);
-        }
-        let text = format!("cannot find module \"{name}\" (imported by {})", self.chain(base));
-        Err(self.import_problem(base, name, ProblemKind::FileMissing, &text))
-    }
-
-    /// A name that is no path: Node's, or a package.
-    fn package(&mut self, base: &str, name: &str) -> std::result::Result<String, Problem> {
-        if let Some(found) = commonjs::node(name) {
-            return Ok(found.to_owned());
-        }
-        match packages::resolve(&*self.sources, base, name, Kind::Import) {
-            Ok(Some(found)) => {
+        let (name, kind) = match name.strip_prefix(rewrite::REQUIRE) {
+            Some(name) if !is_sdk(name) => (name, Kind::Require),
+            Some(name) => (name, Kind::Import),
+            None => (name, Kind::Import),
+        };
+        let resolved = self.resolver.resolve(base, name, kind);
+        match resolved {
+            Ok(Target::Own(name)) => Ok(name),
+            Ok(Target::File(found)) => {
                 self.imported(&found.path, base);
                 Ok(found.path)
             }
-            Ok(None) => {
-                let text = refused(name, &self.chain(base));
-                Err(self.import_problem(base, name, ProblemKind::Script, &text))
-            }
-            Err(text) => Err(self.import_problem(base, name, ProblemKind::FileMissing, &text)),
+            Err(unresolved) => Err(self.unresolved(base, name, unresolved)),
         }
+    }
+
+    fn unresolved(&self, base: &str, name: &str, unresolved: Unresolved) -> Problem {
+        let (kind, text) = match unresolved {
+            Unresolved::Outside => {
+                (ProblemKind::Script, format!("import \"{name}\" leads outside the project"))
+            }
+            Unresolved::Missing(hint) if packages::is_relative(name) => {
+                let chain = self.chain(base);
+                let text = format!("cannot find module \"{name}\" (imported by {chain}){hint}");
+                (ProblemKind::FileMissing, text)
+            }
+            Unresolved::Missing(hint) => {
+                (ProblemKind::Script, refused(name, &self.chain(base)) + &hint)
+            }
+            Unresolved::Package(text) => (ProblemKind::FileMissing, text),
+            Unresolved::Config(invalid) => return self.misconfigured(invalid),
+        };
+        self.import_problem(base, name, kind, &text)
+    }
+
+    /// A `tsconfig.json` that cannot be read.
+    fn misconfigured(&self, invalid: Invalid) -> Problem {
+        let fit = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        let place =
+            invalid.place.map(|(line, column)| Place { line: fit(line), column: fit(column) });
+        problem::at(self, ProblemKind::FileInvalid, invalid.message, &invalid.file, place)
     }
 
     pub(super) fn imported(&mut self, path: &str, base: &str) {
@@ -209,10 +222,37 @@ impl Graph {
         if has_extension(path, &["json"]) {
             return self.json(path, &text);
         }
-        if has_extension(path, &["ts", "mts", "tsx"]) {
-            return self.typescript(path, &text);
+        let typed = has_extension(path, TYPESCRIPT);
+        if !typed && packages::in_package(path) {
+            return Ok(text);
         }
-        Ok(text)
+        let dialect = self.dialect(path, typed)?;
+        let Some((rewritten, shifts)) =
+            rewrite::rewrite(path, &text, dialect, &Importer(self, path))
+        else {
+            return if typed { self.typescript(path, &text, dialect, None) } else { Ok(text) };
+        };
+        if typed {
+            return self.typescript(path, &rewritten, dialect, Some(shifts));
+        }
+        self.map(path, PositionMap::default().after(Some(shifts)));
+        Ok(rewritten)
+    }
+
+    /// Decorators are those of the proposal, unless `tsconfig.json` has others for TypeScript.
+    fn dialect(&self, path: &str, typed: bool) -> std::result::Result<Dialect, Problem> {
+        let config = self.resolver.config(path).map_err(|invalid| self.misconfigured(invalid))?;
+        let config = config.filter(|_| typed);
+        Ok(config.map_or_else(Dialect::default, |config| Dialect {
+            legacy_decorators: config.legacy_decorators,
+            decorator_metadata: config.decorator_metadata,
+        }))
+    }
+
+    fn map(&mut self, path: &str, map: PositionMap) {
+        if let Some(file) = self.files.get_mut(path) {
+            file.map = Some(map);
+        }
     }
 
     fn json(&self, path: &str, text: &str) -> std::result::Result<String, Problem> {
@@ -228,18 +268,68 @@ impl Graph {
         }
     }
 
-    fn typescript(&mut self, path: &str, text: &str) -> std::result::Result<String, Problem> {
-        match typescript::strip(path, text) {
+    fn typescript(
+        &mut self,
+        path: &str,
+        text: &str,
+        dialect: Dialect,
+        shifts: Option<Shifts>,
+    ) -> std::result::Result<String, Problem> {
+        match typescript::strip(path, text, dialect) {
             Ok(stripped) => {
-                if let Some(file) = self.files.get_mut(path) {
-                    file.map = Some(stripped.map);
-                }
+                self.map(path, stripped.map.after(shifts));
                 Ok(stripped.code)
             }
             Err(error) => {
-                Err(problem::at(self, ProblemKind::Script, error.message, path, error.place))
+                let written = |place| shifts.as_ref().map_or(place, |it| it.original(place));
+                let place = error.place.map(written);
+                Err(problem::at(self, ProblemKind::Script, error.message, path, place))
             }
         }
+    }
+}
+
+const TYPESCRIPT: &[&str] = &["ts", "mts", "cts", "tsx"];
+
+/// The graph as the imports of one file see it.
+struct Importer<'g>(&'g Graph, &'g str);
+
+impl Importer<'_> {
+    fn file(&self, name: &str, kind: Kind) -> Option<Target> {
+        let Self(graph, base) = self;
+        let kind = if is_sdk(name) { Kind::Import } else { kind };
+        graph.resolver.resolve(base, name, kind).ok()
+    }
+
+    fn text(&self, path: &str) -> Option<String> {
+        let bytes = self.0.sources.read(path).ok()??;
+        String::from_utf8(bytes.to_vec()).ok()
+    }
+}
+
+impl Lookup for Importer<'_> {
+    fn required(&self, name: &str) -> Option<Shape> {
+        let path = match self.file(name, Kind::Require)? {
+            Target::Own(name) if commonjs::is_node(&name) => return Some(Shape::Whole),
+            Target::Own(_) => return Some(Shape::Names),
+            Target::File(found) => found.path,
+        };
+        if has_extension(&path, &["json"]) {
+            return Some(Shape::Json);
+        }
+        let text = self.text(&path)?;
+        let whole = if has_extension(&path, TYPESCRIPT) {
+            rewrite::exports_whole(&path, &text)
+        } else {
+            self.0.is_commonjs(&path, &text)
+        };
+        Some(if whole { Shape::Whole } else { Shape::Names })
+    }
+
+    fn is_assigned(&self, name: &str) -> bool {
+        let Some(Target::File(found)) = self.file(name, Kind::Import) else { return false };
+        has_extension(&found.path, TYPESCRIPT)
+            && self.text(&found.path).is_some_and(|it| rewrite::exports_whole(&found.path, &it))
     }
 }
 

@@ -7,10 +7,11 @@ use super::sources::{Sources, normalize};
 
 const FOLDER: &str = "node_modules";
 /// What a path may leave out, in this order; a folder's index comes after its manifest.
-const ENDINGS: [&str; 7] = ["", ".js", ".mjs", ".cjs", ".ts", ".mts", ".json"];
-const INDEXES: [&str; 5] = ["/index.js", "/index.mjs", "/index.cjs", "/index.ts", "/index.mts"];
+const ENDINGS: [&str; 8] = ["", ".js", ".mjs", ".cjs", ".ts", ".mts", ".cts", ".json"];
+const INDEXES: [&str; 6] =
+    ["/index.js", "/index.mjs", "/index.cjs", "/index.ts", "/index.mts", "/index.cts"];
 /// TypeScript imports its own files by the names of their outputs.
-const TYPED: [(&str, &str); 2] = [(".js", ".ts"), (".mjs", ".mts")];
+const TYPED: [(&str, &str); 3] = [(".js", ".ts"), (".mjs", ".mts"), (".cjs", ".cts")];
 /// Nested conditions and fallbacks of `exports`.
 const DEPTH_MAX: usize = 16;
 
@@ -52,23 +53,28 @@ fn split(name: &str) -> Option<(&str, &str)> {
     valid.then(|| (package, rest.trim_start_matches('/')))
 }
 
+/// `./x`, `../x`, and the folders themselves.
+pub(super) fn is_relative(name: &str) -> bool {
+    matches!(name, "." | "..") || name.starts_with("./") || name.starts_with("../")
+}
+
 /// The folder that holds a path, and those above it; the root is empty.
-fn folders(path: &str) -> impl Iterator<Item = &str> {
+pub(super) fn folders(path: &str) -> impl Iterator<Item = &str> {
     fn above(path: &str) -> &str {
         path.rsplit_once('/').map_or("", |(folder, _)| folder)
     }
     std::iter::successors(Some(above(path)), |folder| (!folder.is_empty()).then(|| above(folder)))
 }
 
-fn join(folder: &str, name: &str) -> String {
+pub(super) fn join(folder: &str, name: &str) -> String {
     if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
 }
 
-fn is_file(sources: &dyn Sources, path: &str) -> bool {
+pub(super) fn is_file(sources: &dyn Sources, path: &str) -> bool {
     matches!(sources.read(path), Ok(Some(_)))
 }
 
-fn manifest(sources: &dyn Sources, path: &str) -> Result<Option<Value>, String> {
+pub(super) fn manifest(sources: &dyn Sources, path: &str) -> Result<Option<Value>, String> {
     let Some(bytes) = sources.read(path)? else { return Ok(None) };
     let parsed = serde_json::from_slice(&bytes);
     parsed.map(Some).map_err(|error| format!("{path} is not JSON: {error}"))
@@ -128,7 +134,7 @@ fn indexes_of(path: &str) -> impl Iterator<Item = String> {
 }
 
 /// A file, one with an ending added, or a folder by its manifest or index.
-fn probe(sources: &dyn Sources, folder: &str, name: &str) -> Option<String> {
+pub(super) fn probe(sources: &dyn Sources, folder: &str, name: &str) -> Option<String> {
     let path = normalize(folder, name)?;
     if let Some(found) = files_of(&path).find(|it| is_file(sources, it)) {
         return Some(found);

@@ -1,6 +1,6 @@
-//! TypeScript → JavaScript by oxc, the only file that names it (its API moves every release).
-//! Types are removed and TypeScript's own constructs (enums, parameter properties) rewritten;
-//! nothing is type-checked. Positions map back through the source map.
+//! TypeScript → JavaScript by oxc; beside `rewrite` the only file that names it (its API moves every
+//! release). Types are removed and TypeScript's own constructs (enums, parameter properties)
+//! rewritten; nothing is type-checked. Positions map back through the source map.
 
 use std::path::Path;
 
@@ -9,7 +9,11 @@ use oxc_codegen::{Codegen, CodegenOptions};
 use oxc_parser::Parser;
 use oxc_semantic::SemanticBuilder;
 use oxc_span::SourceType;
-use oxc_transformer::{TransformOptions, Transformer};
+use oxc_transformer::{
+    DecoratorOptions, HelperLoaderMode, HelperLoaderOptions, TransformOptions, Transformer,
+};
+
+use super::rewrite::{Dialect, Shifts};
 
 /// A place in a text: both from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,10 +35,13 @@ pub(super) struct Stripped {
     pub(super) map: PositionMap,
 }
 
-/// Generated position → original position, in the order of the generated text.
+/// Generated position → original position.
 #[derive(Debug, Default)]
 pub(super) struct PositionMap {
+    /// In the order of the generated text; none where it is not TypeScript.
     tokens: Vec<(Place, Place)>,
+    /// From what was rewritten before that.
+    shifts: Option<Shifts>,
 }
 
 impl PositionMap {
@@ -42,10 +49,15 @@ impl PositionMap {
     pub(super) fn original(&self, generated: Place) -> Place {
         let key = (generated.line, generated.column);
         let after = self.tokens.partition_point(|(from, _)| (from.line, from.column) <= key);
-        match after.checked_sub(1).and_then(|index| self.tokens.get(index)) {
-            Some((_, original)) => *original,
-            None => generated,
-        }
+        let before = after.checked_sub(1).and_then(|index| self.tokens.get(index));
+        let place = before.map_or(generated, |(_, original)| *original);
+        self.shifts.as_ref().map_or(place, |shifts| shifts.original(place))
+    }
+
+    /// The text before the TypeScript was removed had been rewritten.
+    pub(super) fn after(mut self, shifts: Option<Shifts>) -> Self {
+        self.shifts = shifts;
+        self
     }
 }
 
@@ -63,6 +75,14 @@ macro_rules! refuse_first {
     };
 }
 
+/// Its own files are modules, whatever their endings say of them elsewhere.
+pub(super) fn source_type(path: &str) -> SourceType {
+    if path.ends_with(".cts") {
+        return SourceType::ts();
+    }
+    SourceType::from_path(Path::new(path)).unwrap_or_else(|_| SourceType::ts())
+}
+
 /// Whether the text has the syntax of an ES module: what does not parse as a script is one.
 pub(super) fn is_module(path: &str, source: &str) -> bool {
     let allocator = Allocator::default();
@@ -73,17 +93,27 @@ pub(super) fn is_module(path: &str, source: &str) -> bool {
 
 /// # Errors
 /// The first syntax error.
-pub(super) fn strip(path: &str, source: &str) -> Result<Stripped, SyntaxProblem> {
+pub(super) fn strip(path: &str, source: &str, dialect: Dialect) -> Result<Stripped, SyntaxProblem> {
     let allocator = Allocator::default();
     let file = Path::new(path);
-    let source_type = SourceType::from_path(file).unwrap_or_else(|_| SourceType::ts());
-    let parsed = Parser::new(&allocator, source, source_type).parse();
+    let parsed = Parser::new(&allocator, source, source_type(path)).parse();
     refuse_first!(source, parsed.diagnostics);
     let mut program = parsed.program;
     let semantic = SemanticBuilder::new().with_enum_eval(true).build(&program);
     refuse_first!(source, semantic.diagnostics);
     let scoping = semantic.semantic.into_scoping();
-    let options = TransformOptions::default();
+    let options = TransformOptions {
+        decorator: DecoratorOptions {
+            legacy: dialect.legacy_decorators,
+            emit_decorator_metadata: dialect.decorator_metadata,
+            ..DecoratorOptions::default()
+        },
+        helper_loader: HelperLoaderOptions {
+            mode: HelperLoaderMode::External,
+            ..HelperLoaderOptions::default()
+        },
+        ..TransformOptions::default()
+    };
     let transformed =
         Transformer::new(&allocator, file, &options).build_with_scoping(scoping, &mut program);
     refuse_first!(source, transformed.diagnostics);
@@ -94,7 +124,7 @@ pub(super) fn strip(path: &str, source: &str) -> Result<Stripped, SyntaxProblem>
         let to = Place { line: token.get_src_line() + 1, column: token.get_src_col() + 1 };
         (from, to)
     });
-    let map = PositionMap { tokens: tokens.collect() };
+    let map = PositionMap { tokens: tokens.collect(), shifts: None };
     Ok(Stripped { code: printed.code, map })
 }
 

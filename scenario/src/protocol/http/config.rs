@@ -56,16 +56,6 @@ impl Config {
         let known = std::mem::take(&mut spec.http2_prior_knowledge).into_iter();
         spec.http2_prior_knowledge =
             known.map(|(key, speaks)| (key.to_ascii_lowercase(), speaks)).collect();
-        for base in &spec.base_urls {
-            if !base.starts_with("http://") && !base.starts_with("https://") {
-                return Err(format!("baseUrl {base} must begin with http:// or https://"));
-            }
-        }
-        for base in &spec.ws_base_urls {
-            if !base.starts_with("ws://") && !base.starts_with("wss://") {
-                return Err(format!("wsBaseUrl {base} must begin with ws:// or wss://"));
-            }
-        }
         let silent_uri = spec
             .silent_uri
             .as_ref()

@@ -357,8 +357,8 @@ impl UrlTemplate {
         if bases.urls.is_empty() {
             return Err(no_base(&text));
         }
-        let joined = |base: &String| Url::parse(&format!("{base}{text}"), encode);
-        Ok(Self::Relative(bases.urls.iter().map(joined).collect::<Result<_, _>>()?))
+        let urls = bases.urls.iter().map(|base| joined(base, &text, encode));
+        Ok(Self::Relative(urls.collect::<Result<_, _>>()?))
     }
 
     fn build(
@@ -379,12 +379,18 @@ impl UrlTemplate {
                 let text = text_of(expr, session, eval)?;
                 match bases.urls.get(base) {
                     _ if bases.spare(&text) => Url::parse(&text, encode),
-                    Some(base) => Url::parse(&format!("{base}{text}"), encode),
+                    Some(base) => joined(base, &text, encode),
                     None => Err(no_base(&text)),
                 }
             }
         }
     }
+}
+
+fn joined(base: &str, url: &str, encode: bool) -> Result<Url, String> {
+    let whole = format!("{base}{url}");
+    let parsed = Url::parse(&whole, encode);
+    parsed.map_err(|error| format!("url {whole} can't be parsed into an Uri: {error}"))
 }
 
 fn no_base(url: &str) -> String {

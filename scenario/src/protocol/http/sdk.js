@@ -12,7 +12,7 @@ import {
   addressList, connecting, headerList, headerOf, protocolConnecting, proxyTo,
 } from "onrush:http-connection";
 import { filterSpecs } from "onrush:filters";
-import { eventStreams, streamProtocol, webSockets } from "onrush:http-streams";
+import { base, eventStreams, streamProtocol, webSockets } from "onrush:http-streams";
 import { ProtocolBuilder, asProtocol } from "onrush:simulation";
 import { ActionBuilder } from "onrush:structure";
 import { bodyProcessor, responseTransform } from "onrush:http-responses";
@@ -191,11 +191,10 @@ class HttpProtocolBuilder extends ProtocolBuilder {
     return this.change({ [field]: [...(this.spec[field] ?? []), ...items] });
   }
   baseUrl(url) {
-    return this.change({ base_urls: [name(url, "baseUrl")] });
+    return this.change({ base_urls: [base(url, "baseUrl")] });
   }
   baseUrls(...urls) {
-    if (urls.length === 0) fail("baseUrls(...) needs at least one url");
-    return this.change({ base_urls: urls.flat().map((url) => name(url, "a url of baseUrls")) });
+    return this.change({ base_urls: urls.flat().map((url) => base(url, "a url of baseUrls")) });
   }
   shareConnections() {
     return this.change({ share_connections: true });

@@ -258,14 +258,17 @@ export const eventStreams = (Request) => {
 
 // ---- protocol ----------------------------------------------------------------------------------
 
+/** What stands before relative urls; whether that gives a url shows with each of them. */
+export const base = (value, what) =>
+  typeof value === "string" ? value : fail(`${what} must be a text, found ${show(value)}`);
+
 /** What the http protocol says of streams. */
 export const streamProtocol = {
   wsBaseUrl(url) {
-    return this.change({ ws_base_urls: [name(url, "wsBaseUrl")] });
+    return this.change({ ws_base_urls: [base(url, "wsBaseUrl")] });
   },
   wsBaseUrls(...urls) {
-    if (urls.length === 0) fail("wsBaseUrls(...) needs at least one url");
-    return this.change({ ws_base_urls: urls.flat().map((url) => name(url, "a url of wsBaseUrls")) });
+    return this.change({ ws_base_urls: urls.flat().map((url) => base(url, "a url of wsBaseUrls")) });
   },
   wsReconnect() {
     return this.change({ ws_max_reconnects: 4294967295 });

@@ -382,6 +382,36 @@ fn only_a_url_of_the_protocol_is_absolute() {
     assert_eq!(refused(connect("wss://a.test/")), None);
 }
 
+/// As on Gatling 3.16.0, which tells of a literal url at each request.
+#[test]
+fn a_base_url_matters_to_relative_urls_alone() {
+    let no_scheme = |url: &str| {
+        format!(
+            "url {url} can't be parsed into an Uri: '{url}' could not be parsed into a proper Uri, \
+             missing scheme"
+        )
+    };
+    for (bases, expected) in [
+        (json!([""]), &*no_scheme("/x")),
+        (json!(["a.test"]), &*no_scheme("a.test/x")),
+        (json!([]), "No baseUrl defined but provided url is relative : /x"),
+    ] {
+        let config = json!({ "base_urls": bases, "ws_base_urls": bases });
+        let bound = bind(&MemorySources::default().shared(), config);
+        let refused =
+            |url: &str| bound.action(&Expr::str("r"), &to_raw_value(&get(url)).unwrap()).err();
+        assert_eq!(refused("http://a.test/x"), None);
+        assert_eq!(refused("/x").as_deref(), Some(expected));
+    }
+    let server = Server::start(|_, _| Reply::with(200, &[], "hello"));
+    let absolute = get(&format!("{}/x", server.base()));
+    let computed = json!({ "method": "GET", "url": { "el": "#{path}" } });
+    let mut session = Session::new("s".into(), 0);
+    session.set("path", Value::from("/y"));
+    let ran = run_with(json!({ "base_urls": [""] }), &[absolute, computed], session);
+    assert_eq!(ran.log, ["r 200 OK", &*format!("unbuilt r: {}", no_scheme("/y"))]);
+}
+
 #[test]
 fn an_answer_to_a_handshake_has_bytes() {
     let server = Server::start(|_, _| Reply::with(404, &["x-a: b"], ""));

@@ -23,7 +23,7 @@ impl Url {
     pub fn parse(text: &str, encode: bool) -> Result<Self, String> {
         let invalid = |why: &str| format!("Invalid URL {text}: {why}");
         let Some((scheme, rest)) = text.split_once("://") else {
-            return Err(invalid("it has no scheme"));
+            return Err(format!("'{text}' could not be parsed into a proper Uri, missing scheme"));
         };
         let is = |other: &str| scheme.eq_ignore_ascii_case(other);
         let secure = is("https") || is("wss");
@@ -278,9 +278,10 @@ mod tests {
         assert_eq!(Url::parse("http://[::1]:81", true).unwrap().authority(), "[::1]:81");
         let unclosed = Url::parse("http://[bad/", true).unwrap_err();
         assert_eq!(unclosed, "Invalid authority field: [bad");
+        let relative = Url::parse("/echo", true).unwrap_err();
+        assert_eq!(relative, "'/echo' could not be parsed into a proper Uri, missing scheme");
         for (bad, why) in [
             ("htp://x", "scheme 'htp' is not http or https"),
-            ("/echo", "it has no scheme"),
             ("http://", "it has no host"),
             ("http://a b/", "the host holds a character that no host may hold"),
             ("http://a:99999/", "'99999' is not a port"),

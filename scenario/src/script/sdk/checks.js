@@ -49,9 +49,12 @@ class Validate extends CheckBuilder {
     const custom = { name: name(title, "the name of validate"), function: callback(f, "validate") };
     return this.#validated({ custom });
   }
-  in(first, ...more) {
-    if (isFunction(first) && more.length === 0) return this.#validated({ in_expr: literal(first) });
-    const values = Array.isArray(first) && more.length === 0 ? first : [first, ...more];
+  in(...given) {
+    const [first] = given;
+    if (isFunction(first) && given.length === 1) return this.#validated({ in_expr: literal(first) });
+    const isList = Array.isArray(first) && first.length > 0 && given.length === 1;
+    // Nothing at all is null to Gatling, and a list of nothing a value: no match either way.
+    const values = isList ? first : given.length === 0 ? [null] : given;
     return this.#validated({ in: values.map((value) => literal(value, "a value of in(...)")) });
   }
   inEL(expected) {

@@ -39,7 +39,7 @@ export const get = (path) => {
   const names = Object.keys(named).filter((key) => key !== "default");
   // Compiled from an ES module: its default is the default.
   const whole = named.__esModule && "default" in named ? named.default : exports;
-  return { names, named, whole };
+  return { names, named, whole, all: exports };
 };
 native.commonjs = get;
 

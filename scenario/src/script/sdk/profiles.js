@@ -28,7 +28,6 @@ const next = (label, methods) => {
 
 /** The specs of the steps given to `where`. */
 const specs = (Kind) => (steps, where) => {
-  if (steps.length === 0) fail(`${where} needs at least one step`);
   return steps.map((step) =>
     step instanceof Kind ? step.spec : fail(`${where} takes ${Kind.label.replace(/^an? /, "")}s, found ${show(step)}`));
 };
@@ -117,7 +116,7 @@ const stairs = (Kind, profile, label, amount) => (increment) => {
     });
   return next(label, {
     times: (levels) => {
-      const times = count(levels, `${label}.times`, 1);
+      const times = count(levels, `${label}.times`);
       return next(`${label}.times`, {
         eachLevelLasting: (duration) => {
           const level_us = span(duration, `${label}.eachLevelLasting`);

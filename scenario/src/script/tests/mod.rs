@@ -18,6 +18,7 @@ mod functions;
 mod modules;
 mod packages;
 mod sdk;
+mod typescript;
 
 #[derive(Default)]
 struct Recorder(RefCell<Vec<String>>);
