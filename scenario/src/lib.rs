@@ -4,6 +4,7 @@
 //! Reading order: `ir`, `step`, `inject`, `feed`, `check`, `protocol`, then `program`, `vu`,
 //! `engine`, and `stats` for what comes out.
 
+pub mod charset;
 pub mod check;
 pub mod dsl;
 pub mod el;

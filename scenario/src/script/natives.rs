@@ -16,6 +16,7 @@ use super::session::JsSession;
 use super::store::{self, GlobalStore};
 use super::values::{HostPrototypes, from_js, to_js};
 use super::{Console, LoadOptions, Sources, sources};
+use crate::charset::Charset;
 use crate::check::{CheckSpec, CompiledChecks};
 use crate::el::Template;
 use crate::expr::{EvalCtx, NoHooks};
@@ -175,9 +176,9 @@ fn read(ctx: &Ctx<'_>, shared: &Shared, path: &str) -> Result<bytes::Bytes> {
 
 fn decode(bytes: &[u8], charset: Option<&str>) -> std::result::Result<String, String> {
     let label = charset.unwrap_or("utf-8");
-    let encoding = encoding_rs::Encoding::for_label(label.as_bytes())
-        .ok_or_else(|| format!("unknown charset {label}"))?;
-    Ok(encoding.decode(bytes).0.into_owned())
+    let charset = Charset::named(label).ok_or_else(|| format!("unknown charset {label}"))?;
+    let text = charset.decode(bytes);
+    Ok(text.strip_prefix('\u{feff}').unwrap_or(&text).to_owned())
 }
 
 fn expressions<'js>(ctx: &Ctx<'js>, native: &Object<'js>, shared: &Rc<Shared>) -> Result<()> {

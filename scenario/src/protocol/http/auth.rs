@@ -13,6 +13,7 @@ use super::oauth1::{self, Keys, Once};
 use super::request::Built;
 use super::sign::sign;
 use super::spec::{HttpProtocolSpec, OAuth1, RequestSpec};
+use crate::charset::latin1;
 use crate::expr::{Compiled, EvalCtx, FnId};
 use crate::session::Session;
 
@@ -199,6 +200,6 @@ fn nonce(eval: &mut EvalCtx<'_>) -> String {
 }
 
 fn secret(text: &str) -> Result<HeaderValue, String> {
-    HeaderValue::from_bytes(text.as_bytes())
+    HeaderValue::from_bytes(&latin1(text))
         .map_err(|_| "the credentials have a character that no header may hold".to_owned())
 }

@@ -15,7 +15,7 @@ use super::action::Named;
 use super::config::Config;
 use super::exec::{End, Outcome, Scope};
 use super::infer::RESOURCES_MAX;
-use super::outgoing::is_page;
+use super::outgoing::{is_page, media_type};
 use super::response::View;
 use super::url::Url;
 use crate::check::ResponseView as _;
@@ -57,8 +57,8 @@ impl Batch {
     /// sheet names others.
     pub(super) fn look(&self, scope: &Scope<'_>, view: &View<'_>, resource: bool) {
         let Some(infer) = &scope.config.infer else { return };
-        let kind = view.headers.text(CONTENT_TYPE.as_str()).unwrap_or_default();
-        let counts = if resource { kind.starts_with("text/css") } else { is_page(view.headers) };
+        let kind = view.headers.value(CONTENT_TYPE.as_str()).unwrap_or_default();
+        let counts = if resource { media_type(&kind) == "text/css" } else { is_page(view.headers) };
         match view.status {
             200 if counts => {
                 let (found, note) =

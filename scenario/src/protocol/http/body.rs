@@ -7,9 +7,11 @@ use std::io::Write as _;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::media_types;
 use super::multipart::{self, PartContent, boundary_of};
 use super::spec;
 use super::url::push_form_encoded;
+use crate::charset::Charset;
 use crate::el::Template;
 use crate::expr::{Compiled, EvalCtx};
 use crate::script::Sources;
@@ -94,26 +96,40 @@ impl BodyValue {
         })
     }
 
+    /// It has a charset: the others are bytes already.
+    pub(super) fn is_text(&self) -> bool {
+        matches!(self, Self::Text(_) | Self::ElFile(_))
+    }
+
     pub(super) fn build(
         &self,
+        charset: Charset,
         files: &BodyFiles,
         session: &Session,
         eval: &mut EvalCtx<'_>,
     ) -> Result<Bytes, String> {
         match self {
             Self::Text(Compiled::Lit(Value::Str(text))) => {
-                Ok(Bytes::copy_from_slice(text.as_bytes()))
+                Ok(charset.encode(text).into_owned().into())
             }
-            Self::Text(expr) => Ok(text_of(expr, session, eval)?.into()),
+            Self::Text(expr) => Ok(written(text_of(expr, session, eval)?, charset)),
             Self::ElFile(path) => {
                 let template = files.template(&text_of(path, session, eval)?)?;
                 let mut out = String::new();
                 template.eval_into(&mut out, session, eval)?;
-                Ok(out.into())
+                Ok(written(out, charset))
             }
             Self::RawFile(path) => files.raw(&text_of(path, session, eval)?),
             Self::Bytes(expr) => bytes_of(&expr.eval(session, eval)?),
         }
+    }
+}
+
+/// In UTF-8 it is what it was.
+fn written(text: String, charset: Charset) -> Bytes {
+    match charset {
+        Charset::Utf8 => text.into(),
+        other => other.encode(&text).into_owned().into(),
     }
 }
 
@@ -231,17 +247,17 @@ fn push_values(out: &mut Vec<(String, String)>, name: &str, value: &Value) {
     }
 }
 
-/// `a=1&b=2`, encoded.
-pub(super) fn form_text(params: &[(String, String)], encode: bool) -> String {
+/// `a=1&b=2`, encoded in that charset; none: as they are.
+pub(super) fn form_text(params: &[(String, String)], encode: Option<Charset>) -> String {
     let mut out = String::new();
     for (index, (name, value)) in params.iter().enumerate() {
         if index > 0 {
             out.push('&');
         }
-        if encode {
-            push_form_encoded(&mut out, name);
+        if let Some(charset) = encode {
+            push_form_encoded(&mut out, name, charset);
             out.push('=');
-            push_form_encoded(&mut out, value);
+            push_form_encoded(&mut out, value, charset);
         } else {
             // Writing to a String cannot fail.
             let _ = write!(out, "{name}={value}");
@@ -255,7 +271,7 @@ pub(super) struct PartValue {
     name: Option<Compiled>,
     body: BodyValue,
     content_type: Option<Compiled>,
-    charset: Option<String>,
+    charset: Option<Charset>,
     disposition: Option<Compiled>,
     file_name: Option<Compiled>,
     content_id: Option<Compiled>,
@@ -267,11 +283,15 @@ impl PartValue {
     pub(super) fn compile(part: &spec::Part) -> Result<Self, String> {
         let optional =
             |expr: &Option<crate::expr::Expr>| expr.as_ref().map(Compiled::new).transpose();
+        let charset = part.charset.as_deref().map(|name| {
+            Charset::named(name)
+                .ok_or_else(|| format!("charset({name:?}): there is no such charset"))
+        });
         Ok(Self {
             name: optional(&part.name)?,
             body: BodyValue::compile(&part.body)?,
             content_type: optional(&part.content_type)?,
-            charset: part.charset.clone(),
+            charset: charset.transpose()?,
             disposition: optional(&part.disposition_type)?,
             file_name: optional(&part.file_name)?,
             content_id: optional(&part.content_id)?,
@@ -312,10 +332,8 @@ impl PartValue {
             headers.push((name, value));
         }
         let (content_type, charset) = self.kind(content_type, file_name.as_deref());
-        let mut body = self.body.build(files, session, eval)?.to_vec();
-        if let (BodyValue::Text(_) | BodyValue::ElFile(_), Some(charset)) = (&self.body, &charset) {
-            body = in_charset(body, charset);
-        }
+        let written = self.charset.unwrap_or(Charset::Utf8);
+        let body = self.body.build(written, files, session, eval)?;
         Ok(PartContent {
             name,
             file_name,
@@ -329,55 +347,19 @@ impl PartValue {
         })
     }
 
-    /// Text has no type unless given one, and then UTF-8 unless it is called a file; files are typed
-    /// by extension.
+    /// Text has no type unless given one, and then a charset; what has the name of a file is typed by
+    /// that.
     fn kind(
         &self,
         given: Option<String>,
         file_name: Option<&str>,
-    ) -> (Option<String>, Option<String>) {
-        let text = matches!(self.body, BodyValue::Text(_) | BodyValue::ElFile(_));
-        let own = self.charset.clone();
-        match given {
-            Some(kind) if text && file_name.is_none() => {
-                (Some(kind), Some(own.unwrap_or_else(|| "UTF-8".to_owned())))
-            }
-            Some(kind) => (Some(kind), own),
-            None => match self.body {
-                BodyValue::Text(_) | BodyValue::ElFile(_) => (None, None),
-                BodyValue::Bytes(_) => (Some("application/octet-stream".to_owned()), own),
-                BodyValue::RawFile(_) => (Some(type_of(file_name.unwrap_or("")).to_owned()), own),
-            },
+    ) -> (Option<String>, Option<Charset>) {
+        if self.body.is_text() && file_name.is_none() {
+            return (given, Some(self.charset.unwrap_or(Charset::Utf8)));
         }
-    }
-}
-
-/// UTF-8 text in another charset; in UTF-8 where that is not known.
-fn in_charset(text: Vec<u8>, charset: &str) -> Vec<u8> {
-    let other = encoding_rs::Encoding::for_label(charset.as_bytes());
-    let other = other.filter(|it| it.output_encoding() == *it);
-    match (other, std::str::from_utf8(&text)) {
-        (Some(other), Ok(content)) => other.encode(content).0.into_owned(),
-        _ => text,
-    }
-}
-
-fn type_of(file_name: &str) -> &'static str {
-    match file_name.rsplit('.').next().map(str::to_ascii_lowercase).as_deref() {
-        Some("json") => "application/json",
-        Some("xml") => "application/xml",
-        Some("txt") => "text/plain",
-        Some("csv") => "text/csv",
-        Some("html" | "htm") => "text/html",
-        Some("css") => "text/css",
-        Some("js") => "text/javascript",
-        Some("png") => "image/png",
-        Some("jpg" | "jpeg") => "image/jpeg",
-        Some("gif") => "image/gif",
-        Some("svg") => "image/svg+xml",
-        Some("pdf") => "application/pdf",
-        Some("zip") => "application/zip",
-        _ => "application/octet-stream",
+        let kind =
+            given.unwrap_or_else(|| media_types::of_file(file_name.unwrap_or_default()).to_owned());
+        (Some(kind), self.charset)
     }
 }
 

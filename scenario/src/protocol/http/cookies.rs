@@ -8,6 +8,7 @@ use http::header::SET_COOKIE;
 
 use super::fields::Fields;
 use super::url::Url;
+use crate::charset::of_latin1;
 
 /// Per user, over all domains: a hostile target cannot make a user's memory grow.
 const COOKIES_MAX: usize = 3_000;
@@ -85,7 +86,7 @@ impl CookieJar {
     /// Takes the `Set-Cookie` headers of an answer.
     pub(super) fn store_all(&mut self, headers: &Fields, origin: Origin<'_>, now_ms: i64) {
         for header in headers.get_all(SET_COOKIE.as_str()) {
-            self.store(&String::from_utf8_lossy(header), origin, now_ms);
+            self.store(&of_latin1(header), origin, now_ms);
         }
     }
 

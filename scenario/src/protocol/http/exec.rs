@@ -114,22 +114,22 @@ impl Scope<'_> {
         if let Some(turn) = self.host.permit(self.scenario) {
             turn.await;
         }
-        let silent = self.is_silent(template, &built.url, resource);
-        let mut hop = Hop { template, name: &name, number: 0, silent, resource, answered: false };
+        let mut hop =
+            Hop { template, name: &name, number: 0, silent: false, resource, answered: false };
         self.take_known_redirects(&mut built, &mut hop);
+        hop.silent = self.is_silent(template, &built.url, resource);
         let mut response_time = 0;
         loop {
             match self.hop(&hop, &built, session, &mut response_time).await {
                 Step::Next(next) => {
                     built = next;
                     hop.number += 1;
+                    // By the address that is asked, not by the first one.
+                    hop.silent = self.is_silent(template, &built.url, resource);
                     hop.answered = false;
                 }
                 Step::Again => hop.answered = true,
-                Step::End(end) => {
-                    let response_time = if silent { 0 } else { response_time };
-                    return Outcome { end, response_time };
-                }
+                Step::End(end) => return Outcome { end, response_time },
             }
             if let Some(turn) = self.host.permit(self.scenario) {
                 turn.await;
@@ -179,7 +179,7 @@ impl Scope<'_> {
         while state.cache.knows_redirects()
             && hop.number < self.config.redirects_max
             && let Some(to) = state.cache.redirect(&built.url.to_string())
-            && let Ok(to) = Url::parse(to, true)
+            && let Ok(to) = Url::parse(to, false)
         {
             *built = moved(built.clone(), to, true);
             hop.number += 1;
@@ -217,7 +217,7 @@ impl Scope<'_> {
         let request = request.as_ref().ok();
         let bytes_sent = request.map_or(0, |it| it.length() as u64);
         let time = ended.saturating_sub(began);
-        *total += time;
+        *total += if hop.silent { 0 } else { time };
         if self.host.observes() {
             let (sent, received) = (seen::sent(built, request), seen::received(&outcome));
             let name = display_name(hop).into_owned();
@@ -297,8 +297,8 @@ impl Scope<'_> {
         counted: Counted,
     ) -> Step {
         let built = evidence.built;
-        let to = match answer.headers.text(header::LOCATION.as_str()) {
-            Some(location) => built.url.join(location),
+        let to = match answer.headers.value(header::LOCATION.as_str()) {
+            Some(location) => built.url.join(&location),
             None => Err("Redirect status, yet no Location header".to_owned()),
         };
         match to {
@@ -306,7 +306,7 @@ impl Scope<'_> {
                 self.count(id, None, counted);
                 if is_permanent(answer.status.as_u16()) && !self.config.spec.disable_caching {
                     let mut state = self.state.borrow_mut();
-                    state.cache.remember_redirect(built.url.to_string(), to.to_string());
+                    state.cache.remember_redirect(built.url.to_string(), to.location());
                 }
                 let strict = self.config.spec.strict_302;
                 let status = answer.status.as_u16();
@@ -329,9 +329,8 @@ impl Scope<'_> {
         if !hop.resource && is_page(headers) && !is_ajax(&built.headers) {
             self.state.borrow_mut().referer = Some(built.url.clone());
         }
-        let encoding = headers.text(header::CONTENT_ENCODING.as_str()).unwrap_or_default();
         let body = if answer.body_cut { &[][..] } else { &answer.body };
-        let body = decode::decode(body, encoding)?;
+        let body = decode::decode(body, decode::coding(headers))?;
         let view = View {
             status: answer.status.as_u16(),
             headers,
@@ -421,12 +420,14 @@ impl Scope<'_> {
             return;
         }
         let said = |name: header::HeaderName| answer.headers.text(name.as_str());
+        let etag = answer.headers.value(header::ETAG.as_str());
+        let last_modified = answer.headers.value(header::LAST_MODIFIED.as_str());
         let caching = Caching {
             cache_control: said(header::CACHE_CONTROL),
             pragma: said(header::PRAGMA),
             expires: said(header::EXPIRES),
-            etag: said(header::ETAG),
-            last_modified: said(header::LAST_MODIFIED),
+            etag: etag.as_deref(),
+            last_modified: last_modified.as_deref(),
         };
         if !caching.is_silent() {
             state.cache.store(&key_of(built, cookies), &caching, now_ms);

@@ -2,9 +2,12 @@
 //! values are parts of one buffer, and are looked for where they lie. Most are never asked for, so a
 //! map, which hashes and allocates for each, would cost more than it saves. Hot path.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use http::HeaderMap;
+
+use crate::charset::of_latin1;
 
 /// Where a line is in the buffer.
 #[derive(Clone, Debug)]
@@ -82,6 +85,11 @@ impl Fields {
     /// and tabs.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         self.get_all(name).next().and_then(text_of)
+    }
+
+    /// The first value of that name, which is in lower case, whatever its bytes are.
+    pub(super) fn value(&self, name: &str) -> Option<Cow<'_, str>> {
+        self.get_all(name).next().map(of_latin1)
     }
 }
 

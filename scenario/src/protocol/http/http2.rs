@@ -15,7 +15,9 @@ use http::{Request, Uri, Version};
 use super::connection::{Failure, Told, is_gone};
 use super::fields::Fields;
 use super::h1::{Io, Outgoing};
+use super::outgoing::{is_chunked, of_one_chunk};
 use super::reader::Reader;
+use super::url::encoded;
 
 /// What the peer may send ahead of a stream's reader, and of all of them.
 const STREAM_WINDOW: u32 = 1 << 20;
@@ -126,7 +128,7 @@ fn request_of(outgoing: &Outgoing) -> Result<(Request<()>, Bytes), Failure> {
         Ok(httparse::Status::Partial) => return Err(wrong("the request's head does not end")),
         Err(error) => return Err(wrong(&error.to_string())),
     };
-    let mut authority = "";
+    let (mut authority, mut chunked) = ("", false);
     let mut request = Request::new(());
     for line in parsed.headers.iter() {
         let name = HeaderName::from_bytes(line.name.as_bytes())
@@ -134,6 +136,8 @@ fn request_of(outgoing: &Outgoing) -> Result<(Request<()>, Bytes), Failure> {
         if name == header::HOST {
             authority =
                 std::str::from_utf8(line.value).map_err(|_| wrong("the host is no text"))?;
+        } else if name == header::TRANSFER_ENCODING {
+            chunked = is_chunked(line.value);
         } else if !belongs_to_connection(&name) {
             let value = HeaderValue::from_bytes(line.value)
                 .map_err(|_| wrong("the value of a header is not one"))?;
@@ -143,14 +147,17 @@ fn request_of(outgoing: &Outgoing) -> Result<(Request<()>, Bytes), Failure> {
     let method = parsed.method.unwrap_or_default().as_bytes();
     *request.method_mut() =
         http::Method::from_bytes(method).map_err(|_| wrong("the method is not one"))?;
-    *request.uri_mut() = Uri::builder()
-        .scheme("https")
-        .authority(authority)
-        .path_and_query(parsed.path.unwrap_or_default())
-        .build()
-        .map_err(|error| wrong(&error.to_string()))?;
+    let target = parsed.path.unwrap_or_default();
+    let of = |target: &str| {
+        Uri::builder().scheme("https").authority(authority).path_and_query(target).build()
+    };
+    // What a target has named may have characters that only HTTP/1.1 can carry.
+    let uri = of(target).or_else(|_| of(&encoded(target)));
+    *request.uri_mut() = uri.map_err(|error| wrong(&error.to_string()))?;
     *request.version_mut() = Version::HTTP_2;
-    let body = if outgoing.body.is_empty() {
+    let body = if chunked {
+        of_one_chunk(&outgoing.body)
+    } else if outgoing.body.is_empty() {
         Bytes::copy_from_slice(&outgoing.head[used..])
     } else {
         outgoing.body.clone()
@@ -160,7 +167,7 @@ fn request_of(outgoing: &Outgoing) -> Result<(Request<()>, Bytes), Failure> {
 
 /// RFC 9113, 8.2.2: such a header makes the request malformed.
 fn belongs_to_connection(name: &HeaderName) -> bool {
-    matches!(*name, header::CONNECTION | header::TRANSFER_ENCODING | header::UPGRADE)
+    matches!(*name, header::CONNECTION | header::UPGRADE)
         || matches!(name.as_str(), "keep-alive" | "proxy-connection" | "http2-settings")
 }
 
@@ -194,6 +201,13 @@ mod tests {
         let names: Vec<&str> = request.headers().keys().map(HeaderName::as_str).collect();
         assert_eq!(names, ["x-own", "content-length"]);
         assert_eq!(body, "hi");
+        for (framed, body) in [("3\r\nabc\r\n0\r\n\r\n", "abc"), ("0\r\n\r\n", "")] {
+            let head = "GET /a<b>?^ HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n";
+            let outgoing = Outgoing { head: head.into(), body: framed.into() };
+            let (request, plain) = request_of(&outgoing).unwrap();
+            assert_eq!((&plain[..], request.headers().len()), (body.as_bytes(), 0));
+            assert_eq!(request.uri(), "https://a/a%3Cb%3E?%5E");
+        }
         let cut = Outgoing { head: b"GET / HTTP/1.1\r\n".to_vec(), body: Bytes::new() };
         let why = request_of(&cut).err().map(|failure| failure.text());
         assert_eq!(why.as_deref(), Some("HTTP/2: the request's head does not end"));

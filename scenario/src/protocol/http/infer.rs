@@ -142,8 +142,12 @@ fn request(found: &Found, naming: Naming, known: &mut Known, config: &Config) ->
     }
     let accept = if found.css { "text/css,*/*;q=0.1" } else { "*/*" };
     let accept = Header { name: "accept".to_owned(), value: Expr::str(accept) };
-    let spec =
-        RequestSpec { headers: vec![accept], ..RequestSpec::new("GET", Expr::str(key.0.as_str())) };
+    let spec = RequestSpec {
+        headers: vec![accept],
+        // It is sent as it is named.
+        disable_url_encoding: true,
+        ..RequestSpec::new("GET", Expr::str(key.0.as_str()))
+    };
     let name = Compiled::Lit(naming.name(&found.url).into());
     let named = Rc::new(Named { name, template: Template::compile(&spec, config).ok()? });
     known.requests.insert(key, Rc::clone(&named));

@@ -73,7 +73,9 @@ fn before_monsters(html: &str) -> &str {
     html
 }
 
-/// The style sheets that a style sheet imports by `@import url(…)`.
+/// The style sheets that a style sheet imports by `@import url(…)`. One that is imported without
+/// `url(…)` is none of them, and what comes first in a `url(…)` behind it, an image maybe, counts in
+/// its place: as in Gatling.
 pub(super) fn of_css(css: &str, sheet: &Url) -> Vec<Named> {
     resolved(imports(css).into_iter().map(|url| (url, true)), sheet)
 }
@@ -162,7 +164,12 @@ impl Scan {
             }
             "link" => match value("rel").unwrap_or_default().to_ascii_lowercase().as_str() {
                 "stylesheet" => found(value("href"), true),
-                "icon" | "shortcut icon" | "prefetch" => found(value("href"), false),
+                "icon" | "shortcut icon" => found(value("href"), false),
+                "prefetch" => {
+                    let url = value("href");
+                    let css = url.as_ref().is_some_and(|it| it.contains(".css"));
+                    found(url, css);
+                }
                 _ => {}
             },
             "script" | "img" | "bgsound" | "embed" | "input" => found(value("src"), false),
@@ -208,11 +215,7 @@ fn imports(css: &str) -> Vec<String> {
     let mut found = Vec::new();
     let css = without_comments(css);
     for statement in css.split("@import").skip(1) {
-        // A semicolon may be part of the url: what counts is that `url(` comes before it.
-        let url = statement.find("url(").filter(|at| !statement[..*at].contains(';'));
-        if let Some((url, _)) = url.and_then(|at| next_url(&statement[at..])) {
-            found.push(url.to_owned());
-        }
+        found.extend(next_url(statement).map(|(url, _)| url.to_owned()));
     }
     found
 }
@@ -246,7 +249,7 @@ mod tests {
     #[test]
     fn tags_that_count() {
         let html = r#"<!doctype html><html><head><LINK REL=stylesheet HREF="/a.css">
-            <link rel="shortcut icon" href="i.ico"><link rel="prefetch" href="/p">
+            <link rel="shortcut icon" href="i.ico"><link rel="prefetch" href="/p"><link rel=prefetch href="/p.css?1">
             <script src="/s.js?v=1&amp;w">if (a < b) "<img src='/no'>"</script>
             <style>@import url("/st.css"); b { background: url(/no) }</style></head>
             <body background=/bg.png style="background: url(/no)"><img src=img.png>
@@ -258,6 +261,7 @@ mod tests {
             "/a.css css",
             "/dir/i.ico",
             "/p",
+            "/p.css?1 css",
             "/s.js?v=1&w",
             "/st.css css",
             "/bg.png",
@@ -300,7 +304,12 @@ mod tests {
             url( '../c;1.css' ) screen; @import "plain.css"; body { background: url(bg.png) }
             @import url(http://b.test/d.css);@import url("#;
         let found: Vec<_> = of_css(css, &at).into_iter().map(|it| it.url.to_string()).collect();
-        let expected = ["http://a.test/css/b.css", "http://a.test/c;1.css", "http://b.test/d.css"];
+        let expected = [
+            "http://a.test/css/b.css",
+            "http://a.test/c;1.css",
+            "http://a.test/css/bg.png",
+            "http://b.test/d.css",
+        ];
         assert_eq!(found, expected);
     }
 

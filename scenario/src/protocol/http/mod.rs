@@ -27,12 +27,14 @@ mod digest;
 mod exec;
 mod fields;
 mod h1;
+mod head;
 mod http2;
 pub mod inbound;
 mod infer;
 mod infer_html;
 pub mod kinds;
 mod local;
+mod media_types;
 pub mod multipart;
 mod oauth1;
 mod outgoing;
@@ -67,6 +69,10 @@ mod sample_tests;
 pub(crate) mod test_server;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod text_tests;
+#[cfg(test)]
+mod url_tests;
 
 use action::{Client, ConcurrentAction, HttpAction, Named};
 use body::BodyFiles;

@@ -1,6 +1,9 @@
 //! `multipart/form-data` bodies: form parameters first, then parts, as Gatling writes them.
 
+use bytes::Bytes;
 use rand::Rng;
+
+use crate::charset::Charset;
 
 /// Length of the boundaries that we make.
 const BOUNDARY_CHARS: usize = 35;
@@ -13,11 +16,11 @@ pub struct PartContent {
     /// `form-data` when absent.
     pub disposition_type: Option<String>,
     pub content_type: Option<String>,
-    pub charset: Option<String>,
+    pub charset: Option<Charset>,
     pub transfer_encoding: Option<String>,
     pub content_id: Option<String>,
     pub headers: Vec<(String, String)>,
-    pub body: Vec<u8>,
+    pub body: Bytes,
 }
 
 /// Alphanumeric, fresh for each request.
@@ -34,7 +37,8 @@ pub fn boundary_of(content_type: &str) -> Option<&str> {
     })
 }
 
-/// The whole body.
+/// The whole body. The heads of its parts are ASCII, but for the names of files; the values of form
+/// parameters are UTF-8 whatever the content type says: as Gatling has it.
 #[must_use]
 pub fn encode(boundary: &str, form: &[(String, String)], parts: &[PartContent]) -> Vec<u8> {
     let mut out = Vec::new();
@@ -42,7 +46,8 @@ pub fn encode(boundary: &str, form: &[(String, String)], parts: &[PartContent]) 
         push_line(&mut out, &format!("--{boundary}"));
         push_line(&mut out, &format!("Content-Disposition: form-data; name=\"{}\"", quoted(name)));
         push_line(&mut out, "");
-        push_line(&mut out, value);
+        out.extend_from_slice(value.as_bytes());
+        out.extend_from_slice(b"\r\n");
     }
     for part in parts {
         push_line(&mut out, &format!("--{boundary}"));
@@ -56,16 +61,19 @@ pub fn encode(boundary: &str, form: &[(String, String)], parts: &[PartContent]) 
 }
 
 fn push_headers(out: &mut Vec<u8>, part: &PartContent) {
-    let mut disposition = part.disposition_type.clone().unwrap_or_else(|| "form-data".to_owned());
-    for (key, value) in [("name", &part.name), ("filename", &part.file_name)] {
-        if let Some(value) = value {
-            disposition.push_str(&format!("; {key}=\"{}\"", quoted(value)));
-        }
+    push(out, "Content-Disposition: ");
+    push(out, part.disposition_type.as_deref().unwrap_or("form-data"));
+    if let Some(name) = &part.name {
+        push(out, &format!("; name=\"{}\"", quoted(name)));
     }
-    push_line(out, &format!("Content-Disposition: {disposition}"));
+    if let Some(name) = &part.file_name {
+        push(out, "; filename=\"");
+        out.extend_from_slice(&part.charset.unwrap_or(Charset::Utf8).encode(&quoted(name)));
+        push(out, "\"");
+    }
+    push_line(out, "");
     if let Some(content_type) = &part.content_type {
-        let charset =
-            part.charset.as_ref().map(|name| format!("; charset={name}")).unwrap_or_default();
+        let charset = part.charset.map(|it| format!("; charset={}", it.name())).unwrap_or_default();
         push_line(out, &format!("Content-Type: {content_type}{charset}"));
     }
     if let Some(encoding) = &part.transfer_encoding {
@@ -85,8 +93,12 @@ fn quoted(text: &str) -> String {
 }
 
 fn push_line(out: &mut Vec<u8>, line: &str) {
-    out.extend_from_slice(line.as_bytes());
+    push(out, line);
     out.extend_from_slice(b"\r\n");
+}
+
+fn push(out: &mut Vec<u8>, text: &str) {
+    out.extend_from_slice(&Charset::Ascii.encode(text));
 }
 
 #[cfg(test)]
@@ -102,10 +114,10 @@ mod tests {
             name: Some("doc".into()),
             file_name: Some("a\"b.txt".into()),
             content_type: Some("text/plain".into()),
-            charset: Some("UTF-8".into()),
+            charset: Some(Charset::Utf8),
             content_id: Some("<1>".into()),
             headers: vec![("X-Own".into(), "1".into())],
-            body: b"data".to_vec(),
+            body: Bytes::from_static(b"data"),
             ..PartContent::default()
         };
         let body = encode("B", &[("k".into(), "v".into())], &[file]);

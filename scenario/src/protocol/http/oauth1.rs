@@ -86,7 +86,7 @@ fn base_string(method: &str, url: &Url, form: &str, own: &[(&'static str, String
     params.sort_unstable();
     let params: Vec<String> =
         params.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
-    let place = format!("{}{}", url.origin(), url.path());
+    let place = format!("{}{}", url.origin().to_ascii_lowercase(), url.path());
     format!("{}&{}&{}", method.to_ascii_uppercase(), encoded(&place), encoded(&params.join("&")))
 }
 

@@ -5,7 +5,7 @@ use std::io::Write as _;
 
 use bytes::Bytes;
 use http::Method;
-use http::header::{self, HeaderMap, HeaderName};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use super::cache::Validators;
 use super::connection::Failure;
@@ -17,6 +17,7 @@ use super::request::Built;
 use super::response::header as value_of;
 use super::spec::HttpProtocolSpec;
 use super::url::Url;
+use crate::charset::{latin1, of_latin1};
 
 /// Larger bodies are not copied behind the head.
 const BODY_JOINS_MAX: usize = 16 << 10;
@@ -42,7 +43,7 @@ pub(super) fn outgoing(
     user: &OfUser<'_>,
 ) -> Result<Outgoing, Failure> {
     let target = &built.url.path_and_query;
-    if target.bytes().any(|byte| byte <= b' ' || byte == 0x7f) {
+    if target.bytes().any(|byte| matches!(byte, b' ' | b'\r' | b'\n')) {
         let text = format!("The URI contain illegal characters: {target}");
         return Err(Failure::Text(text));
     }
@@ -58,9 +59,35 @@ pub(super) fn outgoing(
     head.extend_from_slice(b" HTTP/1.1\r\n");
     push_headers(&mut head, spec, built, user);
     head.extend_from_slice(b"\r\n");
+    if built.headers.get(header::TRANSFER_ENCODING).is_some_and(|it| is_chunked(it.as_bytes())) {
+        return Ok(Outgoing { head, body: in_one_chunk(body) });
+    }
     head.extend_from_slice(&body[..joins]);
     let body = built.body.clone().filter(|_| joins == 0).unwrap_or_default();
     Ok(Outgoing { head, body })
+}
+
+pub(super) fn is_chunked(coding: &[u8]) -> bool {
+    let last = coding.rsplit(|byte| *byte == b',').next().unwrap_or_default();
+    last.trim_ascii().eq_ignore_ascii_case(b"chunked")
+}
+
+const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
+/// The user's own header says that it comes in chunks.
+fn in_one_chunk(body: &[u8]) -> Bytes {
+    if body.is_empty() {
+        return Bytes::from_static(LAST_CHUNK);
+    }
+    let size = format!("{:x}\r\n", body.len());
+    [size.as_bytes(), body, b"\r\n", LAST_CHUNK].concat().into()
+}
+
+/// The other way: HTTP/2 has no chunks.
+pub(super) fn of_one_chunk(body: &Bytes) -> Bytes {
+    let end = body.len().saturating_sub(LAST_CHUNK.len() + 2);
+    let begin = body.iter().position(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    if begin <= end { body.slice(begin..end) } else { Bytes::new() }
 }
 
 fn push_headers(head: &mut Vec<u8>, spec: &HttpProtocolSpec, built: &Built, user: &OfUser<'_>) {
@@ -107,14 +134,15 @@ fn push_headers(head: &mut Vec<u8>, spec: &HttpProtocolSpec, built: &Built, user
         push(head, header::CONTENT_TYPE.as_str(), value.as_bytes());
     }
     if !user.cookies.is_empty() {
-        push(head, header::COOKIE.as_str(), user.cookies.as_bytes());
+        push(head, header::COOKIE.as_str(), &latin1(user.cookies));
     }
-    // It is made of the Referer: without that there is none.
-    if let Some(referer) = referer.filter(|_| !spec.disable_auto_origin)
+    if !spec.disable_auto_origin
+        && !built.redirected
         && !matches!(built.method, Method::GET | Method::HEAD)
         && !own.contains_key(header::ORIGIN)
+        && let Some(origin) = origin(own.get(header::REFERER), referer)
     {
-        push(head, header::ORIGIN.as_str(), referer.origin().as_bytes());
+        push(head, header::ORIGIN.as_str(), &latin1(&origin));
     }
     if !own.contains_key(header::HOST) {
         push_host(head, &built.url);
@@ -125,13 +153,13 @@ fn push_headers(head: &mut Vec<u8>, spec: &HttpProtocolSpec, built: &Built, user
         push(head, spelt, value.as_bytes());
     }
     let optional = [
-        (header::CONTENT_TYPE, late_type.map(|it| it.as_bytes())),
-        (header::IF_NONE_MATCH, etag.as_ref().map(String::as_bytes)),
-        (header::IF_MODIFIED_SINCE, last_modified.as_ref().map(String::as_bytes)),
+        (header::CONTENT_TYPE, late_type.map(|it| it.as_bytes().into())),
+        (header::IF_NONE_MATCH, etag.as_deref().map(latin1)),
+        (header::IF_MODIFIED_SINCE, last_modified.as_deref().map(latin1)),
     ];
     for (name, value) in optional {
         if let Some(value) = value {
-            push(head, name.as_str(), value);
+            push(head, name.as_str(), &value);
         }
     }
     if let Some(length) = length {
@@ -140,9 +168,18 @@ fn push_headers(head: &mut Vec<u8>, spec: &HttpProtocolSpec, built: &Built, user
     }
 }
 
+/// It is made of the Referer, the user's own one first: without that there is none.
+fn origin(own: Option<&HeaderValue>, page: Option<&Url>) -> Option<String> {
+    let Some(own) = own else { return page.map(Url::origin) };
+    let text = of_latin1(own.as_bytes());
+    let has_scheme =
+        ["http://", "https://", "ws://", "wss://"].iter().any(|it| text.starts_with(it));
+    has_scheme.then(|| Url::parse(&text, false).ok())?.map(|url| url.origin())
+}
+
 fn push_referer(head: &mut Vec<u8>, referer: Option<&Url>) {
     if let Some(referer) = referer {
-        push(head, header::REFERER.as_str(), referer.to_string().as_bytes());
+        push(head, header::REFERER.as_str(), &latin1(&referer.to_string()));
     }
 }
 
@@ -159,7 +196,7 @@ fn push(head: &mut Vec<u8>, name: &str, value: &[u8]) {
 
 fn push_host(head: &mut Vec<u8>, url: &Url) {
     head.extend_from_slice(b"host: ");
-    head.extend_from_slice(url.host.as_bytes());
+    head.extend_from_slice(&latin1(url.given_host()));
     if !url.is_default_port() {
         // Writing to a Vec cannot fail.
         let _ = write!(head, ":{}", url.port);
@@ -200,10 +237,15 @@ pub(super) fn moved(mut request: Built, to: Url, keep_body: bool) -> Built {
     request
 }
 
+/// A content type without its parameters.
+pub(super) fn media_type(content_type: &str) -> &str {
+    content_type.split_once(';').map_or(content_type, |(kind, _)| kind.trim())
+}
+
 pub(super) fn is_page(headers: &Fields) -> bool {
     headers
-        .text(header::CONTENT_TYPE.as_str())
-        .is_some_and(|it| it.starts_with("text/html") || it.starts_with("application/xhtml+xml"))
+        .value(header::CONTENT_TYPE.as_str())
+        .is_some_and(|it| matches!(media_type(&it), "text/html" | "application/xhtml+xml"))
 }
 
 pub(super) fn is_ajax(headers: &HeaderMap) -> bool {

@@ -4,25 +4,21 @@
 //! Refuses what cannot be framed (lengths that contradict each other, broken chunks) and what has
 //! no end: heads, chunk lines and trailers are bounded, and so is a body that is kept.
 
-use std::mem::MaybeUninit;
-
 use http::header;
 use http::{Method, StatusCode};
 
 use super::connection::{Answer, Failure};
+use super::decode::BODY_BYTES_MAX;
 use super::fields::Fields;
+use super::head::{self, Head, broken};
 use super::seen::MASKED_BYTES_MAX;
 
-/// Of one answer, as far as they are looked for in the quick way; [`parse_leniently`] takes more.
-const HEADERS_QUICK: usize = 100;
 const HEAD_BYTES_MAX: usize = 256 << 10;
 /// 1xx answers ahead of the one: a target may say it is still there, not for ever.
 const INFORMATIONAL_MAX: u8 = 32;
 /// A chunk's size and its extensions.
 const CHUNK_LINE_BYTES_MAX: usize = 4 << 10;
 const TRAILER_BYTES_MAX: usize = 64 << 10;
-/// A response body that is kept; one beyond it is a KO.
-const BODY_BYTES_MAX: u64 = 64 << 20;
 /// Memory that a `Content-Length` gets before its bytes have come.
 const RESERVE_MAX: usize = 1 << 20;
 
@@ -167,7 +163,7 @@ impl Reader {
 
     fn read_head(&mut self, bytes: &[u8]) -> Result<usize, Failure> {
         if self.partial.is_empty()
-            && let Some((head, used)) = parse(bytes)?
+            && let Some((head, used)) = head::parse(bytes)?
         {
             self.begin(head)?;
             return Ok(used);
@@ -180,7 +176,7 @@ impl Reader {
                 self.partial.clear();
                 return Ok(bytes.len());
             }
-            if let Some((head, used)) = parse(&self.partial)? {
+            if let Some((head, used)) = head::parse(&self.partial)? {
                 self.partial = Vec::new();
                 self.begin(head)?;
                 return Ok(used - before);
@@ -220,7 +216,7 @@ impl Reader {
     fn data(&mut self, bytes: &[u8], left: u64) -> Result<usize, Failure> {
         let part = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
         if self.keep {
-            if (self.body.len() + part) as u64 > BODY_BYTES_MAX {
+            if self.body.len() + part > BODY_BYTES_MAX {
                 let text = format!("the response is larger than {} MiB", BODY_BYTES_MAX >> 20);
                 return Err(Failure::Text(text));
             }
@@ -275,101 +271,6 @@ impl Reader {
     }
 }
 
-struct Head {
-    status: StatusCode,
-    headers: Fields,
-    /// HTTP/1.1, not 1.0.
-    modern: bool,
-}
-
-fn broken(what: &str) -> Failure {
-    Failure::Text(format!("invalid response: {what}"))
-}
-
-/// The head at the beginning of the bytes and its length, once it is complete.
-fn parse(bytes: &[u8]) -> Result<Option<(Head, usize)>, Failure> {
-    let mut slots = [const { MaybeUninit::uninit() }; HEADERS_QUICK];
-    let mut found = httparse::Response::new(&mut []);
-    let parsed = httparse::ParserConfig::default()
-        .parse_response_with_uninit_headers(&mut found, bytes, &mut slots);
-    let used = match parsed {
-        Ok(httparse::Status::Complete(used)) => used,
-        Ok(httparse::Status::Partial) => return Ok(None),
-        // Of a header, not of the status line.
-        Err(
-            httparse::Error::TooManyHeaders
-            | httparse::Error::HeaderName
-            | httparse::Error::HeaderValue
-            | httparse::Error::NewLine,
-        ) => return parse_leniently(bytes),
-        Err(error) => return Err(broken(&error.to_string())),
-    };
-    let status = status_of(&found)?;
-    let headers = Fields::of_head(&bytes[..used], found.headers);
-    Ok(Some((Head { status, headers, modern: found.version == Some(1) }, used)))
-}
-
-fn status_of(found: &httparse::Response<'_, '_>) -> Result<StatusCode, Failure> {
-    StatusCode::from_u16(found.code.unwrap_or_default())
-        .map_err(|_| broken("the status is not one"))
-}
-
-/// [`parse`], where a header is one that httparse does not take: the hundred and first, a folded one,
-/// which a client must take (RFC 9112, 5.2), one with blanks before its colon (5.1), or one with control
-/// characters in its value. Gatling takes them all; of the target's faults they are none.
-fn parse_leniently(bytes: &[u8]) -> Result<Option<(Head, usize)>, Failure> {
-    let Some(used) = head_end(bytes) else { return Ok(None) };
-    let mut lines = lines(&bytes[..used]).skip_while(|line| line.is_empty());
-    let first = [lines.next().unwrap_or_default(), b"\r\n\r\n"].concat();
-    let mut found = httparse::Response::new(&mut []);
-    found.parse(&first).map_err(|error| broken(&error.to_string()))?;
-    let (status, modern) = (status_of(&found)?, found.version == Some(1));
-    let mut headers = Fields::default();
-    let mut last: Option<(String, Vec<u8>)> = None;
-    for line in lines.filter(|line| !line.is_empty()) {
-        if let Some((_, value)) = &mut last
-            && (line.starts_with(b" ") || line.starts_with(b"\t"))
-        {
-            value.push(b' ');
-            value.extend_from_slice(line.trim_ascii());
-            continue;
-        }
-        let colon = memchr::memchr(b':', line);
-        let colon = colon.ok_or_else(|| broken("a header line without a colon"))?;
-        // Bytes beyond ASCII stand for themselves, as in ISO 8859-1.
-        let name = line[..colon].trim_ascii().iter().copied().map(char::from).collect();
-        let next = (name, line[colon + 1..].trim_ascii().to_vec());
-        if let Some((name, value)) = last.replace(next) {
-            headers.push(&name, &value);
-        }
-    }
-    if let Some((name, value)) = last {
-        headers.push(&name, &value);
-    }
-    Ok(Some((Head { status, headers, modern }, used)))
-}
-
-/// Lines without their ends.
-fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let lines = bytes.split(|byte| *byte == b'\n');
-    lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line))
-}
-
-/// How long a head is, once its empty line is there.
-fn head_end(bytes: &[u8]) -> Option<usize> {
-    let (mut from, mut begun) = (0, false);
-    for end in memchr::memchr_iter(b'\n', bytes) {
-        let line = &bytes[from..end];
-        from = end + 1;
-        match line {
-            b"" | b"\r" if begun => return Some(from),
-            b"" | b"\r" => {}
-            _ => begun = true,
-        }
-    }
-    None
-}
-
 /// RFC 9112, 6.3.
 fn framing(headers: &Fields, bodiless: bool) -> Result<State, Failure> {
     if bodiless {
@@ -377,8 +278,10 @@ fn framing(headers: &Fields, bodiless: bool) -> Result<State, Failure> {
     }
     if let Some(last) = headers.get_all(header::TRANSFER_ENCODING.as_str()).next_back() {
         let coding = last.rsplit(|byte| *byte == b',').next().unwrap_or_default();
-        let chunked = coding.trim_ascii().eq_ignore_ascii_case(b"chunked");
-        return Ok(if chunked { State::ChunkLine } else { State::ToClose });
+        if coding.trim_ascii().eq_ignore_ascii_case(b"chunked") {
+            return Ok(State::ChunkLine);
+        }
+        // Of another coding a length is taken, where there is one: as Gatling does.
     }
     let mut length = None;
     for value in headers.get_all(header::CONTENT_LENGTH.as_str()) {
@@ -425,6 +328,7 @@ fn chunk_size(line: &[u8]) -> Result<u64, Failure> {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::head::HEADERS_QUICK;
     use super::*;
 
     /// Status, body, bytes left over, whether the connection stays.
@@ -505,7 +409,9 @@ mod tests {
         }
         let same = "HTTP/1.1 200 X\r\nContent-Length: 1, 1\r\nContent-Length: 1\r\n\r\na";
         assert_eq!(read(same), ok(200, "a", 0, true));
-        for garbage in ["SSH-2.0-OpenSSH_9\r\n", "HTTP/2.0 200 OK\r\n\r\n", "HTTP/1.1 x\r\n\r\n"] {
+        for garbage in
+            ["SSH-2.0-OpenSSH_9\r\n", "HTTP/2 200 OK\r\n\r\n", "HTTP/1.1 x\r\n\r\n", "ICY"]
+        {
             assert!(refused(garbage).starts_with("invalid response: "), "{garbage}");
         }
         let text = refused("HTTP/1.1 200 X\r\nnonsense\r\n\r\n");
@@ -545,6 +451,32 @@ mod tests {
         assert_eq!(read(length), ok(200, "abc", 1, true));
     }
 
+    /// Once KOs, for a parser's policy.
+    #[test]
+    fn status_lines_that_gatling_takes_are_taken() {
+        let rest = "Content-Length: 3\r\n\r\nabc";
+        for line in [
+            "HTTP/1.1 200",
+            "HTTP/1.1 200 ",
+            "HTTP/1.1 200 \u{e9}",
+            "HTTP/1.1  200  OK",
+            "HTTP/1.1\t200\tOK",
+            "http/1.1 200 OK",
+            "  HTTP/1.1 200 OK",
+            "HTTP/1.2 200 OK",
+            "HTTP/2.0 200 OK",
+        ] {
+            assert_eq!(read(&format!("{line}\r\n{rest}")), ok(200, "abc", 0, true), "{line}");
+        }
+        assert_eq!(read(&format!("http/1.0 200 OK\r\n{rest}")), ok(200, "abc", 0, false));
+    }
+
+    #[test]
+    fn a_length_counts_beside_a_coding_that_is_not_chunked() {
+        let text = "HTTP/1.1 200 OK\r\ntransfer-encoding: identity\r\ncontent-length: 3\r\n\r\nabc";
+        assert_eq!(read(&format!("{text}more")), ok(200, "abc", 4, false));
+    }
+
     /// What targets send in bad faith or by mistake; each has a text of its own.
     #[test]
     fn hostile_answers_end() {
@@ -572,7 +504,7 @@ mod tests {
             let ended = (0..=BODY_BYTES_MAX >> 20).find_map(|_| reader.feed(endless).err());
             let text = ended.map(|failure| failure.text());
             assert_eq!(text.as_deref(), Some("the response is larger than 64 MiB"));
-            assert!(reader.body.len() as u64 <= BODY_BYTES_MAX);
+            assert!(reader.body.len() <= BODY_BYTES_MAX);
         }
     }
 

@@ -14,6 +14,7 @@ use super::config::{Bases, Config, turn_of};
 use super::proxy::{Route, RouteTemplate};
 use super::spec::{BodyProcessor, RequestSpec};
 use super::url::Url;
+use crate::charset::{self, Charset, latin1};
 use crate::check::CompiledChecks;
 use crate::expr::{Compiled, EvalCtx, FnId};
 use crate::session::Session;
@@ -39,6 +40,8 @@ pub(super) struct Template {
     form: Vec<ParamValue>,
     parts: Vec<PartValue>,
     multipart: bool,
+    /// Of a body of text and of a form; none: the content type is computed.
+    charset: Option<Charset>,
     encode: bool,
     processors: Vec<BodyProcessor>,
     pub transform: Option<FnId>,
@@ -185,6 +188,17 @@ impl Template {
         let all = |params: &[super::spec::Param]| {
             params.iter().map(ParamValue::compile).collect::<Result<Vec<_>, _>>()
         };
+        let body = spec.body.as_ref().map(BodyValue::compile).transpose()?;
+        let multipart = spec.multipart || !spec.parts.is_empty();
+        let writes = body.as_ref().map_or(!spec.form.is_empty() && !multipart, BodyValue::is_text);
+        let content_type = headers.iter().find(|(name, _)| *name == header::CONTENT_TYPE);
+        let charset = match content_type {
+            Some((_, HeaderTemplate::Computed(_))) => None,
+            Some((_, HeaderTemplate::Fixed(kind))) if writes && !is_multipart(kind) => {
+                Some(charset_of(kind)?)
+            }
+            _ => Some(Charset::Utf8),
+        };
         Ok(Self {
             method,
             url: UrlTemplate::compile(Compiled::new(&spec.url)?, bases, encode)?,
@@ -194,10 +208,11 @@ impl Template {
             spelling: spelling.into(),
             auth: AuthTemplate::compile(spec, &config.spec)?,
             route: RouteTemplate::compile(spec, &config.spec)?,
-            body: spec.body.as_ref().map(BodyValue::compile).transpose()?,
+            body,
             form: all(&spec.form)?,
             parts: spec.parts.iter().map(PartValue::compile).collect::<Result<_, _>>()?,
-            multipart: spec.multipart || !spec.parts.is_empty(),
+            multipart,
+            charset,
             encode,
             processors: spec.body_processors.clone(),
             transform: spec.transform_response,
@@ -237,14 +252,11 @@ impl Template {
             for param in &self.query {
                 param.resolve(&mut params, session, eval)?;
             }
-            let text = form_text(&params, self.encode);
-            let target = &mut url.path_and_query;
-            match target.find('?') {
-                None => target.push('?'),
-                Some(at) if at + 1 < target.len() => target.push('&'),
-                Some(_) => {}
+            // Lists may be empty.
+            if !params.is_empty() {
+                let text = form_text(&params, self.encode.then_some(Charset::Utf8));
+                url.add_query(&text);
             }
-            target.push_str(&text);
         }
         let mut headers = HeaderMap::with_capacity(self.headers.len());
         for (name, value) in &self.headers {
@@ -287,6 +299,13 @@ impl Template {
         })
     }
 
+    fn charset(&self, headers: &HeaderMap) -> Result<Charset, String> {
+        match self.charset {
+            Some(charset) => Ok(charset),
+            None => headers.get(header::CONTENT_TYPE).map_or(Ok(Charset::Utf8), charset_of),
+        }
+    }
+
     fn build_body(
         &self,
         headers: &HeaderMap,
@@ -295,7 +314,8 @@ impl Template {
         eval: &mut EvalCtx<'_>,
     ) -> Result<(Option<Bytes>, Option<HeaderValue>), String> {
         if let Some(body) = &self.body {
-            return Ok((Some(body.build(files, session, eval)?), None));
+            let charset = if body.is_text() { self.charset(headers)? } else { Charset::Utf8 };
+            return Ok((Some(body.build(charset, files, session, eval)?), None));
         }
         if self.form.is_empty() && !self.multipart {
             return Ok((None, None));
@@ -304,13 +324,15 @@ impl Template {
         for param in &self.form {
             param.resolve(&mut params, session, eval)?;
         }
-        let own = headers.get(header::CONTENT_TYPE).and_then(|it| it.to_str().ok());
-        if !self.multipart {
+        let own = headers.get(header::CONTENT_TYPE);
+        if !self.multipart && !own.is_some_and(is_multipart) {
             let kind = own
                 .is_none()
                 .then(|| HeaderValue::from_static("application/x-www-form-urlencoded"));
-            return Ok((Some(form_text(&params, true).into()), kind));
+            let text = form_text(&params, Some(self.charset(headers)?));
+            return Ok((Some(text.into()), kind));
         }
+        let own = own.and_then(|it| it.to_str().ok());
         let boundary = boundary(own, eval);
         let content_type = || "header content-type".to_owned();
         let body = multipart(&boundary, &params, &self.parts, files, session, eval)?;
@@ -321,6 +343,19 @@ impl Template {
         };
         Ok((Some(body), kind.map(|it| to_value(&it, content_type)).transpose()?))
     }
+}
+
+/// A form with such an own content type is sent in parts.
+fn is_multipart(content_type: &HeaderValue) -> bool {
+    content_type.as_bytes().starts_with(b"multipart/form-data")
+}
+
+/// That of a request's own content type; UTF-8 where it names none.
+fn charset_of(content_type: &HeaderValue) -> Result<Charset, String> {
+    let text = charset::of_latin1(content_type.as_bytes());
+    let Some(name) = charset::name_in(&text) else { return Ok(Charset::Utf8) };
+    Charset::named(name)
+        .ok_or_else(|| format!("the content type {text:?} names a charset that there is not"))
 }
 
 /// `asJson()`, `asXml()`: where neither the request nor the protocol says otherwise; the type of the
@@ -340,7 +375,7 @@ impl HeaderTemplate {
     /// One that cannot be sent is an error of each request, as in Gatling.
     fn new(value: Compiled) -> Self {
         let fixed = match &value {
-            Compiled::Lit(literal) => HeaderValue::from_bytes(literal.to_string().as_bytes()).ok(),
+            Compiled::Lit(literal) => HeaderValue::from_bytes(&latin1(&literal.to_string())).ok(),
             _ => None,
         };
         fixed.map_or(Self::Computed(value), Self::Fixed)
@@ -413,11 +448,11 @@ fn text_of_header(
     to_value(&text_of(expr, session, eval)?, || format!("header {name}"))
 }
 
-/// The value itself is not told: it may be a secret.
+/// In ISO 8859-1, as Gatling writes it. The value itself is not told: it may be a secret.
 ///
 /// # Errors
 /// What it belongs to.
 pub(super) fn to_value(text: &str, whose: impl FnOnce() -> String) -> Result<HeaderValue, String> {
-    HeaderValue::from_bytes(text.as_bytes())
+    HeaderValue::from_bytes(&latin1(text))
         .map_err(|_| format!("the value of {} holds a character that no header may hold", whose()))
 }

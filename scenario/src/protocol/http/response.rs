@@ -9,6 +9,7 @@ use http::header::{AsHeaderName, CONTENT_TYPE};
 use super::decode;
 use super::fields::Fields;
 use super::url::Url;
+use crate::charset::of_latin1;
 use crate::check::{HeaderValues, ResponseView};
 
 pub(super) struct View<'a> {
@@ -29,11 +30,11 @@ impl ResponseView for View<'_> {
     }
 
     fn header(&self, name: &str) -> HeaderValues<'_> {
-        self.headers.get_all(&name.to_ascii_lowercase()).map(String::from_utf8_lossy).collect()
+        self.headers.get_all(&name.to_ascii_lowercase()).map(of_latin1).collect()
     }
 
     fn url(&self) -> &str {
-        self.url_text.get_or_init(|| self.url.to_string())
+        self.url_text.get_or_init(|| self.url.location())
     }
 
     fn body(&self) -> &[u8] {
@@ -41,7 +42,7 @@ impl ResponseView for View<'_> {
     }
 
     fn text(&self) -> Cow<'_, str> {
-        decode::text(self.body, self.headers.text(CONTENT_TYPE.as_str()).unwrap_or_default())
+        decode::text(self.body, &self.headers.value(CONTENT_TYPE.as_str()).unwrap_or_default())
     }
 
     fn response_time_ms(&self) -> u64 {

@@ -9,6 +9,7 @@ use super::h1::Outgoing;
 use super::kinds::ActionKind;
 use super::request::Built;
 use super::spec::{Body, RequestSpec};
+use crate::charset::of_latin1;
 use crate::expr::Expr;
 use crate::protocol::{Description, Message};
 use crate::secrets::Secrets;
@@ -70,7 +71,7 @@ fn literal(expr: &Expr) -> Option<String> {
 
 /// `request`: what goes over the wire, where it could be written.
 pub(super) fn sent(built: &Built, request: Option<&Outgoing>) -> Message {
-    let head = request.map(|it| String::from_utf8_lossy(&it.head).into_owned()).unwrap_or_default();
+    let head = request.map(|it| of_latin1(&it.head).into_owned()).unwrap_or_default();
     let lines = head.split("\r\n").skip(1).take_while(|line| !line.is_empty());
     let pair = |line: &str| {
         let (name, value) = line.split_once(": ")?;
@@ -87,8 +88,7 @@ pub(super) fn received(
     outcome: &Result<(Answer, Box<Connection>), Failure>,
 ) -> Result<Message, String> {
     let (answer, _) = outcome.as_ref().map_err(Failure::text)?;
-    let encoding = answer.headers.text("content-encoding").unwrap_or_default();
-    let body = match decode::decode(&answer.body, encoding) {
+    let body = match decode::decode(&answer.body, decode::coding(&answer.headers)) {
         Ok(body) => body.into_owned().into(),
         Err(_) => answer.body.clone(),
     };
@@ -113,8 +113,8 @@ impl Evidence<'_> {
         let sent = sent(self.built, self.request);
         let received = self.answer.map(|answer| {
             let headers = pairs(&answer.headers);
-            let encoding = answer.headers.text("content-encoding").unwrap_or_default();
-            let body = decode::beginning(&answer.body, encoding, MASKED_BYTES_MAX + 1);
+            let coding = decode::coding(&answer.headers);
+            let body = decode::beginning(&answer.body, coding, MASKED_BYTES_MAX + 1);
             let head = answer.status.to_string();
             excerpt(&secrets, &head, &headers, &body, answer.body_cut)
         });
@@ -146,6 +146,6 @@ fn excerpt(
 }
 
 pub(super) fn pairs(headers: &Fields) -> Vec<(String, String)> {
-    let text = |value| String::from_utf8_lossy(value).into_owned();
+    let text = |value| of_latin1(value).into_owned();
     headers.iter().map(|(name, value)| (name.to_owned(), text(value))).collect()
 }

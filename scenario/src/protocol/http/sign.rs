@@ -5,6 +5,7 @@
 use http::header::{self, HeaderName, HeaderValue};
 
 use super::request::Built;
+use crate::charset::{latin1, of_latin1};
 use crate::expr::{EvalCtx, FnId, HookArgs, HookOutcome};
 use crate::session::Session;
 use crate::value::{Value, ValueMap};
@@ -38,7 +39,7 @@ fn given(built: &Built) -> ValueMap {
     ];
     let computed = computed.iter().filter_map(|(name, it)| Some((name.as_str(), it.as_ref()?)));
     let pair = |(name, value): (&str, &HeaderValue)| {
-        let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let value = of_latin1(value.as_bytes()).into_owned();
         Value::List(vec![Value::from(name), Value::from(value)].into())
     };
     let mut given = ValueMap::default();
@@ -65,7 +66,7 @@ fn add(built: &mut Built, added: &Value) -> Result<(), String> {
     };
     let name = HeaderName::from_bytes(spelt.as_bytes());
     let name = name.map_err(|_| format!("{spelt} is no name of a header"))?;
-    let value = HeaderValue::from_bytes(value.as_bytes());
+    let value = HeaderValue::from_bytes(&latin1(value));
     let value = value.map_err(|_| {
         format!("the value of header {spelt} has a character that no header may hold")
     })?;

@@ -111,13 +111,11 @@ fn serve(
 }
 
 fn read(reader: &mut BufReader<TcpStream>) -> Option<Seen> {
-    let mut line = String::new();
-    reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
+    let line = read_line(reader)?;
     let mut words = line.split_whitespace().map(str::to_owned);
     let mut seen = Seen { method: words.next()?, target: words.next()?, ..Seen::default() };
     loop {
-        let mut line = String::new();
-        reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
+        let line = read_line(reader)?;
         let Some((name, value)) = line.trim_end().split_once(':') else { break };
         seen.headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
     }
@@ -125,4 +123,11 @@ fn read(reader: &mut BufReader<TcpStream>) -> Option<Seen> {
     seen.body.resize(length, 0);
     reader.read_exact(&mut seen.body).ok()?;
     Some(seen)
+}
+
+/// Each byte is a character.
+fn read_line(reader: &mut BufReader<TcpStream>) -> Option<String> {
+    let mut line = Vec::new();
+    reader.read_until(b'\n', &mut line).ok().filter(|read| *read > 0)?;
+    Some(line.into_iter().map(char::from).collect())
 }

@@ -8,6 +8,7 @@ use http::header::{HeaderName, HeaderValue};
 use super::body::bytes_of;
 use super::fields::Fields;
 use super::response::View;
+use crate::charset::{latin1, of_latin1};
 use crate::check::ResponseView as _;
 use crate::expr::{EvalCtx, FnId, HookArgs, HookOutcome};
 use crate::session::Session;
@@ -58,7 +59,7 @@ fn given(view: &View<'_>) -> ValueMap {
     let text = view.text();
     let reason = http::StatusCode::from_u16(view.status).ok().and_then(|it| it.canonical_reason());
     let pair = |(name, value): (&str, &[u8])| {
-        let value = String::from_utf8_lossy(value).into_owned();
+        let value = of_latin1(value).into_owned();
         Value::List(vec![Value::from(name), Value::from(value)].into())
     };
     let mut given = ValueMap::default();
@@ -90,7 +91,7 @@ fn changed(made: &ValueMap) -> Result<Changed, String> {
             let [Value::Str(name), Value::Str(value)] = &pair[..] else { continue };
             let name = HeaderName::from_bytes(name.as_bytes());
             let name = name.map_err(|_| format!("{} is no name of a header", pair[0]))?;
-            let value = HeaderValue::from_bytes(value.as_bytes());
+            let value = HeaderValue::from_bytes(&latin1(value));
             let value = value.map_err(|_| format!("{} is no header's value", pair[1]))?;
             headers.push(name.as_str(), value.as_bytes());
         }

@@ -16,6 +16,7 @@ use super::super::request::Built;
 use super::super::wire::READ_BYTES;
 use super::accept;
 use super::event::{Event, Parser};
+use crate::charset::latin1;
 use crate::session::Session;
 use crate::time::Micros;
 
@@ -131,7 +132,7 @@ impl Feed {
         if let Some(id) = &event.id {
             let trailing = self.built.trailing.get_or_insert_default();
             // One that is empty, or that no header can hold, is not sent.
-            match HeaderValue::from_bytes(id.as_bytes()) {
+            match HeaderValue::from_bytes(&latin1(id)) {
                 Ok(value) if !value.is_empty() => trailing.insert(LAST_EVENT_ID, value),
                 _ => trailing.remove(LAST_EVENT_ID),
             };
