@@ -146,14 +146,33 @@ fn through(decoder: &mut impl Write, piece: &[u8]) -> io::Result<()> {
     decoder.flush()
 }
 
-/// The text of a body: by the `charset` of the content type; UTF-8 where there is none or it is
-/// not known.
+/// The body by the charset of its content type, as Java has the charsets: those of the web are others
+/// for Latin-1, ASCII and UTF-16. By UTF-8 where there is none, or it is not known.
 #[must_use]
 pub fn text<'a>(body: &'a [u8], content_type: &str) -> Cow<'a, str> {
-    let encoding = charset(content_type)
-        .and_then(|label| Encoding::for_label(label.as_bytes()))
-        .unwrap_or(encoding_rs::UTF_8);
-    encoding.decode_without_bom_handling(body).0
+    let label = charset(content_type).unwrap_or("utf-8").to_ascii_lowercase();
+    let by = |encoding: &'static Encoding, body| encoding.decode_without_bom_handling(body).0;
+    match (label.as_str(), body) {
+        ("us-ascii" | "ascii", _) => by(encoding_rs::UTF_8, body),
+        ("iso-8859-1" | "iso8859-1" | "iso8859_1" | "iso_8859-1" | "latin1" | "l1", _) => {
+            encoding_rs::mem::decode_latin1(body)
+        }
+        ("utf-16" | "utf16", [0xFF, 0xFE, rest @ ..]) => by(encoding_rs::UTF_16LE, rest),
+        ("utf-16" | "utf16", [0xFE, 0xFF, rest @ ..] | rest) => by(encoding_rs::UTF_16BE, rest),
+        ("utf-32" | "utf32", [0xFF, 0xFE, 0, 0, rest @ ..]) => utf32(rest, u32::from_le_bytes),
+        ("utf-32" | "utf32", [0, 0, 0xFE, 0xFF, rest @ ..] | rest) | ("utf-32be", rest) => {
+            utf32(rest, u32::from_be_bytes)
+        }
+        ("utf-32le", _) => utf32(body, u32::from_le_bytes),
+        (label, _) => by(Encoding::for_label(label.as_bytes()).unwrap_or(encoding_rs::UTF_8), body),
+    }
+}
+
+fn utf32(body: &[u8], unit: fn([u8; 4]) -> u32) -> Cow<'static, str> {
+    let (units, rest) = body.as_chunks();
+    let chars = units.iter().map(|&bytes| char::from_u32(unit(bytes)));
+    let cut = (!rest.is_empty()).then_some(None);
+    Cow::Owned(chars.chain(cut).map(|char| char.unwrap_or(char::REPLACEMENT_CHARACTER)).collect())
 }
 
 /// The `charset` parameter of a content type, without quotes.
@@ -250,6 +269,22 @@ mod tests {
     #[test]
     fn charsets() {
         assert_eq!(text(b"caf\xe9", "text/plain; charset=ISO-8859-1"), "café");
+        assert_eq!(text(b"\x80\xe9", "text/plain; charset=iso-8859-1"), "\u{80}é");
+        assert_eq!(text(b"\x80\xe9", "text/plain; charset=windows-1252"), "€é");
+        assert_eq!(text("café".as_bytes(), "text/plain; charset=US-ASCII"), "café");
+        for (bytes, label) in [
+            (b"\xFF\xFEa\0\xe9\0".as_slice(), "UTF-16"),
+            (b"\xFE\xFF\0a\0\xe9", "utf-16"),
+            (b"\0a\0\xe9", "utf-16"),
+            (b"a\0\xe9\0", "utf-16le"),
+            (b"\0a\0\xe9", "utf-16be"),
+            (b"\0\0\0a\0\0\0\xe9", "utf-32"),
+            (b"\xFF\xFE\0\0a\0\0\0\xe9\0\0\0", "utf-32"),
+            (b"a\0\0\0\xe9\0\0\0", "utf-32le"),
+        ] {
+            assert_eq!(text(bytes, &format!("text/plain; charset={label}")), "aé", "{label}");
+        }
+        assert_eq!(text(b"\xFF\xFE\xFF", "text/plain; charset=utf-32"), "\u{FFFD}");
         assert_eq!(text("café".as_bytes(), "text/plain"), "café");
         assert_eq!(text("café".as_bytes(), "text/plain; charset=\"no-such\""), "café");
         assert_eq!(charset("text/html; a=b; Charset=\"utf-8\""), Some("utf-8"));
