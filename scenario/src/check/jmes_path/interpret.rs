@@ -79,7 +79,7 @@ pub(super) fn interpret(data: &Value, ast: &Ast) -> Result<Value, String> {
             Value::Map(fields) => Value::list(fields.values().cloned().collect()),
             _ => Value::Null,
         },
-        Ast::Projection { lhs, rhs, .. } => project(&interpret(data, lhs)?, rhs)?,
+        Ast::Projection { lhs, rhs, .. } => project(&interpret(data, lhs)?, lhs, rhs)?,
         Ast::Flatten { node, .. } => flatten(&interpret(data, node)?),
         Ast::MultiList { .. } | Ast::MultiHash { .. } if data.is_null() => Value::Null,
         Ast::MultiList { elements, .. } => {
@@ -132,12 +132,29 @@ fn slice(items: &[Value], start: Option<i32>, stop: Option<i32>, step: i32) -> V
     Value::list(found)
 }
 
-fn project(subject: &Value, projection: &Ast) -> Result<Value, String> {
+/// Each item of what `source` found, as the projection has it. Null is no item, unless nothing follows
+/// a slice, `.*`, `[]` or a filter: those leave their items as they are.
+fn project(subject: &Value, source: &Ast, projection: &Ast) -> Result<Value, String> {
     let Value::List(items) = subject else { return Ok(Value::Null) };
+    let (condition, then) = match projection {
+        Ast::Condition { predicate, then, .. } => (Some(predicate), &**then),
+        other => (None, other),
+    };
+    let as_they_are = matches!(then, Ast::Identity { .. })
+        && (condition.is_some()
+            || matches!(
+                source,
+                Ast::Slice { .. } | Ast::ObjectValues { .. } | Ast::Flatten { .. }
+            ));
     let mut found = Vec::new();
     for item in items.iter() {
-        let item = interpret(item, projection)?;
-        if !item.is_null() {
+        if let Some(condition) = condition
+            && !is_truthy(&interpret(item, condition)?)
+        {
+            continue;
+        }
+        let item = interpret(item, then)?;
+        if as_they_are || !item.is_null() {
             found.push(item);
         }
     }

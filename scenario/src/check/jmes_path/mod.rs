@@ -129,6 +129,12 @@ mod tests {
             ("l[1:3]", r#"["x",2.5]"#),
             ("l[::-2]", r#"[3,null,"x"]"#),
             ("l[10:]", "[]"),
+            // Null is an item, unless it is projected.
+            ("l[*]", r#"[1,"x",2.5,true,3]"#),
+            ("l[]", r#"[1,"x",2.5,null,true,3]"#),
+            ("l[?@ == `null`]", "[null]"),
+            ("items[?id == `3`].n", "[]"),
+            ("items[2].*", "[3,null]"),
             // No list has no items, but is a list.
             ("s[0:1]", "[]"),
             ("no[0]", "null"),
