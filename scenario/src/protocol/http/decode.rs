@@ -150,8 +150,11 @@ fn through(decoder: &mut impl Write, piece: &[u8]) -> io::Result<()> {
 /// for Latin-1, ASCII and UTF-16. By UTF-8 where there is none, or it is not known.
 #[must_use]
 pub fn text<'a>(body: &'a [u8], content_type: &str) -> Cow<'a, str> {
-    let label = charset(content_type).unwrap_or("utf-8").to_ascii_lowercase();
     let by = |encoding: &'static Encoding, body| encoding.decode_without_bom_handling(body).0;
+    let other = charset(content_type).filter(|label| !label.eq_ignore_ascii_case("utf-8"));
+    let Some(label) = other.map(str::to_ascii_lowercase) else {
+        return by(encoding_rs::UTF_8, body);
+    };
     match (label.as_str(), body) {
         ("us-ascii" | "ascii", _) => by(encoding_rs::UTF_8, body),
         ("iso-8859-1" | "iso8859-1" | "iso8859_1" | "iso_8859-1" | "latin1" | "l1", _) => {
