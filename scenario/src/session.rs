@@ -125,7 +125,7 @@ mod tests {
         assert_eq!(before.get("a"), Some(&Value::Int(1)));
         assert!(!before.contains("b"));
         session.remove("a");
-        assert_eq!(session.to_string(), "Session(s, 7, Map(b -> x), OK)");
+        assert_eq!(session.to_string(), "Session(s, 8, Map(b -> x), OK)");
     }
 
     #[test]

@@ -30,22 +30,24 @@ pub(super) struct HostPrototypes {
 
 struct Prototypes {
     list: Persistent<Object<'static>>,
+    bytes: Persistent<Object<'static>>,
     map: Persistent<Object<'static>>,
     /// Makes a `BigInt` of its digits.
     whole: Persistent<Function<'static>>,
 }
 
 impl HostPrototypes {
-    pub(super) fn fill<'js>(
-        &self,
-        ctx: &Ctx<'js>,
-        list: Object<'js>,
-        map: Object<'js>,
-        whole: Function<'js>,
-    ) {
-        let (list, map) = (Persistent::save(ctx, list), Persistent::save(ctx, map));
-        *self.made.borrow_mut() =
-            Some(Prototypes { list, map, whole: Persistent::save(ctx, whole) });
+    /// # Errors
+    /// The object of natives lacks what `sdk/base.js` adds to it.
+    pub(super) fn fill<'js>(&self, ctx: &Ctx<'js>, native: &Object<'js>) -> Result<()> {
+        let object = |name| native.get(name).map(|found: Object<'js>| Persistent::save(ctx, found));
+        *self.made.borrow_mut() = Some(Prototypes {
+            list: object("listPrototype")?,
+            bytes: object("bytesPrototype")?,
+            map: object("mapPrototype")?,
+            whole: Persistent::save(ctx, native.get("whole")?),
+        });
+        Ok(())
     }
 
     pub(super) fn clear(&self) {
@@ -54,6 +56,10 @@ impl HostPrototypes {
 
     fn list<'js>(&self, ctx: &Ctx<'js>) -> Result<Option<Object<'js>>> {
         self.made.borrow().as_ref().map(|made| made.list.clone().restore(ctx)).transpose()
+    }
+
+    fn bytes<'js>(&self, ctx: &Ctx<'js>) -> Result<Option<Object<'js>>> {
+        self.made.borrow().as_ref().map(|made| made.bytes.clone().restore(ctx)).transpose()
     }
 
     fn whole<'js>(&self, ctx: &Ctx<'js>, digits: &str) -> Result<JsValue<'js>> {
@@ -88,7 +94,7 @@ pub(super) fn to_js<'js>(
                 // Java's bytes are signed.
                 array.set(index, i32::from(byte.cast_signed()))?;
             }
-            with_prototype(array.into_object(), host.list(ctx)?.as_ref())?
+            with_prototype(array.into_object(), host.bytes(ctx)?.as_ref())?
         }
         Value::List(items) => {
             let array = Array::new(ctx.clone())?;

@@ -109,7 +109,7 @@ mod tests {
     fn found(path: &str) -> String {
         let json = crate::value::json::parse(JSON).unwrap();
         match compile(path) {
-            Ok(Path::Simple(path)) => path.walk(&json).map(Value::to_json).unwrap_or_default(),
+            Ok(Path::Simple(path)) => path.walk(&json).unwrap_or(&Value::Null).to_json(),
             Ok(Path::General(ast)) => interpret::interpret(&json, &ast)
                 .map_or_else(|error| error, |found| found.to_json()),
             Err(error) => error,

@@ -146,6 +146,10 @@ native.listPrototype = hidden(Object.create(Array.prototype), {
   getLast() { return this.get(this.length - 1); },
   toString() { return native.javaText(this); },
 });
+// Bytes are an array of the JVM, which reads as one of JavaScript.
+native.bytesPrototype = hidden(Object.create(native.listPrototype), {
+  toString() { return Array.prototype.toString.call(this); },
+});
 const own = (map, key) => (Object.hasOwn(map, key) ? map[key] : null);
 native.mapPrototype = hidden(Object.create(Object.prototype), {
   get(key) { return own(this, key); },
