@@ -45,7 +45,7 @@ impl HostPrototypes {
             list: object("listPrototype")?,
             bytes: object("bytesPrototype")?,
             map: object("mapPrototype")?,
-            whole: Persistent::save(ctx, native.get("whole")?),
+            whole: Persistent::save(ctx, native.get::<_, Function<'js>>("whole")?),
         });
         Ok(())
     }
