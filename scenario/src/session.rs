@@ -14,7 +14,7 @@ type Attribute = (Arc<str>, Value);
 /// What a virtual user carries from action to action.
 #[derive(Clone, Debug)]
 pub struct Session {
-    /// The global number of the user in its scenario, the same whatever the number of shards.
+    /// The global number of the user in its scenario, the same whatever the number of shards. From 0.
     pub user_id: u64,
     pub scenario: Arc<str>,
     /// Names of the open groups, outermost first.
@@ -37,6 +37,12 @@ impl Session {
             failed: false,
             marks: 0,
         }
+    }
+
+    /// The user's number as simulations see it: from 1.
+    #[must_use]
+    pub fn shown_id(&self) -> u64 {
+        self.user_id.saturating_add(1)
     }
 
     #[must_use]
@@ -96,7 +102,7 @@ impl Session {
 
 impl fmt::Display for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Session({}, {}, Map(", self.scenario, self.user_id)?;
+        write!(f, "Session({}, {}, Map(", self.scenario, self.shown_id())?;
         for (index, (name, value)) in self.attributes().enumerate() {
             let separator = if index == 0 { "" } else { ", " };
             write!(f, "{separator}{name} -> {value}")?;
@@ -119,7 +125,7 @@ mod tests {
         assert_eq!(before.get("a"), Some(&Value::Int(1)));
         assert!(!before.contains("b"));
         session.remove("a");
-        assert_eq!(session.to_string(), "Session(s, 7, Map(b -> x), OK)");
+        assert_eq!(session.to_string(), "Session(s, 8, Map(b -> x), OK)");
     }
 
     #[test]

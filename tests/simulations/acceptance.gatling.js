@@ -14,7 +14,7 @@ export default simulation((setUp) => {
   const seconds = Number(getParameter("duration", "60"));
 
   const visit = scenario("visit")
-    .exec((session) => session.set("arrival", session.userId()))
+    .exec((session) => session.set("arrival", session.userId() - 1))
     .exec(named("first", "/echo?arrival=#{arrival}"))
     .pause(0.5)
     .exec(named("second", "/echo?arrival=#{arrival}"));

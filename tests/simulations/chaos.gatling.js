@@ -11,7 +11,7 @@ export default simulation((setUp) => {
   const seconds = Number(getParameter("duration", "15"));
 
   const visit = scenario("visit")
-    .exec((session) => session.set("arrival", session.userId()))
+    .exec((session) => session.set("arrival", session.userId() - 1))
     .exec(named("first"))
     .pause(0.3)
     .exec(named("second"))

@@ -41,7 +41,7 @@ const login = exec(
 // A function of the session runs between requests; what it returns is the user's new session.
 const decide = exec((session) => {
   const quantity = session.get("country") === "us" ? 3 : 1;
-  if (session.userId() < 20) {
+  if (session.userId() <= 20) {
     console.log(`${session.get("user")} buys ${quantity} of product ${session.get("productId")}`);
   }
   return session.set("quantity", quantity);

@@ -266,6 +266,8 @@ fn json_path_types() {
         saved(JSON, at(json("$.a.b[*]", JsonType::Int), Arity::FindAll)),
         "[1, 2, 0] (list)"
     );
+    // Whatever type they are of.
+    assert_eq!(saved(JSON, at(json("$.a.b[*]", JsonType::Int), Arity::Count)), "4 (integer)");
     assert_eq!(message(&ok(JSON), with(json("$.none", JsonType::String), V::IsNull)), "ok");
     assert_eq!(
         message(&ok(JSON), with(json("$.none", JsonType::String), V::NotNull)),
@@ -278,6 +280,36 @@ fn json_path_types() {
         message(&ok(JSON), json("$.a[", JsonType::String))
             .starts_with("jsonPath($.a[).find.exists extraction crashed: Failed to parse jsonPath")
     );
+}
+
+/// Asked of Gatling 3.16.0.
+#[test]
+fn whole_numbers_are_exact() {
+    let json_text = r#"{"x":9007199254740993,"y":9223372036854775808,"z":18446744073709551615,
+        "h":123456789012345678901234567890,"e":1e400,"o":{"b":1,"a":{"d":1,"c":2}}}"#;
+    for (path, of, expected) in [
+        ("x", JsonType::String, "9007199254740993 (string)"),
+        ("x", JsonType::Object, "9007199254740993 (integer)"),
+        ("y", JsonType::Object, "9223372036854775808 (integer)"),
+        ("y", JsonType::Int, "0 (integer)"),
+        ("y", JsonType::Long, "-9223372036854775808 (integer)"),
+        ("z", JsonType::String, "18446744073709551615 (string)"),
+        ("z", JsonType::Int, "-1 (integer)"),
+        ("h", JsonType::Object, "123456789012345678901234567890 (integer)"),
+        ("h", JsonType::Int, "1312754386 (integer)"),
+        ("h", JsonType::Long, "-4362896299872285998 (integer)"),
+        ("h", JsonType::Double, "1.2345678901234568E29 (double)"),
+        ("e", JsonType::String, "Infinity (string)"),
+        ("e", JsonType::Int, "2147483647 (integer)"),
+        // Objects are sorted maps, but a text as the document has it.
+        ("o", JsonType::Map, "{a={c=2, d=1}, b=1} (map)"),
+        ("o", JsonType::String, r#"{"b":1,"a":{"d":1,"c":2}} (string)"#),
+    ] {
+        assert_eq!(saved(json_text, json(&format!("$.{path}"), of)), expected, "{path}");
+        assert_eq!(saved(json_text, jmes(path, of)), expected, "{path}");
+    }
+    let huge = with(json("$.z", JsonType::String), V::Is(lit("18446744073709551615")));
+    assert_eq!(message(&ok(json_text), huge), "ok");
 }
 
 #[test]
@@ -306,7 +338,10 @@ fn a_fatal_failure_is_bare_and_nothing_is_saved() {
     let first = CheckSpec { save_as: Some("saved".to_owned()), ..jmes("s", JsonType::String) };
     let (result, session) = run_all(&ok(JSON), &[first, jmes("sum(s)", JsonType::Object)]);
     let message = result.unwrap_err();
-    assert_eq!(message, "Argument 0 expects type array[number], given string");
+    assert_eq!(
+        message,
+        "Invalid argument type calling \"sum\": expected array of number but was string"
+    );
     assert!(!session.contains("saved"));
     let dynamic = spec(ExtractorSpec::Regex { pattern: el("(#{s}"), groups: Groups::First });
     let (result, _) = run_all(&ok(JSON), &[dynamic]);
@@ -332,7 +367,8 @@ fn regex_groups() {
     let refused =
         |pattern| CompiledChecks::compile(&[regex(pattern, Groups::First)], &[]).unwrap_err();
     let many = CompiledChecks::compile(&[regex("a", Groups::Count(9))], &[]).unwrap_err();
-    assert_eq!(many, "regex: captureGroups takes 8 groups at most, not 9");
+    assert_eq!(many, "regex: captureGroups takes 2 to 8 groups, not 9");
+    assert!(CompiledChecks::compile(&[regex("a", Groups::Count(1))], &[]).is_err());
     assert!(refused("(a").contains("unclosed group at index 0"), "{}", refused("(a"));
 }
 

@@ -52,11 +52,7 @@ pub(super) fn find(
             Ok(found)
         }
         Arity::Count => {
-            let mut count = 0;
-            extractor.visit(response, texts, &mut |_| {
-                count += 1;
-                ControlFlow::Continue(())
-            })?;
+            let count = extractor.count(response, texts)?;
             Ok((count > 0 || !extractor.none_is_not_zero()).then_some(Value::Int(count)))
         }
         Arity::FindAll => {

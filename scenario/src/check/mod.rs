@@ -297,6 +297,16 @@ trait Extractor: fmt::Debug + Send + Sync {
         false
     }
 
+    /// How many matches there are.
+    fn count(&self, response: &Prepared<'_>, texts: &Texts<'_>) -> Result<i64, Failure> {
+        let mut count = 0;
+        self.visit(response, texts, &mut |_| {
+            count += 1;
+            ControlFlow::Continue(())
+        })?;
+        Ok(count)
+    }
+
     /// Hands over each match until told to stop.
     fn visit(
         &self,

@@ -2,18 +2,16 @@
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
-use std::sync::Arc;
 
 use super::page::Page;
 use super::{Failure, ResponseView, jsonp};
+use crate::value::{Value, json};
 
 pub(super) struct Prepared<'a> {
     view: &'a dyn ResponseView,
     text: OnceCell<Cow<'a, str>>,
-    json: OnceCell<Result<serde_json::Value, String>>,
-    jmes: OnceCell<jmespath::Rcvar>,
-    jsonp: OnceCell<Result<serde_json::Value, String>>,
-    jsonp_jmes: OnceCell<jmespath::Rcvar>,
+    json: OnceCell<Result<Value, String>>,
+    jsonp: OnceCell<Result<Value, String>>,
     page: OnceCell<Result<Page, String>>,
 }
 
@@ -23,9 +21,7 @@ impl<'a> Prepared<'a> {
             view,
             text: OnceCell::new(),
             json: OnceCell::new(),
-            jmes: OnceCell::new(),
             jsonp: OnceCell::new(),
-            jsonp_jmes: OnceCell::new(),
             page: OnceCell::new(),
         }
     }
@@ -38,26 +34,15 @@ impl<'a> Prepared<'a> {
         self.text.get_or_init(|| self.view.text())
     }
 
-    /// The body as JSON, or, of JSONP, the JSON inside it.
-    pub(super) fn json(&self, within: Within) -> Result<&serde_json::Value, Failure> {
+    /// The body as JSON, whose bytes tell their encoding; or, of JSONP, the JSON inside it.
+    pub(super) fn json(&self, within: Within) -> Result<&Value, Failure> {
         let parsed = match within {
-            Within::Json => self.json.get_or_init(|| parse(self.text())),
-            Within::Jsonp => self.jsonp.get_or_init(|| parse(jsonp::inner(self.text())?)),
+            Within::Json => self.json.get_or_init(|| told(json::parse_bytes(self.view.body()))),
+            Within::Jsonp => {
+                self.jsonp.get_or_init(|| told(json::parse(jsonp::inner(self.text())?)))
+            }
         };
         parsed.as_ref().map_err(|error| Failure::Preparation(error.clone()))
-    }
-
-    /// The same, as the jmesPath interpreter has it.
-    pub(super) fn jmes(&self, within: Within) -> Result<&jmespath::Rcvar, Failure> {
-        let json = self.json(within)?;
-        let cell = match within {
-            Within::Json => &self.jmes,
-            Within::Jsonp => &self.jsonp_jmes,
-        };
-        Ok(cell.get_or_init(|| {
-            let variable = jmespath::Variable::try_from(json);
-            Arc::new(variable.unwrap_or(jmespath::Variable::Null))
-        }))
     }
 
     /// The body as HTML.
@@ -67,9 +52,8 @@ impl<'a> Prepared<'a> {
     }
 }
 
-fn parse(text: &str) -> Result<serde_json::Value, String> {
-    serde_json::from_str(text)
-        .map_err(|error| format!("could not parse response into a JSON object: {error}"))
+fn told(parsed: Result<Value, String>) -> Result<Value, String> {
+    parsed.map_err(|error| format!("could not parse response into a JSON object: {error}"))
 }
 
 /// Where the JSON is.

@@ -12,7 +12,7 @@ use crate::java_regex;
 use crate::value::Value;
 
 /// Of `captureGroups`, as in Gatling.
-const GROUPS_MAX: u32 = 8;
+const GROUPS: std::ops::RangeInclusive<u32> = 2..=8;
 
 #[derive(Debug)]
 pub(super) struct Regex {
@@ -27,18 +27,18 @@ impl Regex {
 }
 
 /// # Errors
-/// A literal pattern that cannot be compiled, or too many groups; `what` is the check's name.
+/// A literal pattern that cannot be compiled, or a number of groups that Gatling refuses; `what` is the
+/// check's name.
 pub(super) fn pattern(
     what: &str,
     pattern: &Expr,
     groups: Groups,
 ) -> Result<Pattern<java_regex::Regex>, String> {
     if let Groups::Count(count) = groups
-        && count > GROUPS_MAX
+        && !GROUPS.contains(&count)
     {
-        return Err(format!(
-            "{what}: captureGroups takes {GROUPS_MAX} groups at most, not {count}"
-        ));
+        let (least, most) = (GROUPS.start(), GROUPS.end());
+        return Err(format!("{what}: captureGroups takes {least} to {most} groups, not {count}"));
     }
     Pattern::new(pattern, java_regex::Regex::new).map_err(|reason| format!("{what}: {reason}"))
 }

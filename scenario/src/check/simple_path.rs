@@ -1,5 +1,7 @@
 //! The paths that most checks use, `$.a.b[0]` and `a.b[0]`: walked without the machinery of a full
-//! query, and without a copy of the document.
+//! query.
+
+use crate::value::Value;
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct SimplePath(Vec<Part>);
@@ -42,7 +44,7 @@ impl SimplePath {
             let (inside, after) = rest.strip_prefix('[')?.split_once(']')?;
             let key = inside.strip_prefix('\'').and_then(|inside| inside.strip_suffix('\''));
             parts.push(match key {
-                Some(key) if !key.contains(['\'', '\\', '[']) => Part::Key(key.to_owned()),
+                Some(key) if is_plain(key) => Part::Key(key.to_owned()),
                 Some(_) => return None,
                 None => Part::Index(inside.parse().ok().filter(|_| !inside.starts_with('+'))?),
             });
@@ -51,20 +53,29 @@ impl SimplePath {
         Some(Self(parts))
     }
 
-    pub(super) fn walk<'a>(&self, root: &'a serde_json::Value) -> Option<&'a serde_json::Value> {
-        self.0.iter().try_fold(root, |value, part| match part {
-            Part::Key(key) => value.as_object()?.get(key),
-            Part::Index(index) => {
-                let items = value.as_array()?;
-                let position = if *index < 0 {
-                    items.len().checked_sub(usize::try_from(index.unsigned_abs()).ok()?)?
-                } else {
-                    usize::try_from(*index).ok()?
-                };
-                items.get(position)
-            }
+    pub(super) fn walk<'a>(&self, root: &'a Value) -> Option<&'a Value> {
+        self.0.iter().try_fold(root, |value, part| match (part, value) {
+            (Part::Key(key), Value::Map(fields)) => fields.get(key.as_str()),
+            (Part::Index(index), Value::List(items)) => item(items, *index),
+            _ => None,
         })
     }
+}
+
+/// A name in quotes without a meaning of its own: `['*']` is any, blanks may be passed over.
+fn is_plain(key: &str) -> bool {
+    let blank = |char: char| char.is_whitespace();
+    !key.is_empty() && key != "*" && !key.starts_with(blank) && !key.contains(['\'', '\\', '['])
+}
+
+/// By its place, a negative one from the end.
+pub(super) fn item(items: &[Value], index: i64) -> Option<&Value> {
+    let index = if index < 0 {
+        items.len().checked_sub(usize::try_from(index.unsigned_abs()).ok()?)?
+    } else {
+        usize::try_from(index).ok()?
+    };
+    items.get(index)
 }
 
 #[cfg(test)]
@@ -73,19 +84,21 @@ mod tests {
 
     #[test]
     fn simple_ones_are_walked_and_others_left_alone() {
-        let json = serde_json::json!({"a":{"b":[1,{"c d":2}]},"x-y":3});
+        let text = r#"{"a":{"b":[1,{"c d":2}]},"x-y":3}"#;
+        let json = crate::value::json::parse(text).unwrap();
+        let found = |path: Option<SimplePath>| path.unwrap().walk(&json).map(Value::to_json);
         for (path, expected) in [
-            ("$", Some(&json)),
-            ("$.a.b[0]", json.pointer("/a/b/0")),
-            ("$.a['b'][-1]['c d']", json.pointer("/a/b/1/c d")),
-            ("$['x-y']", json.pointer("/x-y")),
+            ("$", Some(text)),
+            ("$.a.b[0]", Some("1")),
+            ("$.a['b'][-1]['c d']", Some("2")),
+            ("$['x-y']", Some("3")),
             ("$.a.b[7]", None),
+            ("$.a.b[-3]", None),
             ("$.a.b.c", None),
         ] {
-            assert_eq!(SimplePath::json_path(path).unwrap().walk(&json), expected, "{path}");
+            assert_eq!(found(SimplePath::json_path(path)).as_deref(), expected, "{path}");
         }
-        let jmes = SimplePath::jmes_path("a.b[-2]").unwrap();
-        assert_eq!(jmes.walk(&json), json.pointer("/a/b/0"));
+        assert_eq!(found(SimplePath::jmes_path("a.b[-2]")).as_deref(), Some("1"));
         for path in [
             "$..a",
             "$.*",
@@ -98,6 +111,9 @@ mod tests {
             "$.",
             "$['a','b']",
             "$.1",
+            "$['*']",
+            "$[' a']",
+            "$['']",
         ] {
             assert_eq!(SimplePath::json_path(path), None, "{path}");
         }

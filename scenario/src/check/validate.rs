@@ -208,28 +208,21 @@ impl Comparison {
 
 fn compare(a: &Value, b: &Value) -> Option<Ordering> {
     match (a, b) {
-        (Value::Int(a), Value::Int(b)) => Some(a.cmp(b)),
         (Value::Str(a), Value::Str(b)) => Some(a.cmp(b)),
-        (Value::Int(_) | Value::Double(_), Value::Int(_) | Value::Double(_)) => {
-            cast::to_double(a).ok()?.partial_cmp(&cast::to_double(b).ok()?)
-        }
-        _ => None,
+        _ => a.cmp_numbers(b),
     }
 }
 
 /// JavaScript has one kind of number: 1 and 1.0 are the same.
 fn same(a: &Value, b: &Value) -> bool {
     match (a, b) {
-        (Value::Int(_), Value::Double(_)) | (Value::Double(_), Value::Int(_)) => {
-            compare(a, b) == Some(Ordering::Equal)
-        }
         (Value::List(a), Value::List(b)) => {
             a.len() == b.len() && a.iter().zip(b.iter()).all(|(a, b)| same(a, b))
         }
         (Value::Map(a), Value::Map(b)) => {
             a.len() == b.len() && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| same(a, b)))
         }
-        _ => a == b,
+        _ => a.cmp_numbers(b).map_or_else(|| a == b, Ordering::is_eq),
     }
 }
 

@@ -9,7 +9,7 @@ use rand::Rng;
 use super::cast;
 use crate::expr::EvalCtx;
 use crate::session::Session;
-use crate::value::Value;
+use crate::value::{Value, write_quoted};
 
 #[derive(Debug)]
 pub(super) struct Path {
@@ -133,7 +133,11 @@ fn apply<'a>(
         },
         // Text is a JSON text too: in quotes.
         Access::JsonStringify => match value {
-            Value::Str(text) => owned(Value::from(serde_json::Value::from(&**text).to_string())),
+            Value::Str(text) => {
+                let mut quoted = String::with_capacity(text.len() + 2);
+                write_quoted(&mut quoted, text);
+                owned(Value::from(quoted))
+            }
             _ => owned(Value::from(value.to_json())),
         },
         Access::HtmlUnescape => match value {

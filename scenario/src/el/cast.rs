@@ -45,11 +45,8 @@ pub fn to_int(value: &Value) -> Result<i64, String> {
 /// Anything but a number or the text of one.
 pub fn to_double(value: &Value) -> Result<f64, String> {
     match value {
-        #[expect(clippy::cast_precision_loss, reason = "what asking for a double means")]
-        Value::Int(number) => Some(*number as f64),
-        Value::Double(number) => Some(*number),
         Value::Str(text) => text.trim().parse().ok(),
-        _ => None,
+        _ => value.as_f64(),
     }
     .ok_or_else(|| mismatch(value, "double"))
 }
@@ -107,7 +104,7 @@ pub fn to_list(value: &Value) -> Result<Arc<Vec<Value>>, String> {
 /// Another type, an unknown unit, a negative or unrepresentable duration.
 pub fn to_duration_us_strict(value: &Value) -> Result<Micros, String> {
     match value {
-        Value::Int(_) | Value::Double(_) => micros(value, 1.0),
+        Value::Int(_) | Value::Big(_) | Value::Double(_) => micros(value, 1.0),
         Value::Map(entries) => {
             let (Some(amount), Some(Value::Str(unit))) =
                 (entries.get("amount"), entries.get("unit"))
@@ -148,11 +145,7 @@ pub fn to_duration_us(value: &Value) -> Result<Micros, String> {
 #[expect(clippy::cast_precision_loss, reason = "2^53 µs are 285 years")]
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "range is checked")]
 fn micros(amount: &Value, seconds: f64) -> Result<Micros, String> {
-    let number = match amount {
-        Value::Int(number) => *number as f64,
-        Value::Double(number) => *number,
-        _ => return Err(mismatch(amount, "duration")),
-    };
+    let number = amount.as_f64().ok_or_else(|| mismatch(amount, "duration"))?;
     let micros = (number * seconds * MICROS_PER_SECOND as f64).round();
     if !(0.0..=9_007_199_254_740_992.0).contains(&micros) {
         return Err(format!("{amount} is not a valid duration"));

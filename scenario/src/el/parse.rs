@@ -1,4 +1,5 @@
-//! Text → parts. Attribute names are `[^.#{}()]+`; `\#{` is a literal `#{`.
+//! Text → parts. Attribute names are `[^.#{}()]+`; `\#{` is a literal `#{`, and of backslashes before
+//! a `#{` two stand for one: `\\#{x}` is a backslash and the value.
 
 use super::access::{Access, Path, Step};
 use super::builtin::Builtin;
@@ -11,13 +12,15 @@ pub(super) fn parse(text: &str) -> Result<Vec<Part>, String> {
     let mut literal = String::new();
     let mut rest = text;
     while let Some(start) = rest.find("#{") {
-        if let Some(before) = rest[..start].strip_suffix('\\') {
-            literal.push_str(before);
+        let before = rest[..start].trim_end_matches('\\');
+        let backslashes = start - before.len();
+        literal.push_str(before);
+        literal.extend(std::iter::repeat_n('\\', backslashes / 2));
+        if backslashes % 2 == 1 {
             literal.push_str("#{");
             rest = &rest[start + 2..];
             continue;
         }
-        literal.push_str(&rest[..start]);
         if !literal.is_empty() {
             parts.push(Part::Text(std::mem::take(&mut literal).into()));
         }

@@ -147,6 +147,13 @@ fn syntax_errors_name_the_text() {
 fn escapes_and_lookalikes_are_text() {
     check("\\#{s}", "#{s}");
     check("\\#{s} #{s}", "#{s} str");
+    // Of the backslashes right before a #{ two stand for one.
+    check("\\\\#{s}", "\\str");
+    check("a\\\\\\#{s}", "a\\#{s}");
+    check("\\\\\\\\#{s}", "\\\\str");
+    check("\\#{\\\\#{s}", "#{\\str");
+    check("a\\b \\\\ #{s}\\", "a\\b \\\\ str\\");
+    check("##{s}#", "#str#");
     check("${s} # {s} }", "${s} # {s} }");
     assert_eq!(Template::parse("a\\#{b}").unwrap().as_literal(), Some("a#{b}"));
     assert_eq!(Template::parse("#{b}").unwrap().as_literal(), None);

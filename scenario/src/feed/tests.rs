@@ -181,10 +181,26 @@ fn other_separators_and_quotes() {
     assert_eq!(feed(&feeder, None).unwrap(), "ä=x««y|b=z\"");
 }
 
-fn json(text: &str) -> Result<Feeder, Problem> {
+fn json_bytes(bytes: Vec<u8>) -> Result<Feeder, Problem> {
     let source = FeederSource::Json { path: "x.json".to_owned() };
     let spec = FeederSpec { source, strategy: Strategy::Queue, unzip: false, transform: None };
-    Feeder::load(&spec, &Memory([("x.json", text.as_bytes().to_vec())].into()))
+    Feeder::load(&spec, &Memory([("x.json", bytes)].into()))
+}
+
+fn json(text: &str) -> Result<Feeder, Problem> {
+    json_bytes(text.as_bytes().to_vec())
+}
+
+/// Asked of Gatling 3.16.0.
+#[test]
+fn json_numbers_are_exact_and_the_encoding_is_found() {
+    let text = r#"[{"a":9007199254740993,"b":[18446744073709551615,1e400,1.0]}]"#;
+    let utf16: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for bytes in [text.as_bytes().to_vec(), [b"\xEF\xBB\xBF", text.as_bytes()].concat(), utf16] {
+        let feeder = json_bytes(bytes).unwrap();
+        let record = feed(&feeder, None).unwrap();
+        assert_eq!(record, "a=9007199254740993|b=[18446744073709551615, Infinity, 1.0]");
+    }
 }
 
 #[test]

@@ -281,11 +281,15 @@ pub(super) fn arithmetic(sign: &str, left: &Value, right: &Value) -> Result<Valu
         };
         return found.map(Value::Int).ok_or_else(|| format!("{left} {sign} {right} has no result"));
     }
-    let number = |it: &Value| as_number(it).filter(|_| !matches!(it, Value::Str(_)));
-    let (Some(left), Some(right)) = (number(left), number(right)) else { return Err(wrong()) };
-    if let Some(found) = compare(sign, left.total_cmp(&right)) {
+    let (Some(first), Some(second)) = (left.as_f64(), right.as_f64()) else { return Err(wrong()) };
+    let order = left.cmp_numbers(right).unwrap_or_else(|| first.total_cmp(&second));
+    if let Some(found) = compare(sign, order) {
         return Ok(found);
     }
+    if [left, right].iter().any(|it| matches!(it, Value::Big(_))) {
+        return Err(format!("{left} {sign} {right} has no result"));
+    }
+    let (left, right) = (first, second);
     Ok(Value::Double(match sign {
         "+" => left + right,
         "-" => left - right,

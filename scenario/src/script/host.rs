@@ -362,8 +362,7 @@ impl Engine {
         self.run_module(ctx, "onrush:boot", BOOT).map_err(fail)?;
         let run: Function<'_> = native.get("commonjs").map_err(fail)?;
         self.graph.borrow_mut().commonjs = Some(Persistent::save(ctx, run));
-        let list = native.get("listPrototype").map_err(fail)?;
-        self.shared.host.fill(ctx, list, native.get("mapPrototype").map_err(fail)?);
+        self.shared.host.fill(ctx, &native).map_err(fail)?;
         let text = self.graph.borrow_mut().text(entry)?;
         let exports = self.run_module(ctx, entry, &text).map_err(fail)?;
         run_jobs(ctx);

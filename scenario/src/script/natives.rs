@@ -113,6 +113,9 @@ pub(super) fn object<'js>(ctx: &Ctx<'js>, shared: &Rc<Shared>) -> Result<Object<
         move || shared.rng.borrow_mut().random::<f64>()
     };
     native.set("random", Function::new(ctx.clone(), random)?)?;
+    let java_text =
+        |ctx: Ctx<'js>, value: JsValue<'js>| from_js(&ctx, &value).map(|value| value.to_string());
+    native.set("javaText", Function::new(ctx.clone(), java_text)?)?;
     let frozen = {
         let shared = Rc::clone(shared);
         #[expect(clippy::cast_precision_loss, reason = "JavaScript's numbers are doubles")]

@@ -112,7 +112,7 @@ fn contains<'js>(me: Me<'js>, key: rquickjs::String<'js>) -> Result<bool> {
 #[expect(clippy::needless_pass_by_value, reason = "the shape rquickjs calls")]
 fn user_id(me: Me<'_>) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "JavaScript's numbers are doubles")]
-    let id = me.borrow().session.user_id as f64;
+    let id = me.borrow().session.shown_id() as f64;
     id
 }
 

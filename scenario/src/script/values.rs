@@ -6,7 +6,10 @@
 use std::cell::RefCell;
 
 use rquickjs::class::Class;
-use rquickjs::{Array, Ctx, Exception, Function, Object, Persistent, Result, Value as JsValue};
+use rquickjs::{
+    Array, Coerced, Ctx, Exception, FromJs as _, Function, Object, Persistent, Result,
+    Value as JsValue,
+};
 
 use super::session::JsSession;
 use crate::value::{Value, ValueMap};
@@ -22,30 +25,54 @@ const SAFE_INTEGER: f64 = 9_007_199_254_740_991.0;
 /// must be called before the runtime goes, or the runtime would find objects still in use.
 #[derive(Default)]
 pub(super) struct HostPrototypes {
-    both: RefCell<Option<Prototypes>>,
+    made: RefCell<Option<Prototypes>>,
 }
 
 struct Prototypes {
     list: Persistent<Object<'static>>,
+    bytes: Persistent<Object<'static>>,
     map: Persistent<Object<'static>>,
+    /// Makes a `BigInt` of its digits.
+    whole: Persistent<Function<'static>>,
 }
 
 impl HostPrototypes {
-    pub(super) fn fill<'js>(&self, ctx: &Ctx<'js>, list: Object<'js>, map: Object<'js>) {
-        let (list, map) = (Persistent::save(ctx, list), Persistent::save(ctx, map));
-        *self.both.borrow_mut() = Some(Prototypes { list, map });
+    /// # Errors
+    /// The object of natives lacks what `sdk/base.js` adds to it.
+    pub(super) fn fill<'js>(&self, ctx: &Ctx<'js>, native: &Object<'js>) -> Result<()> {
+        let object = |name| native.get(name).map(|found: Object<'js>| Persistent::save(ctx, found));
+        *self.made.borrow_mut() = Some(Prototypes {
+            list: object("listPrototype")?,
+            bytes: object("bytesPrototype")?,
+            map: object("mapPrototype")?,
+            whole: Persistent::save(ctx, native.get::<_, Function<'js>>("whole")?),
+        });
+        Ok(())
     }
 
     pub(super) fn clear(&self) {
-        *self.both.borrow_mut() = None;
+        *self.made.borrow_mut() = None;
     }
 
     fn list<'js>(&self, ctx: &Ctx<'js>) -> Result<Option<Object<'js>>> {
-        self.both.borrow().as_ref().map(|both| both.list.clone().restore(ctx)).transpose()
+        self.made.borrow().as_ref().map(|made| made.list.clone().restore(ctx)).transpose()
+    }
+
+    fn bytes<'js>(&self, ctx: &Ctx<'js>) -> Result<Option<Object<'js>>> {
+        self.made.borrow().as_ref().map(|made| made.bytes.clone().restore(ctx)).transpose()
+    }
+
+    fn whole<'js>(&self, ctx: &Ctx<'js>, digits: &str) -> Result<JsValue<'js>> {
+        let whole = self.made.borrow().as_ref().map(|made| made.whole.clone().restore(ctx));
+        match whole {
+            Some(whole) => whole?.call((digits,)),
+            // Before the SDK is there no value comes here.
+            None => Ok(rquickjs::String::from_str(ctx.clone(), digits)?.into_value()),
+        }
     }
 
     fn map<'js>(&self, ctx: &Ctx<'js>) -> Result<Option<Object<'js>>> {
-        self.both.borrow().as_ref().map(|both| both.map.clone().restore(ctx)).transpose()
+        self.made.borrow().as_ref().map(|made| made.map.clone().restore(ctx)).transpose()
     }
 }
 
@@ -57,7 +84,8 @@ pub(super) fn to_js<'js>(
     Ok(match value {
         Value::Null => JsValue::new_null(ctx.clone()),
         Value::Bool(flag) => JsValue::new_bool(ctx.clone(), *flag),
-        Value::Int(number) => integer_to_js(ctx, *number),
+        Value::Int(number) => integer_to_js(ctx, *number, host)?,
+        Value::Big(number) => host.whole(ctx, number.as_str())?,
         Value::Double(number) => JsValue::new_float(ctx.clone(), *number),
         Value::Str(text) => rquickjs::String::from_str(ctx.clone(), text)?.into_value(),
         Value::Bytes(bytes) => {
@@ -66,7 +94,7 @@ pub(super) fn to_js<'js>(
                 // Java's bytes are signed.
                 array.set(index, i32::from(byte.cast_signed()))?;
             }
-            with_prototype(array.into_object(), host.list(ctx)?.as_ref())?
+            with_prototype(array.into_object(), host.bytes(ctx)?.as_ref())?
         }
         Value::List(items) => {
             let array = Array::new(ctx.clone())?;
@@ -95,12 +123,18 @@ fn with_prototype<'js>(
     Ok(object.into_value())
 }
 
-fn integer_to_js<'js>(ctx: &Ctx<'js>, number: i64) -> JsValue<'js> {
-    match i32::try_from(number) {
-        Ok(small) => JsValue::new_int(ctx.clone(), small),
-        #[expect(clippy::cast_precision_loss, reason = "JavaScript's numbers are doubles")]
-        Err(_) => JsValue::new_float(ctx.clone(), number as f64),
+/// A double where it holds the number, else a `BigInt`: its text is exact, and mixing it with
+/// numbers is an error, not another number.
+fn integer_to_js<'js>(ctx: &Ctx<'js>, number: i64, host: &HostPrototypes) -> Result<JsValue<'js>> {
+    if let Ok(small) = i32::try_from(number) {
+        return Ok(JsValue::new_int(ctx.clone(), small));
     }
+    #[expect(clippy::cast_precision_loss, reason = "what is not exact is no double")]
+    let double = number as f64;
+    if double.abs() <= SAFE_INTEGER {
+        return Ok(JsValue::new_float(ctx.clone(), double));
+    }
+    host.whole(ctx, &number.to_string())
 }
 
 /// # Errors
@@ -125,8 +159,10 @@ fn convert<'js>(ctx: &Ctx<'js>, value: &JsValue<'js>, depth: u32) -> Result<Valu
     if let Some(text) = value.as_string() {
         return Ok(Value::from(text.to_string()?));
     }
-    if let Some(number) = value.as_big_int() {
-        return Ok(number.clone().to_i64().map_or(Value::Double(f64::NAN), Value::Int));
+    if value.as_big_int().is_some() {
+        // By its digits: what the engine offers cuts to 64 bits.
+        let Coerced(digits) = Coerced::<String>::from_js(ctx, value.clone())?;
+        return Value::integer(&digits).ok_or_else(|| refuse(ctx, "BigInt without digits"));
     }
     let Some(object) = value.as_object() else {
         return Err(refuse(ctx, value.type_name()));

@@ -1,6 +1,7 @@
 //! From a value to what a step needs. A function's result is taken strictly (a `"2"` is no number);
 //! literals and expression-language strings are parsed where needed, as Gatling does.
 
+use std::cmp::Ordering;
 use std::fmt::Write as _;
 
 use crate::expr::{Compiled, EvalCtx};
@@ -91,11 +92,8 @@ fn as_duration(value: &Value) -> Option<Micros> {
 
 pub(crate) fn as_number(value: &Value) -> Option<f64> {
     match value {
-        #[expect(clippy::cast_precision_loss, reason = "durations are far below 2^53")]
-        Value::Int(number) => Some(*number as f64),
-        Value::Double(number) => Some(*number),
         Value::Str(text) => text.trim().parse().ok(),
-        _ => None,
+        _ => value.as_f64(),
     }
 }
 
@@ -129,10 +127,5 @@ pub(crate) fn eval_text(
 
 /// Equality as `doIfEquals` and `doSwitch` have it: text is never a number, but 1 is 1.0.
 pub(crate) fn equal(left: &Value, right: &Value) -> bool {
-    match (left, right) {
-        (Value::Int(_) | Value::Double(_), Value::Int(_) | Value::Double(_)) => {
-            as_number(left) == as_number(right)
-        }
-        _ => left == right,
-    }
+    left.cmp_numbers(right).map_or_else(|| left == right, Ordering::is_eq)
 }

@@ -1,8 +1,5 @@
 // jmesPath: the dialect, types and errors.
 // @differs errors.*crashed: * | the words after are the parser's own | words of parsers
-// @differs errors.Invalid argument type* | a bad type is told in the parser's own words | words of parsers
-// @differs errors.Argument 0 expects* | a bad type is told in the parser's own words | words of parsers
-// @differs errors.Call to undefined function* | an unknown function is told in the parser's own words | words of parsers
 import { jmesPath } from "@gatling.io/core";
 import { http } from "@gatling.io/http";
 import { one, run, say } from "./lib.js";

@@ -1,5 +1,4 @@
 // What functions find in values that feeders, checks and other functions saved.
-// @differs sent.values.4.body | in the order of the document | keys of an object
 import { exec, jsonPath, regex, jmesPath } from "@gatling.io/core";
 import { http } from "@gatling.io/http";
 import { one, run, say } from "./lib.js";

@@ -223,7 +223,9 @@ fn through(decoder: &mut impl Write, piece: &[u8]) -> io::Result<()> {
 /// not known.
 #[must_use]
 pub fn text<'a>(body: &'a [u8], content_type: &str) -> Cow<'a, str> {
-    charset(content_type).and_then(Charset::named).unwrap_or(Charset::Utf8).decode(body)
+    // Looking a name up takes a copy of it, which the usual one does not need.
+    let other = charset(content_type).filter(|name| !name.eq_ignore_ascii_case("utf-8"));
+    other.and_then(Charset::named).unwrap_or(Charset::Utf8).decode(body)
 }
 
 /// The `charset` parameter of a content type, without quotes.

@@ -93,7 +93,8 @@ export const plain = (value, what, depth = 0) => {
     case "undefined":
       return null;
     case "bigint":
-      return Number(value);
+      if (Number.isSafeInteger(Number(value))) return Number(value);
+      return fail(`${what} must be a number that JavaScript holds exactly, or text, found ${value}n`);
     case "number":
       return Number.isFinite(value) ? value : fail(`${what} must be a finite number, found ${value}`);
     case "string":
@@ -126,7 +127,11 @@ hidden(Map.prototype, { onrushPlain() { return Object.fromEntries(this); } });
 hidden(Set.prototype, { onrushPlain() { return [...this]; } });
 hidden(Object.getPrototypeOf(Uint8Array.prototype), { onrushPlain() { return Array.from(this); } });
 
-// Lists and maps of a session answer the idioms of the JVM as well as JavaScript's.
+// Whole numbers that a double cannot hold.
+native.whole = BigInt;
+
+// Lists and maps of a session answer the idioms of the JVM as well as JavaScript's, and read as the
+// JVM's.
 native.listPrototype = hidden(Object.create(Array.prototype), {
   get(index) {
     if (index < 0 || index >= this.length) {
@@ -139,6 +144,11 @@ native.listPrototype = hidden(Object.create(Array.prototype), {
   contains(item) { return this.includes(item); },
   getFirst() { return this.get(0); },
   getLast() { return this.get(this.length - 1); },
+  toString() { return native.javaText(this); },
+});
+// Bytes are an array of the JVM, which reads as one of JavaScript.
+native.bytesPrototype = hidden(Object.create(native.listPrototype), {
+  toString() { return Array.prototype.toString.call(this); },
 });
 const own = (map, key) => (Object.hasOwn(map, key) ? map[key] : null);
 native.mapPrototype = hidden(Object.create(Object.prototype), {
@@ -150,6 +160,7 @@ native.mapPrototype = hidden(Object.create(Object.prototype), {
   isEmpty() { return Object.keys(this).length === 0; },
   keySet() { return Object.setPrototypeOf(Object.keys(this), native.listPrototype); },
   values() { return Object.setPrototypeOf(Object.values(this), native.listPrototype); },
+  toString() { return native.javaText(this); },
 });
 
 // ---- expressions -------------------------------------------------------------------------------
@@ -277,7 +288,6 @@ export const javaDouble = (value) => (Number.isInteger(value) ? `${value}.0` : S
 
 const inspect = (value, depth = 0) => {
   if (typeof value === "string") return depth === 0 ? value : JSON.stringify(value);
-  if (typeof value === "bigint") return `${value}n`;
   if (typeof value === "function") return `[Function: ${value.name || "anonymous"}]`;
   if (typeof value !== "object" || value === null) return String(value);
   if (value instanceof Error) return value.name === "OnrushError" ? value.message : `${value.name}: ${value.message}`;

@@ -115,7 +115,7 @@ const withGroups = (check, groups) =>
 
 class CaptureGroup extends MultipleFind {
   captureGroups(number) {
-    return withGroups(this, { count: count(number, "captureGroups(...)", 1) });
+    return withGroups(this, { count: count(number, "captureGroups(...)", 2) });
   }
   allCaptureGroups() {
     return withGroups(this, "all");

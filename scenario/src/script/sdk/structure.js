@@ -2,7 +2,7 @@
 
 import {
   Builder, Executable, any, condition, count, duration, fail, fn, isDuration, isFunction,
-  javaDouble, list, micros, name, number, rate, register, seconds, show, text,
+  javaDouble, list, literal, micros, name, number, rate, register, seconds, show, text,
 } from "onrush:base";
 import { feederOf } from "onrush:feeders";
 
@@ -151,8 +151,9 @@ class WeightCase extends Builder {
 }
 const made = (Case, fields) => Object.assign(new Case(), fields);
 
+// A text is what it reads as: no expression.
 export const onCase = (key) => {
-  const expr = any(key, "the key of onCase");
+  const expr = literal(key, "the key of onCase");
   return awaiting("onCase", {
     then: (...chain) => made(KeyCase, { key: expr, then: stepsOf(chain, "onCase.then(...)") }),
   });

@@ -5,14 +5,14 @@ use super::*;
 #[test]
 fn sessions_are_immutable_and_answer_all_of_the_api() {
     let after = run("s => { const t = s.set('a', 1); if (s.contains('a') || !t.contains('a')) throw 1; return t.setAll({b: 'x', c: [1, {d: null}]}).remove('list').removeAll('map', 'i'); }").unwrap();
-    assert_eq!(after.to_string(), "Session(s, 7, Map(a -> 1, b -> x, c -> [1, {d=null}]), OK)");
+    assert_eq!(after.to_string(), "Session(s, 8, Map(a -> 1, b -> x, c -> [1, {d=null}]), OK)");
     assert!(run("s => s.markAsFailed()").unwrap().is_failed());
     assert!(!run("s => s.markAsFailed().markAsSucceeded()").unwrap().is_failed());
-    assert_eq!(run("s => s.reset()").unwrap().to_string(), "Session(s, 7, Map(), OK)");
+    assert_eq!(run("s => s.reset()").unwrap().to_string(), "Session(s, 8, Map(), OK)");
     for (source, expected) in [
         ("s.get('missing') === null", Value::Bool(true)),
         ("s.get('missing') + 1", Value::Int(1)),
-        ("s.userId() + s.scenario()", "7s".into()),
+        ("s.userId() + s.scenario()", "8s".into()),
         ("s.groups()", Value::list(vec![])),
         ("s.isFailed()", Value::Bool(false)),
         (
@@ -40,6 +40,51 @@ fn values_of_a_session_answer_javascript_and_host_idioms() {
     ] {
         assert_eq!(value_of(source), expected, "{source}");
     }
+}
+
+/// What Gatling 3.16.0 has for lists and maps of Java's, and for whole numbers in text.
+#[test]
+fn values_of_a_session_read_as_the_jvms() {
+    let json = r#"{"l":["x",1,2.5,null,true,["y"]],"m":{"t":["z"],"id":3,"o":{}},
+        "big":9007199254740993,"neg":-9007199254740993,"max":9223372036854775807,
+        "huge":123456789012345678901234567890,"safe":9007199254740991,"bigs":[18446744073709551615]}"#;
+    let Ok(Value::Map(attributes)) = crate::value::json::parse(json) else { unreachable!() };
+    let mut session = session();
+    for (name, value) in attributes.iter() {
+        session.set(&**name, value.clone());
+    }
+    let text = |source: &str| {
+        let mut host = lambda(&format!("s => s.set('out', {source})"));
+        match host.call(0, &session, HookArgs::Session).unwrap() {
+            HookOutcome::Session(after) => after.get("out").unwrap().to_string(),
+            HookOutcome::Value(value) => unreachable!("{value}"),
+        }
+    };
+    for (source, expected) in [
+        ("'' + s.get('l')", "[x, 1, 2.5, null, true, [y]]"),
+        ("`${s.get('m')} ${s.get('m').t}`", "{t=[z], id=3, o={}} [z]"),
+        ("String(s.get('m').o)", "{}"),
+        ("s.get('l').slice(0, 2).join('-')", "x-1"),
+        // Exact in text, and as they come back.
+        ("'' + s.get('big')", "9007199254740993"),
+        ("`${s.get('neg')} ${s.get('max')}`", "-9007199254740993 9223372036854775807"),
+        ("s.get('huge').toString()", "123456789012345678901234567890"),
+        ("'' + s.get('bigs') + s.get('bigs')[0]", "[18446744073709551615]18446744073709551615"),
+        ("s.get('huge')", "123456789012345678901234567890"),
+        ("[s.get('max')]", "[9223372036854775807]"),
+        ("s.get('big') + 1n", "9007199254740994"),
+        ("Number(s.get('big'))", "9.007199254740992E15"),
+        ("s.get('big') > 5", "true"),
+        ("s.get('safe') + 1", "9.007199254740992E15"),
+        ("typeof s.get('safe')", "number"),
+        ("2n ** 64n", "18446744073709551616"),
+    ] {
+        assert_eq!(text(source), expected, "{source}");
+    }
+    let mixed = lambda("s => s.set('out', s.get('big') + 1)")
+        .call(0, &session, HookArgs::Session)
+        .unwrap_err();
+    assert!(mixed.contains("TypeError"), "{mixed}");
 }
 
 #[test]

@@ -131,7 +131,7 @@ fn the_console_is_heard_line_by_line() {
         "out: a",
         "out: b { x: [1, \"y\"] }",
         "err: Error: e",
-        "out: Session(s, 1, Map(k -> v), OK)",
+        "out: Session(s, 2, Map(k -> v), OK)",
     ];
     assert_eq!(*recorder.0.borrow(), expected);
 }

@@ -1,16 +1,23 @@
 //! What a virtual user's session, a feeder record and a check's result are made of: JSON's values,
-//! with integers kept apart from doubles and raw bytes added. Cheap to clone, immutable inside.
+//! with whole numbers of any size kept apart from doubles and raw bytes added. Cheap to clone,
+//! immutable inside.
 //!
 //! Text forms are Java's, because simulations that concatenate a list or a map saw those on Gatling
 //! (`[a, b]`, `{k=v}`, `1.2E-7`); integers always print as integers (parity table: "numbers").
 
-use std::fmt;
+mod big;
+pub mod json;
+
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
 use indexmap::IndexMap;
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
+
+pub use big::Big;
 
 /// An ordered string-keyed map: JSON objects keep the order they were written in.
 pub type ValueMap = IndexMap<Arc<str>, Value>;
@@ -22,6 +29,8 @@ pub enum Value {
     Null,
     Bool(bool),
     Int(i64),
+    /// A whole number that 64 bits cannot hold.
+    Big(Big),
     Double(f64),
     Str(Arc<str>),
     Bytes(Arc<[u8]>),
@@ -72,15 +81,14 @@ impl Value {
     }
 
     fn write_json(&self, out: &mut String) {
-        let quoted = |out: &mut String, text: &str| {
-            // Text is always JSON: there is nothing in it that could fail.
-            out.push_str(&serde_json::to_string(text).unwrap_or_default());
-        };
         match self {
             Self::Null => out.push_str("null"),
-            Self::Bool(_) | Self::Int(_) | Self::Double(_) => out.push_str(&self.to_string()),
-            Self::Str(text) => quoted(out, text),
-            Self::Bytes(_) => quoted(out, &self.to_string()),
+            Self::Bool(_) | Self::Int(_) | Self::Big(_) | Self::Double(_) => {
+                // Writing to a String cannot fail.
+                let _ = write!(out, "{self}");
+            }
+            Self::Str(text) => write_quoted(out, text),
+            Self::Bytes(_) => write_quoted(out, &self.to_string()),
             Self::List(items) => {
                 out.push('[');
                 for (index, item) in items.iter().enumerate() {
@@ -97,7 +105,7 @@ impl Value {
                     if index > 0 {
                         out.push(',');
                     }
-                    quoted(out, key);
+                    write_quoted(out, key);
                     out.push(':');
                     value.write_json(out);
                 }
@@ -112,7 +120,7 @@ impl Value {
         match self {
             Self::Null => "null",
             Self::Bool(_) => "boolean",
-            Self::Int(_) => "integer",
+            Self::Int(_) | Self::Big(_) => "integer",
             Self::Double(_) => "double",
             Self::Str(_) => "string",
             Self::Bytes(_) => "bytes",
@@ -152,24 +160,26 @@ impl From<bool> for Value {
     }
 }
 
-impl From<&serde_json::Value> for Value {
-    fn from(json: &serde_json::Value) -> Self {
-        match json {
-            serde_json::Value::Null => Self::Null,
-            serde_json::Value::Bool(flag) => Self::Bool(*flag),
-            serde_json::Value::Number(number) => number
-                .as_i64()
-                .map_or_else(|| Self::Double(number.as_f64().unwrap_or(f64::NAN)), Self::Int),
-            serde_json::Value::String(text) => Self::str(text.as_str()),
-            serde_json::Value::Array(items) => Self::list(items.iter().map(Self::from).collect()),
-            serde_json::Value::Object(fields) => Self::map(
-                fields
-                    .iter()
-                    .map(|(key, value)| (key.as_str().into(), Self::from(value)))
-                    .collect(),
-            ),
+/// A text as JSON, escaped as Gatling does.
+pub(crate) fn write_quoted(out: &mut String, text: &str) {
+    out.push('"');
+    for char in text.chars() {
+        match char {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\u{8}' => out.push_str("\\b"),
+            '\u{c}' => out.push_str("\\f"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            control if control.is_control() => {
+                // Writing to a String cannot fail.
+                let _ = write!(out, "\\u{:04X}", u32::from(control));
+            }
+            plain => out.push(plain),
         }
     }
+    out.push('"');
 }
 
 /// Java's `Double.toString`: always a fraction, scientific below 1e-3 and from 1e7 on.
@@ -187,10 +197,8 @@ pub fn java_double(number: f64) -> String {
         return if plain.contains('.') { plain } else { format!("{plain}.0") };
     }
     let scientific = format!("{number:E}");
-    match scientific.split_once('E') {
-        Some((mantissa, exponent)) if !mantissa.contains('.') => format!("{mantissa}.0E{exponent}"),
-        _ => scientific,
-    }
+    // One digit becomes two, and of those the nearest: the smallest double is 4.9E-324.
+    if scientific.contains('.') { scientific } else { format!("{number:.1E}") }
 }
 
 impl fmt::Display for Value {
@@ -199,6 +207,7 @@ impl fmt::Display for Value {
             Self::Null => f.write_str("null"),
             Self::Bool(flag) => write!(f, "{flag}"),
             Self::Int(number) => write!(f, "{number}"),
+            Self::Big(number) => write!(f, "{number}"),
             Self::Double(number) => f.write_str(&java_double(*number)),
             Self::Str(text) => f.write_str(text),
             Self::Bytes(bytes) => f.write_str(&String::from_utf8_lossy(bytes)),
@@ -228,6 +237,13 @@ impl Serialize for Value {
             Self::Null => serializer.serialize_unit(),
             Self::Bool(flag) => serializer.serialize_bool(*flag),
             Self::Int(number) => serializer.serialize_i64(*number),
+            Self::Big(number) => match number.as_str().parse() {
+                Ok(number) => serializer.serialize_u64(number),
+                // JSON is what values are written as: its numbers have no end.
+                Err(_) => RawValue::from_string(number.to_string())
+                    .map_err(<S::Error as serde::ser::Error>::custom)?
+                    .serialize(serializer),
+            },
             Self::Double(number) => serializer.serialize_f64(*number),
             Self::Str(text) => serializer.serialize_str(text),
             Self::Bytes(bytes) => bytes.serialize(serializer),
@@ -277,8 +293,8 @@ impl<'de> Visitor<'de> for ValueVisitor {
     }
 
     fn visit_u64<E>(self, number: u64) -> Result<Value, E> {
-        #[expect(clippy::cast_precision_loss, reason = "beyond i64 only a double can hold it")]
-        Ok(i64::try_from(number).map_or(Value::Double(number as f64), Value::Int))
+        Ok(i64::try_from(number)
+            .map_or_else(|_| Value::integer(&number.to_string()).unwrap_or_default(), Value::Int))
     }
 
     fn visit_f64<E>(self, number: f64) -> Result<Value, E> {
@@ -324,6 +340,9 @@ mod tests {
             (0.001, "0.001"),
             (-0.5, "-0.5"),
             (12_345_678.9, "1.23456789E7"),
+            (5e-324, "4.9E-324"),
+            (2e23, "2.0E23"),
+            (f64::MAX, "1.7976931348623157E308"),
         ] {
             assert_eq!(java_double(number), text);
         }
@@ -338,7 +357,15 @@ mod tests {
             r#"{"b":1,"a":1.5,"c":[true,null,"x"]}"#
         );
         assert_eq!(value.to_json(), r#"{"b":1,"a":1.5,"c":[true,null,"x"]}"#);
+        let huge = "[18446744073709551615,123456789012345678901234567890]";
+        assert_eq!(serde_json::to_string(&json::parse(huge).unwrap()).unwrap(), huge);
+        assert_eq!(
+            serde_json::from_str::<Value>("18446744073709551615").unwrap().to_json(),
+            "18446744073709551615"
+        );
         assert_eq!(Value::from("a\"b").to_json(), "a\"b");
+        let controls = Value::list(vec!["\"\\/\n\u{1}\u{1f}\u{7f}\u{9f}é".into()]);
+        assert_eq!(controls.to_json(), r#"["\"\\/\n\u0001\u001F\u007F\u009Fé"]"#);
         assert_eq!(
             Value::list(vec![Value::Double(1000.0), "x".into()]).to_json(),
             r#"[1000.0,"x"]"#
