@@ -9,12 +9,18 @@ use encoding_rs::Encoding;
 /// Decoded bytes of one response; more is a failure of the request, not of the engine.
 pub const DECODED_BYTES_MAX: usize = 16 << 20;
 
+/// Of one response, one in the other: each may be as long as the longest.
+const ENCODINGS_MAX: usize = 5;
+
 /// Undoes the encodings of the header, last one first. Unknown ones are left alone, as browsers do.
 ///
 /// # Errors
 /// `decode error: …` for broken data, or data that grows beyond [`DECODED_BYTES_MAX`].
 pub fn decode<'a>(body: &'a [u8], content_encoding: &str) -> Result<Cow<'a, [u8]>, String> {
     let mut current = Cow::Borrowed(body);
+    if content_encoding.split(',').nth(ENCODINGS_MAX).is_some() {
+        return Err(format!("decode error: more than {ENCODINGS_MAX} encodings"));
+    }
     for encoding in content_encoding.rsplit(',') {
         let encoding = encoding.trim().to_ascii_lowercase();
         if current.is_empty() {
@@ -48,8 +54,14 @@ pub fn beginning(body: &[u8], content_encoding: &str, max: usize) -> Vec<u8> {
 
 /// `deflate` is zlib by the standard and raw by habit: both are understood.
 fn deflate(body: &[u8]) -> Result<Vec<u8>, String> {
-    inflate(flate2::read::ZlibDecoder::new(body), "deflate")
-        .or_else(|_| inflate(flate2::read::DeflateDecoder::new(body), "deflate"))
+    let zlib = inflate(flate2::read::ZlibDecoder::new(body), "deflate");
+    // What a bomb has become is no reason to read it as something else.
+    zlib.or_else(|error| {
+        inflate(flate2::read::DeflateDecoder::new(body), "deflate").map_err(|raw| match () {
+            () if error.contains("more than") => error,
+            () => raw,
+        })
+    })
 }
 
 fn inflate(reader: impl Read, name: &str) -> Result<Vec<u8>, String> {
@@ -216,6 +228,19 @@ mod tests {
             decode(&bomb, "gzip").unwrap_err(),
             "decode error: gzip: more than 16777216 bytes"
         );
+        let zeros = vec![0; DECODED_BYTES_MAX + 1];
+        let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+        zlib.write_all(&zeros).unwrap();
+        let error = decode(&zlib.finish().unwrap(), "deflate").unwrap_err();
+        assert!(error.starts_with("decode error: deflate: "), "{error}");
+        let mut br = Vec::new();
+        brotli::CompressorWriter::new(&mut br, 4_096, 1, 22).write_all(&zeros).unwrap();
+        assert_eq!(decode(&br, "br").unwrap_err(), "decode error: br: more than 16777216 bytes");
+        // Without an end in one another: no more than these are undone.
+        let five = (0..5).fold(b"x".to_vec(), |inner, _| gzip(&inner));
+        assert_eq!(&*decode(&five, "gzip,gzip,gzip,gzip,gzip").unwrap(), b"x");
+        let more = format!("gzip{}", ",gzip".repeat(50_000));
+        assert_eq!(decode(&five, &more).unwrap_err(), "decode error: more than 5 encodings");
     }
 
     #[test]
