@@ -1,10 +1,11 @@
-//! The response as extractors read it: text, JSON and HTML are made when first asked for.
+//! The response as extractors read it: text, JSON, XML and HTML are made when first asked for.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::sync::Arc;
 
 use super::page::Page;
+use super::xml::Tree;
 use super::{Failure, ResponseView, jsonp};
 
 pub(super) struct Prepared<'a> {
@@ -15,6 +16,7 @@ pub(super) struct Prepared<'a> {
     jsonp: OnceCell<Result<serde_json::Value, String>>,
     jsonp_jmes: OnceCell<jmespath::Rcvar>,
     page: OnceCell<Result<Page, String>>,
+    xml: OnceCell<Result<Tree, String>>,
 }
 
 impl<'a> Prepared<'a> {
@@ -27,6 +29,7 @@ impl<'a> Prepared<'a> {
             jsonp: OnceCell::new(),
             jsonp_jmes: OnceCell::new(),
             page: OnceCell::new(),
+            xml: OnceCell::new(),
         }
     }
 
@@ -64,6 +67,12 @@ impl<'a> Prepared<'a> {
     pub(super) fn page(&self) -> Result<&Page, Failure> {
         let page = self.page.get_or_init(|| Page::parse(self.text()));
         page.as_ref().map_err(|error| Failure::Preparation(error.clone()))
+    }
+
+    /// The body as XML.
+    pub(super) fn xml(&self) -> Result<&Tree, Failure> {
+        let tree = self.xml.get_or_init(|| Tree::parse(self.text()));
+        tree.as_ref().map_err(|error| Failure::Preparation(error.clone()))
     }
 }
 
