@@ -1,6 +1,6 @@
 //! Checks: extract → transform → validate → save. One file per extractor kind; this file holds the
 //! IR and the registry, `compiled` the order and the texts. Patterns are compiled once; a body is
-//! read as text, JSON or HTML at most once per response, and only when a check wants it.
+//! read as text, JSON, XML or HTML at most once per response, and only when a check wants it.
 //!
 //! A check knows nothing of HTTP: it sees a [`ResponseView`]. It never marks a session as failed.
 
@@ -25,6 +25,7 @@ mod status;
 mod substring;
 mod transform;
 mod validate;
+mod xml;
 mod xpath;
 
 use std::borrow::Cow;
@@ -355,3 +356,6 @@ fn extractor(spec: &ExtractorSpec) -> Result<Box<dyn Extractor>, String> {
         ExtractorSpec::ResponseTime => Box::new(response_time::ResponseTime),
     })
 }
+
+#[cfg(test)]
+mod hostile_tests;

@@ -12,24 +12,29 @@ use crate::value::Value;
 /// Ready forms of one dynamic pattern; when more are seen, it starts anew.
 const CACHED_MAX: usize = 256;
 
+type Compile<T> = Box<dyn Fn(&str) -> Result<T, String> + Send + Sync>;
+
 pub(super) struct Pattern<T> {
     source: Compiled,
     literal: Option<T>,
-    compile: fn(&str) -> Result<T, String>,
+    compile: Compile<T>,
     cache: Mutex<HashMap<Box<str>, Arc<T>>>,
 }
 
 impl<T> Pattern<T> {
     /// # Errors
     /// A literal pattern that cannot be compiled.
-    pub(super) fn new(expr: &Expr, compile: fn(&str) -> Result<T, String>) -> Result<Self, String> {
+    pub(super) fn new(
+        expr: &Expr,
+        compile: impl Fn(&str) -> Result<T, String> + Send + Sync + 'static,
+    ) -> Result<Self, String> {
         let source = Compiled::new(expr)?;
         let literal = match &source {
             Compiled::Lit(Value::Str(text)) => Some(compile(text)?),
             Compiled::Lit(other) => Some(compile(&other.to_string())?),
             Compiled::El(_) | Compiled::Fn(_) | Compiled::Pebble(_) => None,
         };
-        Ok(Self { source, literal, compile, cache: Mutex::default() })
+        Ok(Self { source, literal, compile: Box::new(compile), cache: Mutex::default() })
     }
 
     pub(super) fn source(&self) -> &Compiled {

@@ -1,9 +1,10 @@
-//! The response as extractors read it: text, JSON and HTML are made when first asked for.
+//! The response as extractors read it: text, JSON, XML and HTML are made when first asked for.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
 
 use super::page::Page;
+use super::xml::Tree;
 use super::{Failure, ResponseView, jsonp};
 use crate::value::{Value, json};
 
@@ -13,6 +14,7 @@ pub(super) struct Prepared<'a> {
     json: OnceCell<Result<Value, String>>,
     jsonp: OnceCell<Result<Value, String>>,
     page: OnceCell<Result<Page, String>>,
+    xml: OnceCell<Result<Tree, String>>,
 }
 
 impl<'a> Prepared<'a> {
@@ -23,6 +25,7 @@ impl<'a> Prepared<'a> {
             json: OnceCell::new(),
             jsonp: OnceCell::new(),
             page: OnceCell::new(),
+            xml: OnceCell::new(),
         }
     }
 
@@ -49,6 +52,12 @@ impl<'a> Prepared<'a> {
     pub(super) fn page(&self) -> Result<&Page, Failure> {
         let page = self.page.get_or_init(|| Page::parse(self.text()));
         page.as_ref().map_err(|error| Failure::Preparation(error.clone()))
+    }
+
+    /// The body as XML.
+    pub(super) fn xml(&self) -> Result<&Tree, Failure> {
+        let tree = self.xml.get_or_init(|| Tree::parse(self.text()));
+        tree.as_ref().map_err(|error| Failure::Preparation(error.clone()))
     }
 }
 

@@ -2,8 +2,7 @@
 
 use std::io::Read;
 
-use sxd_document::dom::Element;
-use sxd_document::parser;
+use roxmltree::{Document, Node, ParsingOptions};
 
 use super::files::{invalid, unreadable};
 use super::rows::Rows;
@@ -19,16 +18,17 @@ pub(super) fn read(input: Box<dyn Read>, path: &str) -> Result<Rows, Problem> {
     read.map_err(|error| unreadable(path, &error.to_string()))?;
     let text = text.trim_start_matches('\u{feff}');
     let wrong = |message: String| invalid(path, format!("{path} is not a sitemap: {message}"));
-    let package = parser::parse(text).map_err(|error| wrong(error.to_string()))?;
-    let root = package.as_document().root();
-    let urlset = root.children().into_iter().find_map(|it| it.element());
-    let urlset = urlset
-        .filter(|it| it.name().local_part() == "urlset")
-        .ok_or_else(|| wrong("its root must be <urlset>".to_owned()))?;
+    let options = ParsingOptions { allow_dtd: true, ..ParsingOptions::default() };
+    let document =
+        Document::parse_with_options(text, options).map_err(|error| wrong(error.to_string()))?;
+    let urlset = document.root_element();
+    if urlset.tag_name().name() != "urlset" {
+        return Err(wrong("its root must be <urlset>".to_owned()));
+    }
     let mut records = Vec::new();
-    for url in elements(urlset).filter(|it| it.name().local_part() == "url") {
+    for url in elements(urlset).filter(|it| it.tag_name().name() == "url") {
         let record: ValueMap = elements(url)
-            .map(|field| (field.name().local_part().into(), Value::from(text_of(field).trim())))
+            .map(|field| (field.tag_name().name().into(), Value::from(text_of(field).trim())))
             .collect();
         if !record.keys().any(|name| &**name == "loc") {
             return Err(wrong(format!("<url> number {} has no <loc>", records.len() + 1)));
@@ -38,12 +38,12 @@ pub(super) fn read(input: Box<dyn Read>, path: &str) -> Result<Rows, Problem> {
     Ok(Rows::records(records.into_iter()))
 }
 
-fn elements(of: Element<'_>) -> impl Iterator<Item = Element<'_>> {
-    of.children().into_iter().filter_map(|child| child.element())
+fn elements<'a>(of: Node<'a, 'a>) -> impl Iterator<Item = Node<'a, 'a>> {
+    of.children().filter(Node::is_element)
 }
 
-fn text_of(element: Element<'_>) -> String {
-    element.children().iter().filter_map(|child| child.text()).map(|text| text.text()).collect()
+fn text_of(element: Node<'_, '_>) -> String {
+    element.children().filter(Node::is_text).filter_map(|child| child.text()).collect()
 }
 
 #[cfg(test)]

@@ -13,6 +13,13 @@ use super::set::{self, Set};
 
 /// Steps back in search of one match: some tenths of a second, in which the thread's users wait.
 const STEPS_MAX: usize = 5_000_000;
+/// In search of all matches of a text: so many, and some for each of its bytes.
+const STEPS_ALL_MAX: usize = 4 * STEPS_MAX;
+const STEPS_PER_BYTE: usize = 16;
+/// A search is given few steps first, and then four times as many, until it ends: the engine does
+/// not say how many it took, so those that it was given count.
+const GIVEN_FIRST: usize = 64;
+const TRIES: usize = 10;
 /// Of brackets, once sets and assertions are written out.
 const NESTING_MAX: u32 = 1_000;
 
@@ -37,8 +44,25 @@ pub(crate) struct Ended {
 
 #[derive(Debug)]
 pub(super) struct Backtracking {
-    regex: fancy_regex::Regex,
+    /// For the engine.
+    text: Box<str>,
     pattern: Box<str>,
+    /// By how many steps they are given; made when they are needed.
+    engines: [OnceLock<Result<fancy_regex::Regex, String>>; TRIES],
+}
+
+/// The steps that are left for all matches of a text.
+pub(super) struct Steps(usize);
+
+impl Steps {
+    pub(super) fn of(text: &str) -> Self {
+        Self(STEPS_ALL_MAX + STEPS_PER_BYTE * text.len())
+    }
+}
+
+/// How many steps a search is given at its `attempt`.
+fn given(attempt: usize) -> usize {
+    (GIVEN_FIRST << (2 * attempt)).min(STEPS_MAX)
 }
 
 #[derive(Debug)]
@@ -180,12 +204,14 @@ fn engine(pattern: &str, node: &Node, groups: u32, ending: Ending) -> Result<Eng
 fn backtracking(pattern: &str, node: &Node, groups: u32, marks: bool) -> Result<Engine, String> {
     let emitted = emit(node, Target::Backtracking { marks }, groups);
     let text = emitted.map(|emitted| emitted.text).unwrap_or_default();
-    let regex = fancy_regex::RegexBuilder::new(&text)
-        .backtrack_limit(STEPS_MAX)
-        .allow_input_assertion_overrides(true)
-        .build()
-        .map_err(|error| last_line(&error.to_string()))?;
-    Ok(Engine::Backtracking(Backtracking { regex, pattern: pattern.into() }))
+    let made = Backtracking {
+        text: text.into(),
+        pattern: pattern.into(),
+        engines: [const { OnceLock::new() }; TRIES],
+    };
+    // What is wrong with it is wrong at once.
+    made.engine(0)?;
+    Ok(Engine::Backtracking(made))
 }
 
 /// It says what is wrong; those before draw a pattern that nobody wrote.
@@ -217,8 +243,31 @@ impl Backtracking {
         RegexInput::new(text).from_pos(from).continue_from_previous_match_end(continues)
     }
 
-    fn failed(&self, _: fancy_regex::Error) -> String {
-        format!("matching {} needed too many steps", self.pattern)
+    fn engine(&self, attempt: usize) -> Result<&fancy_regex::Regex, String> {
+        let made = self.engines[attempt].get_or_init(|| {
+            fancy_regex::RegexBuilder::new(&self.text)
+                .backtrack_limit(given(attempt))
+                .allow_input_assertion_overrides(true)
+                .build()
+                .map_err(|error| last_line(&error.to_string()))
+        });
+        made.as_ref().map_err(Clone::clone)
+    }
+
+    /// The next match, with as few steps as it takes.
+    fn search<T>(
+        &self,
+        steps: &mut Steps,
+        search: impl Fn(&fancy_regex::Regex) -> Result<Option<T>, fancy_regex::Error>,
+    ) -> Result<Option<T>, String> {
+        for attempt in 0..TRIES {
+            let Some(left) = steps.0.checked_sub(given(attempt)) else { break };
+            steps.0 = left;
+            if let Ok(found) = search(self.engine(attempt)?) {
+                return Ok(found);
+            }
+        }
+        Err(format!("matching {} needed too many steps", self.pattern))
     }
 
     pub(super) fn find(
@@ -226,9 +275,12 @@ impl Backtracking {
         text: &str,
         from: usize,
         continues: bool,
+        steps: &mut Steps,
     ) -> Result<Option<Range<usize>>, String> {
-        let found = self.regex.find_input(Self::input(text, from, continues));
-        found.map(|found| found.map(|found| found.range())).map_err(|error| self.failed(error))
+        self.search(steps, |regex| {
+            let found = regex.find_input(Self::input(text, from, continues))?;
+            Ok(found.map(|found| found.range()))
+        })
     }
 
     pub(super) fn captures<'t>(
@@ -236,10 +288,12 @@ impl Backtracking {
         text: &'t str,
         from: usize,
         continues: bool,
+        steps: &mut Steps,
     ) -> Result<Option<Found<'t>>, String> {
-        let found = self.regex.captures_input(Self::input(text, from, continues));
-        let found = found.map_err(|error| self.failed(error))?;
-        Ok(found.and_then(|captures| Some((captures.get(0)?.range(), captures))))
+        self.search(steps, |regex| {
+            let found = regex.captures_input(Self::input(text, from, continues))?;
+            Ok(found.and_then(|captures| Some((captures.get(0)?.range(), captures))))
+        })
     }
 }
 

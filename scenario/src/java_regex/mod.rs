@@ -20,7 +20,7 @@ mod set;
 use std::ops::{ControlFlow, Range};
 
 pub(crate) use engine::Captures;
-use engine::{Engine, Engines};
+use engine::{Engine, Engines, Steps};
 use node::Node;
 
 /// The repetitions of a pattern written out may have so many nodes.
@@ -101,6 +101,7 @@ impl Regex {
         text: &'t str,
         mut each: impl FnMut(&'t str) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, String> {
+        let mut steps = Steps::of(text);
         match self.engines.of(text)? {
             Engine::Linear(regex) if !self.may_be_empty => {
                 Ok(regex.find_iter(text).try_for_each(|found| each(found.as_str())))
@@ -117,7 +118,9 @@ impl Regex {
             ),
             Engine::Backtracking(back) => self.walk(
                 text,
-                |from, fresh| Ok(back.find(text, from, fresh)?.map(|range| (range, ()))),
+                |from, fresh| {
+                    Ok(back.find(text, from, fresh, &mut steps)?.map(|range| (range, ())))
+                },
                 |range, ()| each(text.get(range).unwrap_or_default()),
             ),
         }
@@ -132,6 +135,7 @@ impl Regex {
         text: &'t str,
         mut each: impl FnMut(Captures<'_, 't>) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, String> {
+        let mut steps = Steps::of(text);
         match self.engines.of(text)? {
             Engine::Linear(regex) if !self.may_be_empty => Ok(regex
                 .captures_iter(text)
@@ -153,7 +157,7 @@ impl Regex {
             ),
             Engine::Backtracking(back) => self.walk(
                 text,
-                |from, fresh| back.captures(text, from, fresh),
+                |from, fresh| back.captures(text, from, fresh, &mut steps),
                 |_, captures| each(Captures::Backtracking(captures)),
             ),
         }

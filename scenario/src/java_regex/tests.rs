@@ -137,6 +137,28 @@ fn a_match_that_needs_too_many_steps_is_given_up() {
     assert_eq!(Regex::new("(a|aa)+$").unwrap().is_match(&format!("{text}b")), Ok(false));
 }
 
+/// Each match of itself takes less than a search may: all of them together take too many.
+#[test]
+fn many_matches_together_are_given_up_when_they_need_too_many_steps() {
+    let regex = Regex::new(r"(?:a|aa)+(?<=c)|;(?!x)").unwrap();
+    let all = |text: &str| {
+        let mut count = 0;
+        let flow = regex.find(text, |_| {
+            count += 1;
+            ControlFlow::Continue(())
+        });
+        (flow.map(drop), count)
+    };
+    // Some tens of thousands of steps before each semicolon.
+    let costly = format!("{};", "a".repeat(20)).repeat(2_000);
+    let (result, count) = all(&costly);
+    let given_up = "matching (?:a|aa)+(?<=c)|;(?!x) needed too many steps";
+    assert_eq!(result, Err(given_up.to_owned()));
+    assert!(count < 1_000, "{count}");
+    // Those that take few are no matter.
+    assert_eq!(all(&"b;".repeat(200_000)), (Ok(()), 200_000));
+}
+
 #[test]
 fn a_text_of_some_megabytes_is_searched() {
     let text = format!("{}token=abc;", "x = 1, ".repeat(300_000));
