@@ -9,8 +9,8 @@ use harness::cluster::{Cluster, Node};
 use harness::process::{Process, binary, onrush};
 use harness::wait::until;
 
-/// Runs a simulation given as text, beside the given files, in a folder of its own.
-fn run(source: &str, files: &[(&str, &[u8])]) -> (Option<i32>, String) {
+/// A simulation given as text, beside the given files.
+fn folder(source: &str, files: &[(&str, &[u8])]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
     std::fs::write(folder.path().join("bad.gatling.js"), source).expect("written");
     for (name, content) in files {
@@ -18,6 +18,12 @@ fn run(source: &str, files: &[(&str, &[u8])]) -> (Option<i32>, String) {
         std::fs::create_dir_all(path.parent().expect("inside the folder")).expect("created");
         std::fs::write(path, content).expect("written");
     }
+    folder
+}
+
+/// Runs a simulation in a folder of its own.
+fn run(source: &str, files: &[(&str, &[u8])]) -> (Option<i32>, String) {
+    let folder = folder(source, files);
     let results = folder.path().join("results");
     let output = Command::new(binary("onrush"))
         .args(["run", "bad.gatling.js", "--results"])
@@ -109,6 +115,27 @@ fn a_bad_simulation_is_refused_with_its_place_and_leaves_nothing() {
             assert!(message.contains(name), "{}: no {name:?} in:\n{message}", row.input);
         }
         assert!(!message.contains("panicked"), "{}: {message}", row.input);
+    }
+}
+
+/// Once a data file that is missing was 66 for `run`, and 65 for a job.
+#[test]
+fn a_job_ends_with_the_code_of_a_run() {
+    let cluster = Cluster::start(1);
+    for row in rows() {
+        let folder = folder(&row.source, &row.files);
+        let output = Command::new(binary("onrush"))
+            .args(["--address", &cluster.nodes[0].address()])
+            .args(["job", "submit", "bad.gatling.js", "--follow"])
+            .current_dir(folder.path())
+            .output()
+            .expect("onrush starts");
+        let message = String::from_utf8_lossy(&output.stderr);
+        println!("{} | exit {:?} |\n{message}", row.input, output.status.code());
+        assert_eq!(output.status.code(), Some(row.code), "{}: {message}", row.input);
+        for name in row.names {
+            assert!(message.contains(name), "{}: no {name:?} in:\n{message}", row.input);
+        }
     }
 }
 

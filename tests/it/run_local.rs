@@ -1,6 +1,8 @@
 //! `onrush run`: one machine, no cluster.
 
-use std::process::Command;
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use harness::acceptance::Target;
@@ -8,7 +10,7 @@ use harness::cluster::repository;
 use harness::process::{binary, signal};
 use serde_json::Value;
 
-fn summary(results: &std::path::Path) -> Value {
+fn summary(results: &Path) -> Value {
     let text = std::fs::read_to_string(results.join("summary.json")).expect("summary.json");
     serde_json::from_str(&text).expect("JSON")
 }
@@ -48,34 +50,98 @@ fn the_report_counts_what_the_target_counted() {
     }
 }
 
-#[test]
-fn ctrl_c_ends_the_test_gracefully_with_a_report() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let target = Target::start(folder.path());
-    let results = folder.path().join("results");
-    let mut child = Command::new(binary("onrush"))
+/// A run on the target that has begun: the target has counted some of its requests.
+fn begun(simulation: &Path, target: &Target, results: &Path) -> Child {
+    let child = Command::new(binary("onrush"))
         .arg("run")
-        .arg(repository().join("tests/simulations/exact.gatling.js"))
+        .arg(simulation)
         .args([&format!("target={}", target.url()), "rate=20", "duration=60", "--results"])
-        .arg(&results)
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null())
+        .arg(results)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
         .spawn()
         .expect("onrush starts");
     harness::wait::until("some load", Duration::from_secs(20), || {
-        let total = target.rest().get("/__counts")?["total"].as_u64().unwrap_or_default();
-        anyhow::ensure!(total > 20, "{total} requests so far");
+        anyhow::ensure!(counted(target)? > 20, "{} requests so far", counted(target)?);
         Ok(())
     });
+    child
+}
+
+fn counted(target: &Target) -> anyhow::Result<u64> {
+    Ok(target.rest().get("/__counts")?["total"].as_u64().unwrap_or_default())
+}
+
+/// What a report says of all requests, once it is seen to say that the run was aborted: "Passed" is
+/// nothing to say of a part of the plan.
+fn aborted(results: &Path) -> u64 {
+    let summary = summary(results);
+    let said = (&summary["status"], &summary["verdict"]["value"]);
+    assert_eq!(said, (&"aborted".into(), &"none".into()));
+    let started = summary["scenarios"][0]["started"].as_u64().expect("started");
+    let reason = format!("interrupted; {started} of 1200 planned users started");
+    assert_eq!(summary["verdict"]["reason"], reason);
+    let page = std::fs::read_to_string(results.join("index.html")).expect("a report");
+    assert!(page.contains("■</span> Aborted"), "{page}");
+    let rows = summary["rows"].as_array().expect("rows");
+    let all = rows.iter().find(|row| row["kind"] == "global").expect("a row of all");
+    all["stats"]["all"]["count"].as_u64().expect("a count")
+}
+
+/// Of SIGHUP, too: that is how a terminal goes.
+#[test]
+fn a_signal_ends_the_test_gracefully_with_a_report() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let target = Target::start(folder.path());
+    for name in ["INT", "HUP"] {
+        target.reset();
+        let results = folder.path().join(name);
+        let exact = repository().join("tests/simulations/exact.gatling.js");
+        let mut child = begun(&exact, &target, &results);
+        // Nobody reads what it says any more.
+        drop(child.stderr.take());
+        signal(child.id(), name);
+        let status = child.wait().expect("it ends");
+        assert_eq!(status.code(), Some(3), "aborted by the operator: {name}");
+        assert_eq!(aborted(&results), counted(&target).expect("counts"), "{name}");
+    }
+}
+
+/// Once all of it was thrown away.
+#[test]
+fn a_second_ctrl_c_ends_users_and_leaves_what_was_measured() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let target = Target::start(folder.path());
+    let simulation = folder.path().join("slow.gatling.js");
+    let text = r#"
+        import { constantUsersPerSec, getParameter, scenario, simulation } from "@gatling.io/core";
+        import { http } from "@gatling.io/http";
+        export default simulation((setUp) => {
+          const visit = scenario("visit")
+            .exec(http("quick").get("/echo"), http("slow").get("/delay/10000"));
+          setUp(visit.injectOpen(constantUsersPerSec(20).during(60)))
+            .protocols(http.baseUrl(getParameter("target")));
+        });"#;
+    std::fs::write(&simulation, text).expect("a simulation");
+    let results = folder.path().join("results");
+    let mut child = begun(&simulation, &target, &results);
     signal(child.id(), "INT");
+    let stderr = BufReader::new(child.stderr.take().expect("its stderr"));
+    let mut lines = stderr.lines().map(|line| line.expect("a line"));
+    // A second signal of a kind that was not seen yet would be one with the first.
+    let stopping = lines.find(|line| line.starts_with("stopping: "));
+    assert!(stopping.is_some(), "it says that it stops");
+    signal(child.id(), "INT");
+    let rest: Vec<String> = lines.collect();
     let status = child.wait().expect("it ends");
-    assert_eq!(status.code(), Some(3), "aborted by the operator");
-    let counted = target.rest().get("/__counts").expect("counts")["total"].as_u64();
-    let rows = summary(&results)["rows"].as_array().expect("rows").clone();
-    let all = rows
-        .iter()
-        .find(|row| row["kind"] == "global")
-        .or_else(|| rows.first())
-        .expect("a first row");
-    assert_eq!(all["stats"]["all"]["count"].as_u64(), counted);
+    assert_eq!(status.code(), Some(130), "{rest:?}");
+    let summary_rows = summary(&results)["rows"].as_array().expect("rows").clone();
+    let row = |name: &str| {
+        let found = summary_rows.iter().find(|row| row["path"] == serde_json::json!([name]));
+        found.and_then(|row| row["stats"]["all"]["count"].as_u64()).unwrap_or_default()
+    };
+    // No slow one had its answer: each that was answered is a quick one.
+    assert_eq!(aborted(&results), row("quick"));
+    let users = summary(&results)["scenarios"][0]["started"].as_u64().expect("started");
+    assert_eq!(row("quick"), users);
 }

@@ -1,10 +1,10 @@
 //! The report: one file, no script, no network.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-use onrush_scenario::stats::summary::{Summary, VerdictValue};
+use onrush_scenario::stats::summary::Summary;
 
 use super::format::{self, count, number, one_line, percent, time};
-use super::{plots, tables};
+use super::{Outcome, outcome, plots, tables};
 
 const STYLE: &str = include_str!("style.css");
 const CSP: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; \
@@ -100,18 +100,13 @@ fn sections(summary: &Summary) -> Markup {
 }
 
 fn verdict(summary: &Summary) -> Markup {
-    let (class, icon, word) = match summary.verdict.value {
-        VerdictValue::Passed => ("passed", "✓", "Passed"),
-        VerdictValue::Failed => ("failed", "✗", "Failed"),
-        VerdictValue::Inconclusive => ("inconclusive", "?", "Inconclusive"),
-        VerdictValue::None => ("none", "○", "No verdict"),
-    };
+    let Outcome { class, icon, word, unfinished } = outcome(summary);
     html! {
         section class={ "verdict " (class) } aria-label="Verdict" {
             p class="word" { span aria-hidden="true" { (icon) } " " (word) }
             p class="reason" {
                 (one_line(&summary.verdict.reason, 300))
-                @if !summary.run.end_reason.is_empty() {
+                @if !unfinished && !summary.run.end_reason.is_empty() {
                     " · ended: " (one_line(&summary.run.end_reason, 200))
                 }
             }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use onrush_scenario::stats::summary::Summary;
 
 use super::format::{count, ms, number, one_line, percent};
-use super::{load_label, path_label, text};
+use super::{load_label, outcome, path_label};
 
 const ROWS_MAX: usize = 60;
 const ERRORS_MAX: usize = 10;
@@ -22,9 +22,9 @@ pub fn markdown(summary: &Summary) -> String {
 fn write(out: &mut String, summary: &Summary) -> std::fmt::Result {
     let run = &summary.run;
     let name = if run.title.is_empty() { &run.simulation } else { &run.title };
-    let verdict = &summary.verdict;
-    writeln!(out, "## {}: {}\n", plain(name, 100), text::verdict_word(verdict.value))?;
-    writeln!(out, "{}\n", plain(&verdict.reason, 200))?;
+    let word = outcome(summary).word.to_uppercase();
+    writeln!(out, "## {}: {word}\n", plain(name, 100))?;
+    writeln!(out, "{}\n", plain(&summary.verdict.reason, 200))?;
     for result in &summary.assertions {
         let mark = if result.passed { "✅" } else { "❌" };
         writeln!(out, "- {mark} {}", plain(&result.text, 300))?;

@@ -2,7 +2,7 @@
 //! Pure functions. Names and error texts may be hostile: HTML is made by `maud`, which escapes
 //! whatever is put into it, and the page may neither run a script nor load anything.
 
-use onrush_scenario::stats::summary::{LoadStep, Summary};
+use onrush_scenario::stats::summary::{LoadStep, Summary, VerdictValue};
 
 mod chart;
 mod csv;
@@ -27,6 +27,31 @@ pub fn json(summary: &Summary) -> String {
         serde_json::to_string_pretty(summary).expect("a summary has only text keys and numbers");
     text.push('\n');
     text
+}
+
+/// What came of a run, in a word.
+struct Outcome {
+    /// Of the style sheet.
+    class: &'static str,
+    icon: &'static str,
+    word: &'static str,
+    /// It was not carried through: there is no verdict.
+    unfinished: bool,
+}
+
+/// The verdict, or how the run ended where there can be none.
+fn outcome(summary: &Summary) -> Outcome {
+    let unfinished = |icon, word| Outcome { class: "none", icon, word, unfinished: true };
+    let verdict = |class, icon, word| Outcome { class, icon, word, unfinished: false };
+    match (&*summary.status, summary.verdict.value) {
+        ("aborted", _) => unfinished("■", "Aborted"),
+        ("failed", _) => unfinished("■", "Run failed"),
+        ("lost", _) => unfinished("■", "Run lost"),
+        (_, VerdictValue::Passed) => verdict("passed", "✓", "Passed"),
+        (_, VerdictValue::Failed) => verdict("failed", "✗", "Failed"),
+        (_, VerdictValue::Inconclusive) => verdict("inconclusive", "?", "Inconclusive"),
+        (_, VerdictValue::None) => verdict("none", "○", "No verdict"),
+    }
 }
 
 /// `×2 from 00:34, paused from 00:50`; empty where all of it was as written.

@@ -3,10 +3,10 @@
 
 use std::fmt::Write as _;
 
-use onrush_scenario::stats::summary::{Row, RowKind, Summary, VerdictValue};
+use onrush_scenario::stats::summary::{Row, RowKind, Summary};
 
 use super::format::{count, number, one_line, percent, time, time_or_dash};
-use super::{load_label, path_label};
+use super::{load_label, outcome, path_label};
 
 /// Rows of the results table.
 const ROWS_MAX: usize = 40;
@@ -25,21 +25,14 @@ pub fn text(summary: &Summary) -> String {
     out
 }
 
-/// `PASSED`, `FAILED (1 of 3)`, …
-#[must_use]
-pub(super) fn verdict_word(value: VerdictValue) -> &'static str {
-    match value {
-        VerdictValue::Passed => "PASSED",
-        VerdictValue::Failed => "FAILED",
-        VerdictValue::Inconclusive => "INCONCLUSIVE",
-        VerdictValue::None => "NONE",
-    }
-}
-
 fn assertions(out: &mut String, summary: &Summary) -> std::fmt::Result {
-    let verdict = &summary.verdict;
-    let reason = one_line(&verdict.reason, 160);
-    writeln!(out, " VERDICT {} – {reason}", verdict_word(verdict.value))?;
+    let (outcome, reason) = (outcome(summary), one_line(&summary.verdict.reason, 160));
+    let word = outcome.word.to_uppercase();
+    match (outcome.unfinished, outcome.class) {
+        (true, _) => writeln!(out, " {word} – {reason}; no verdict")?,
+        (false, "none") => writeln!(out, " {word} – {reason}")?,
+        (false, _) => writeln!(out, " VERDICT {word} – {reason}")?,
+    }
     if summary.assertions.is_empty() {
         return Ok(());
     }

@@ -32,9 +32,9 @@ pub enum Exit {
     NotAllowed = 77,
     /// Bad configuration.
     Config = 78,
-    /// A second interrupt: killed hard.
+    /// A second interrupt: users were ended at once.
     Interrupted = 130,
-    /// A second SIGTERM: killed hard.
+    /// A second SIGTERM or SIGHUP: the same.
     Terminated = 143,
 }
 

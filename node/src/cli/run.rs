@@ -4,8 +4,8 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::mpsc::{self, Receiver, SyncSender};
-use std::time::Duration;
+use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
+use std::time::{Duration, Instant};
 
 use onrush_api::report;
 use onrush_scenario::engine::{self, Control, clock};
@@ -23,6 +23,10 @@ use super::{Global, say, tell};
 
 /// Events that may wait for this thread; more hold the engine's coordinator up.
 const EVENTS_MAX: usize = 1_024;
+/// Why a run ended that a signal ended.
+const INTERRUPTED: &str = "interrupted";
+/// An engine that is told to end its users has ended them, and cut its last frame, after this.
+const ANSWER_LIMIT: Duration = Duration::from_secs(3);
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -85,7 +89,7 @@ enum Message {
     Engine(engine::Event),
     /// The engine has ended; `None`: it panicked.
     Ended(Option<Result<EndReason, Problem>>),
-    /// The code a second signal of this kind ends the process with.
+    /// The first or the second; the code that a second one of this kind ends the process with.
     Signal(Exit),
 }
 
@@ -105,7 +109,7 @@ pub fn run(global: &Global, args: Args) -> anyhow::Result<ExitCode> {
         plan: None,
         started_unix_ms: 0,
         started_us: 0,
-        interrupted: false,
+        stop: Stop::No,
     };
     let (seed, threads) = (spec.seed, spec.threads);
     let parameters = spec.parameters.clone();
@@ -140,7 +144,21 @@ struct Session {
     started_unix_ms: u64,
     /// By the monotonic clock.
     started_us: i64,
-    interrupted: bool,
+    stop: Stop,
+}
+
+/// What signals have asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stop {
+    No,
+    /// Users end their action.
+    Graceful,
+    /// Users are ended; the process ends with this code, once what was measured is in a report. An
+    /// engine that has not answered by then has nothing more to say.
+    AtOnce {
+        exit: Exit,
+        until: Instant,
+    },
 }
 
 type Ended = Option<Result<EndReason, Problem>>;
@@ -159,11 +177,18 @@ impl Session {
             guard.ended = Some(engine::run_local(&spec, &orders, &mut hand_on));
         })?;
         loop {
-            match next(&messages) {
-                Some(Message::Engine(event)) => self.on_event(event)?,
-                Some(Message::Ended(ended)) => return Ok((control, ended)),
-                Some(Message::Signal(hard)) => self.on_signal(hard, &control),
-                None => return Ok((control, None)),
+            let message = match self.stop {
+                Stop::AtOnce { until, .. } => {
+                    messages.recv_timeout(until.saturating_duration_since(Instant::now()))
+                }
+                _ => messages.recv().map_err(RecvTimeoutError::from),
+            };
+            match message {
+                Ok(Message::Engine(event)) => self.on_event(event)?,
+                Ok(Message::Ended(ended)) => return Ok((control, ended)),
+                Ok(Message::Signal(hard)) => self.on_signal(hard, &control),
+                Err(RecvTimeoutError::Timeout) => return Ok((control, Some(Ok(interrupted())))),
+                Err(RecvTimeoutError::Disconnected) => return Ok((control, None)),
             }
         }
     }
@@ -205,17 +230,19 @@ impl Session {
     }
 
     fn on_signal(&mut self, hard: Exit, control: &mpsc::Sender<Control>) {
-        if self.interrupted {
-            self.progress.clear();
-            tell("onrush: ended at once; no report");
-            std::process::exit(hard as i32);
-        }
-        self.interrupted = true;
         "stopping".clone_into(&mut self.header.state);
-        self.progress.say("stopping: users in flight end their action; once more ends at once");
-        let reason = "interrupted".to_owned();
+        let graceful = self.stop == Stop::No;
+        self.stop = if graceful {
+            self.progress.say("stopping: users in flight end their action; once more ends them");
+            Stop::Graceful
+        } else {
+            self.progress.say("ending: what was measured is reported; once more, and it is not");
+            // A simulation that is still loaded has measured nothing.
+            let wait = if self.plan.is_some() { ANSWER_LIMIT } else { Duration::ZERO };
+            Stop::AtOnce { exit: hard, until: Instant::now() + wait }
+        };
         // A receiver that is gone has ended already.
-        let _ = control.send(Control::Stop { graceful: true, reason });
+        let _ = control.send(Control::Stop { graceful, reason: INTERRUPTED.to_owned() });
     }
 
     fn conclude(
@@ -241,7 +268,7 @@ impl Session {
         }
         let (Some(plan), Some(folder)) = (self.plan, self.folder) else {
             let exit = problem.map_or(Exit::Internal, |problem| exit_of(problem.kind));
-            return Ok(exit.into());
+            return Ok(self.stop.exit().unwrap_or(exit).into());
         };
         let assertions: Vec<AssertionSpec> = serde_json::from_value(plan.assertions)?;
         let took_us = u64::try_from(clock::boot_us() - self.started_us).unwrap_or(0);
@@ -258,25 +285,39 @@ impl Session {
             run,
             status: status.to_owned(),
             assertions: &assertions,
-            judge: problem.is_none(),
+            judge: status == "finished",
             ..Context::default()
         });
         let (index, json) = (folder.report(), folder.summary());
         folder.finish(&summary)?;
         results::write_reports(&args.report, &summary)?;
-        print_summary(global, &summary)?;
+        // A terminal that has hung up reads no more.
+        print_summary(global, &summary).or_else(|error| match self.stop {
+            Stop::No => Err(error),
+            _ => Ok(()),
+        })?;
         tell(format!(" report   {}", index.display()));
         tell(format!(" summary  {}", json.display()));
         let exit = problem.map_or_else(
-            || verdict_exit(&summary, self.interrupted, args.exit_zero),
+            || verdict_exit(&summary, self.stop != Stop::No, args.exit_zero),
             |problem| exit_of(problem.kind),
         );
-        Ok(exit.into())
+        Ok(self.stop.exit().unwrap_or(exit).into())
     }
 }
 
-fn next(messages: &Receiver<Message>) -> Option<Message> {
-    messages.recv().ok()
+impl Stop {
+    /// The code that a second signal asked for.
+    fn exit(self) -> Option<Exit> {
+        match self {
+            Self::AtOnce { exit, .. } => Some(exit),
+            Self::No | Self::Graceful => None,
+        }
+    }
+}
+
+fn interrupted() -> EndReason {
+    EndReason::Stopped(INTERRUPTED.to_owned())
 }
 
 struct Guard {
@@ -290,25 +331,32 @@ impl Drop for Guard {
     }
 }
 
-/// Hands SIGINT and SIGTERM on, for as long as the process lives.
+/// Hands the first two of SIGINT, SIGTERM and SIGHUP on; the third ends the process.
 fn watch_signals(sender: SyncSender<Message>) -> anyhow::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (mut interrupt, mut terminate) = {
+    let (mut interrupt, mut terminate, mut hang_up) = {
         let _inside = runtime.enter();
-        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
+        let (interrupt, terminate) =
+            (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        (interrupt, terminate, signal(SignalKind::hangup())?)
     };
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         runtime.block_on(async move {
-            loop {
+            for count in 1_u32.. {
                 let hard = tokio::select! {
                     _ = interrupt.recv() => Exit::Interrupted,
                     _ = terminate.recv() => Exit::Terminated,
+                    // The terminal is gone: that is how it asks to end.
+                    _ = hang_up.recv() => Exit::Terminated,
                 };
-                if sender.send(Message::Signal(hard)).is_err() {
-                    return;
+                if count > 2 {
+                    tell("onrush: ended at once; no report");
+                    std::process::exit(hard as i32);
                 }
+                // Who listened is at its report.
+                let _ = sender.send(Message::Signal(hard));
             }
         });
     })?;
@@ -346,7 +394,7 @@ fn print_summary(global: &Global, summary: &Summary) -> anyhow::Result<()> {
         let code = match line.trim_start() {
             text if text.starts_with('✓') || text.starts_with("VERDICT PASSED") => "32",
             text if text.starts_with('✗') || text.starts_with("VERDICT FAILED") => "31",
-            text if text.starts_with("VERDICT INCON") => "33",
+            text if text.starts_with("VERDICT INCON") || text.starts_with("ABORTED") => "33",
             text if text.starts_with("RESULTS") || text.starts_with("ERRORS") => "1",
             _ => "",
         };

@@ -227,8 +227,8 @@ fn what_failed_waits_a_moment_and_nothing_else_starts_again() {
     let reason = "gone".to_owned();
     let gone = JobCommand::ShardLost { id: job(), shard: 0, epoch: 1, reason };
     bench.apply(Command::Job(gone));
-    let ending =
-        Ending { status: onrush_raft::ledger::job::JobStatus::Aborted, reason: "enough".into() };
+    let status = onrush_raft::ledger::job::JobStatus::Aborted;
+    let ending = Ending { status, reason: "enough".into(), problem: None };
     let conclude =
         Action::Start { task: Task::Conclude(job()), work: Work::Conclude { job: job(), ending } };
     let first = bench.round();

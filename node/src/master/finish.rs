@@ -11,6 +11,7 @@ use onrush_raft::ledger::job::{
 };
 use onrush_raft::types::PeerName;
 use onrush_scenario::stats::summary::{Summary, Verdict, VerdictValue};
+use serde_json::{Value, json};
 
 use super::reconcile::Ending;
 use super::tally::{self, Tally};
@@ -45,7 +46,10 @@ pub(super) async fn conclude(
     ending: &Ending,
 ) -> Result<(), Error> {
     let mut artifacts = BTreeMap::new();
-    let mut digest = None;
+    let mut facts = serde_json::Map::new();
+    if let Some(kind) = ending.problem {
+        facts.insert("problem".to_owned(), json!({ "kind": kind }));
+    }
     let reason = clip(&ending.reason);
     let mut verdict = JobVerdict { value: JobValue::None, reason: reason.to_owned() };
     // A job that never ran has nothing to report but its reason.
@@ -61,7 +65,7 @@ pub(super) async fn conclude(
         artifacts.insert("index.html".to_owned(), html.content);
         let json = repository.put_bytes(report::json(&summary).into()).await?;
         artifacts.insert("summary.json".to_owned(), json.content);
-        digest = Some(small_facts(&summary, tally.seconds()));
+        facts.extend(small_facts(&summary, tally.seconds()));
         if ending.status == JobStatus::Finished {
             verdict = to_ledger(&summary.verdict);
         }
@@ -71,7 +75,7 @@ pub(super) async fn conclude(
         status: ending.status,
         verdict,
         artifacts,
-        digest,
+        digest: (!facts.is_empty()).then(|| Value::Object(facts).to_string()),
     };
     cluster.propose_as_master(term, Command::Job(finish)).await?;
     Ok(())
@@ -111,18 +115,18 @@ fn to_ledger(verdict: &Verdict) -> JobVerdict {
 }
 
 /// What lists show of an ended job.
-fn small_facts(summary: &Summary, seconds: u32) -> String {
+fn small_facts(summary: &Summary, seconds: u32) -> impl Iterator<Item = (String, Value)> {
     let all = summary.rows.first().map(|row| &row.stats);
-    serde_json::json!({
-        "duration_ms": u64::from(seconds) * 1_000,
-        "requests": all.map(|stats| stats.all.count),
-        "ko": all.map(|stats| stats.ko.count),
-        "per_second": all.map(|stats| stats.all.per_second),
-        "mean_us": all.and_then(|stats| stats.all.mean_us),
-        "p95_us": all.and_then(|stats| stats.all.p95_us),
-        "p99_us": all.and_then(|stats| stats.all.p99_us),
-        "users_peak": summary.users_peak,
-        "coverage": summary.coverage,
-    })
-    .to_string()
+    let facts = [
+        ("duration_ms", json!(u64::from(seconds) * 1_000)),
+        ("requests", json!(all.map(|stats| stats.all.count))),
+        ("ko", json!(all.map(|stats| stats.ko.count))),
+        ("per_second", json!(all.map(|stats| stats.all.per_second))),
+        ("mean_us", json!(all.and_then(|stats| stats.all.mean_us))),
+        ("p95_us", json!(all.and_then(|stats| stats.all.p95_us))),
+        ("p99_us", json!(all.and_then(|stats| stats.all.p99_us))),
+        ("users_peak", json!(summary.users_peak)),
+        ("coverage", json!(summary.coverage)),
+    ];
+    facts.into_iter().map(|(name, value)| (name.to_owned(), value))
 }

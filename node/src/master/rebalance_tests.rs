@@ -288,7 +288,7 @@ fn fail_ends_the_job_when_a_shard_is_lost() {
     lose(&mut job, 0);
     let world = World::new(&["a", "b"]).says("a", 0, Phase::Gone { reason: "stopped".into() }, 0);
     let reason = "shard 0 was lost: gone".to_owned();
-    let ending = Ending { status: JobStatus::Failed, reason };
+    let ending = Ending { status: JobStatus::Failed, reason, problem: None };
     assert!(world.intents(&job).contains(&Intent::Conclude { job: job.id.clone(), ending }));
 }
 

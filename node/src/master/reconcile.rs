@@ -16,7 +16,7 @@ use onrush_raft::ledger::job::{
 };
 use onrush_raft::ledger::limits;
 use onrush_raft::types::{JobId, PeerName, UnixMs};
-use onrush_scenario::shard::{EndReason, Plan, Problem};
+use onrush_scenario::shard::{EndReason, Plan, Problem, ProblemKind};
 
 use super::closed;
 use super::load;
@@ -105,6 +105,20 @@ impl View<'_> {
 pub struct Ending {
     pub status: JobStatus,
     pub reason: String,
+    /// Of what kind it is, where a shard could not do what the simulation wants.
+    pub problem: Option<ProblemKind>,
+}
+
+impl Ending {
+    fn new(status: JobStatus, reason: &str) -> Self {
+        Self { status, reason: reason.to_owned(), problem: None }
+    }
+
+    /// By a shard's [`Problem`], as JSON.
+    fn of_problem(json: &str) -> Self {
+        let problem = serde_json::from_str::<Problem>(json).ok().map(|problem| problem.kind);
+        Self { status: JobStatus::Failed, reason: problem_text(json), problem }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,7 +149,9 @@ pub fn reconcile(view: &View<'_>) -> Vec<Intent> {
             JobStatus::Queued => {}
             JobStatus::Preparing => preparing(view, job, &mut intents),
             JobStatus::Running => running(view, job, &mut intents),
-            JobStatus::Finalizing => conclude(job, JobStatus::Finished, "", &mut intents),
+            JobStatus::Finalizing => {
+                conclude(job, Ending::new(JobStatus::Finished, ""), &mut intents);
+            }
             _ => {}
         }
         seal_live(job, &mut intents);
@@ -157,13 +173,13 @@ fn queue(view: &View<'_>, intents: &mut Vec<Intent>) {
         .collect();
     for job in view.live.iter().filter(|job| job.status == JobStatus::Queued) {
         if let Some(wish) = &job.abort {
-            conclude(job, JobStatus::Aborted, wish, intents);
+            conclude(job, Ending::new(JobStatus::Aborted, wish), intents);
         } else if job.failed_preparations >= PREPARATIONS_MAX {
             let last = job.events.iter().rev().find_map(|e| e.what.strip_prefix("queued again: "));
             let why = last.unwrap_or("no node could prepare it");
             let tried = job.failed_preparations;
             let reason = format!("given up after {tried} preparations: {why}");
-            conclude(job, JobStatus::Failed, &reason, intents);
+            conclude(job, Ending::new(JobStatus::Failed, &reason), intents);
         }
     }
     let placeable: Vec<&Job> = view
@@ -182,7 +198,7 @@ fn preparing(view: &View<'_>, job: &Job, intents: &mut Vec<Intent>) {
     if let Some(wish) = &job.abort {
         stop(view, job, wish, intents);
         if is_put_down(view, job) {
-            conclude(job, JobStatus::Aborted, wish, intents);
+            conclude(job, Ending::new(JobStatus::Aborted, wish), intents);
         }
         return;
     }
@@ -203,8 +219,7 @@ fn preparing(view: &View<'_>, job: &Job, intents: &mut Vec<Intent>) {
             None | Some(Phase::Preparing) => {}
             Some(Phase::Ready { plan }) => plans.push((assignment, plan)),
             Some(Phase::Failed { problem }) => {
-                let reason = problem_text(problem);
-                return conclude(job, JobStatus::Failed, &reason, intents);
+                return conclude(job, Ending::of_problem(problem), intents);
             }
             Some(Phase::Unable { reason } | Phase::Gone { reason }) => {
                 let failed = reason != RESTARTED;
@@ -247,12 +262,12 @@ fn start(view: &View<'_>, job: &Job, plans: &[(&Assignment, &str)], intents: &mu
                     first.shard,
                     name(first),
                 );
-                return conclude(job, JobStatus::Failed, &reason, intents);
+                return conclude(job, Ending::new(JobStatus::Failed, &reason), intents);
             }
             _ => {
                 let reason =
                     format!("shard {} on {} sent an unreadable plan", other.shard, name(other));
-                return conclude(job, JobStatus::Failed, &reason, intents);
+                return conclude(job, Ending::new(JobStatus::Failed, &reason), intents);
             }
         }
     }
@@ -263,7 +278,7 @@ fn start(view: &View<'_>, job: &Job, plans: &[(&Assignment, &str)], intents: &mu
             plan.len(),
             limits::OPAQUE_BYTES_MAX
         );
-        return conclude(job, JobStatus::Failed, &reason, intents);
+        return conclude(job, Ending::new(JobStatus::Failed, &reason), intents);
     }
     intents.push(Intent::Propose(JobCommand::Start {
         id: job.id.clone(),
@@ -332,11 +347,11 @@ fn running(view: &View<'_>, job: &Job, intents: &mut Vec<Intent>) {
             _ => {}
         }
     }
-    if let Some((status, reason)) = early {
-        stop(view, job, &reason, intents);
+    if let Some(ending) = early {
+        stop(view, job, &ending.reason, intents);
         // Of each shard the ledger knows what became of it: what is missing is declared.
         if active(job).next().is_none() {
-            conclude(job, status, &reason, intents);
+            conclude(job, ending, intents);
         }
         return;
     }
@@ -358,20 +373,21 @@ fn tell(
 }
 
 /// Why a running job ends before all of its shards have, and as what.
-fn early_end(view: &View<'_>, job: &Job) -> Option<(JobStatus, String)> {
-    job.abort.as_ref().map(|wish| (JobStatus::Aborted, wish.clone())).or_else(|| {
+fn early_end(view: &View<'_>, job: &Job) -> Option<Ending> {
+    job.abort.as_ref().map(|wish| Ending::new(JobStatus::Aborted, wish)).or_else(|| {
         let begun = job.assignments.iter().filter(|a| a.has_begun());
         let crash = begun.clone().find_map(|a| match &report(view, job, a)?.phase {
-            Phase::Failed { problem } => Some(problem_text(problem)),
+            Phase::Failed { problem } => Some(Ending::of_problem(problem)),
             _ => None,
         });
         let loss = begun.clone().find_map(|a| match &a.state {
             AssignmentState::Lost { reason } if job.spec.on_node_loss == OnNodeLoss::Fail => {
-                Some(format!("shard {} was lost: {reason}", a.shard))
+                let reason = format!("shard {} was lost: {reason}", a.shard);
+                Some(Ending::new(JobStatus::Failed, &reason))
             }
             _ => None,
         });
-        crash.or(loss).map(|reason| (JobStatus::Failed, reason))
+        crash.or(loss)
     })
 }
 
@@ -393,7 +409,7 @@ fn ending(view: &View<'_>, job: &Job, intents: &mut Vec<Intent>) {
             })
             .collect();
         let reason = format!("all shards were lost: {}", reasons.join("; "));
-        conclude(job, JobStatus::Lost, &reason, intents);
+        conclude(job, Ending::new(JobStatus::Lost, &reason), intents);
     } else {
         intents.push(Intent::Propose(JobCommand::Finalize { id: job.id.clone() }));
     }
@@ -535,8 +551,7 @@ pub(super) fn order(job: &Job, assignment: &Assignment) -> ShardOrder {
     }
 }
 
-fn conclude(job: &Job, status: JobStatus, reason: &str, intents: &mut Vec<Intent>) {
-    let ending = Ending { status, reason: reason.to_owned() };
+fn conclude(job: &Job, ending: Ending, intents: &mut Vec<Intent>) {
     intents.push(Intent::Conclude { job: job.id.clone(), ending });
 }
 

@@ -166,7 +166,14 @@ fn gone() -> Phase {
 }
 
 fn conclude(status: JobStatus, reason: &str) -> Intent {
-    let ending = Ending { status, reason: reason.into() };
+    let ending = Ending { status, reason: reason.into(), problem: None };
+    Intent::Conclude { job: JobId("job_1".into()), ending }
+}
+
+/// By what [`failed`] says.
+fn conclude_failed(reason: &str) -> Intent {
+    let problem = Some(ProblemKind::Script);
+    let ending = Ending { status: JobStatus::Failed, reason: reason.into(), problem };
     Intent::Conclude { job: JobId("job_1".into()), ending }
 }
 
@@ -251,7 +258,7 @@ fn another_plan_fails_the_job_by_name() {
 fn a_script_error_fails_the_job_with_its_place() {
     let world = World::new(&["a"]).says("a", 0, failed("foo is not defined"), 0);
     let got = world.intents(&on(&["a"], JobStatus::Preparing));
-    assert_eq!(got, vec![conclude(JobStatus::Failed, "main.js:3:7: foo is not defined")]);
+    assert_eq!(got, vec![conclude_failed("main.js:3:7: foo is not defined")]);
 }
 
 #[test]

@@ -15,6 +15,7 @@ use onrush_scenario::stats::live::LiveLoad;
 use onrush_scenario::stats::merge::Tick;
 use onrush_scenario::stats::summarize::Context;
 use onrush_scenario::stats::summary::{Event, LoadStep, RunInfo, Summary, Verdict, VerdictValue};
+use onrush_scenario::stats::verdict;
 use serde::{Deserialize, Serialize};
 
 use super::losses::{self, Losses};
@@ -176,7 +177,7 @@ impl Tally {
         if status == JobStatus::Finished {
             doubt(job, &mut summary);
         } else if status.is_terminal() {
-            summary.verdict = Verdict { value: VerdictValue::None, reason: reason.to_owned() };
+            summary.verdict = verdict::unjudged(reason, &summary.scenarios);
         }
         summary
     }

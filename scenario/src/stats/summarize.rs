@@ -30,7 +30,7 @@ pub struct Context<'a> {
     pub run: RunInfo,
     pub status: String,
     pub assertions: &'a [AssertionSpec],
-    /// False: the run crashed or was not carried out, and its assertions are not judged.
+    /// False: the run crashed or was not carried through, and its assertions are not judged.
     pub judge: bool,
     pub lost: Vec<LostPart>,
     /// Share of the planned load that was measured; absent: all of it.
@@ -55,7 +55,12 @@ impl Aggregate {
         let generator = self.generator(&context.nodes);
         let sent: u64 = self.requests.values().map(|total| total.sum.sent).sum();
         let answered = self.ok.count + self.ko.count;
-        let verdict = verdict::judge(sent.max(answered), &generator, &context.lost, &assertions);
+        let scenarios = self.scenario_rows();
+        let verdict = if context.judge {
+            verdict::judge(sent.max(answered), &generator, &context.lost, &assertions)
+        } else {
+            verdict::unjudged(&context.run.end_reason, &scenarios)
+        };
         let sums = self.requests.values().map(|total| &total.sum);
         Summary {
             schema: SCHEMA.to_owned(),
@@ -66,7 +71,7 @@ impl Aggregate {
             rows,
             errors: self.error_rows(),
             errors_total: self.errors_total,
-            scenarios: self.scenario_rows(),
+            scenarios,
             users_peak: self.series.peak(),
             codes: self.codes(),
             connections: ConnectionTotals {

@@ -4,7 +4,7 @@
 //! load, neither pass nor fail a target.
 
 use super::frame::GeneratorHealth;
-use super::summary::{AssertionResult, Generator, LostPart, Verdict, VerdictValue};
+use super::summary::{AssertionResult, Generator, LostPart, ScenarioRow, Verdict, VerdictValue};
 
 /// A second in which the 99th percentile of lateness is above this is flagged.
 pub const LATENESS_P99_MAX_US: u64 = 100_000;
@@ -84,6 +84,21 @@ pub fn judge(
     }
 }
 
+/// The verdict of a run that was not carried through, for this reason: none, whatever assertions would
+/// say of a part of the plan; and how much of it there was.
+#[must_use]
+pub fn unjudged(why: &str, scenarios: &[ScenarioRow]) -> Verdict {
+    let started: u64 = scenarios.iter().map(|row| row.started).sum();
+    let planned: Option<u64> = scenarios.iter().map(|row| row.planned).sum();
+    let users = match planned {
+        _ if scenarios.is_empty() => String::new(),
+        Some(planned) => format!("{started} of {planned} planned users started"),
+        None => format!("{started} users started"),
+    };
+    let parts = [why, &users].into_iter().filter(|part| !part.is_empty());
+    Verdict { value: VerdictValue::None, reason: parts.collect::<Vec<_>>().join("; ") }
+}
+
 /// What the reader of a verdict must know of losses that were made up for.
 fn made_up(lost: &[LostPart]) -> String {
     let Some(first) = lost.first() else { return String::new() };
@@ -100,6 +115,25 @@ fn made_up(lost: &[LostPart]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Once five of eighty seconds were "Passed".
+    #[test]
+    fn a_run_that_was_not_carried_through_has_none() {
+        let row = |planned, started| ScenarioRow { planned, started, ..ScenarioRow::default() };
+        let cases = [
+            (vec![], "interrupted"),
+            (
+                vec![row(Some(300), 20), row(Some(100), 5)],
+                "interrupted; 25 of 400 planned users started",
+            ),
+            (vec![row(Some(300), 20), row(None, 5)], "interrupted; 25 users started"),
+        ];
+        for (rows, reason) in cases {
+            let verdict = unjudged("interrupted", &rows);
+            assert_eq!((verdict.value, &*verdict.reason), (VerdictValue::None, reason));
+        }
+        assert_eq!(unjudged("", &[row(Some(3), 1)]).reason, "1 of 3 planned users started");
+    }
 
     #[test]
     fn verdicts() {

@@ -6,10 +6,11 @@ use std::time::Duration;
 use onrush_api::client::{Client, JobUpdate};
 use onrush_api::report;
 use onrush_api::routes::jobs::dto::{Job, JobEvent, JobStatus, VerdictValue};
+use onrush_scenario::shard::ProblemKind;
 
 use crate::cli::exit::Exit;
 use crate::cli::progress::{Header, Mode, Progress};
-use crate::cli::{Global, output, say, tell};
+use crate::cli::{Global, local, output, say, tell};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Show {
@@ -27,19 +28,14 @@ pub(super) fn exit_of(job: &Job) -> Exit {
             Exit::Inconclusive
         }
         (JobStatus::Aborted, _) => Exit::Aborted,
-        _ => match problem_kind(job) {
-            Some("script" | "script_limit" | "file_invalid") => Exit::BadScript,
-            Some("file_missing") => Exit::NoInput,
-            // It failed in preparation, before any load: the script or its files.
-            _ if job.started_at.is_none() => Exit::BadScript,
-            _ => Exit::Error,
-        },
+        // As `onrush run` ends, by the same problem.
+        _ => problem_kind(job).map_or(Exit::Error, local::exit_of),
     }
 }
 
-/// What kept a failed job from running, where its digest says so.
-fn problem_kind(job: &Job) -> Option<&str> {
-    job.digest.as_ref()?.get("problem")?.get("kind")?.as_str()
+/// What a shard of a failed job could not do: the master keeps it with the job's facts.
+fn problem_kind(job: &Job) -> Option<ProblemKind> {
+    serde_json::from_value(job.digest.as_ref()?.get("problem")?.get("kind")?.clone()).ok()
 }
 
 /// Follows to the end, and tells how it was.
@@ -164,7 +160,7 @@ fn header(job: &Job) -> Header {
 mod tests {
     use super::*;
 
-    fn job(status: &str, verdict: &str, started: bool) -> Job {
+    fn job(status: &str, verdict: &str, problem: &str) -> Job {
         let job = onrush_raft::ledger::job::Job {
             id: "job_1".into(),
             project: "default".into(),
@@ -177,7 +173,7 @@ mod tests {
             },
             submitted_by: "ana".to_owned(),
             submitted_at: 0,
-            start_at: started.then_some(1),
+            start_at: Some(1),
             ended_at: Some(2),
             abort: None,
             plan: None,
@@ -188,7 +184,7 @@ mod tests {
             last_tick: 0,
             sealed: Vec::new(),
             artifacts: std::collections::BTreeMap::new(),
-            digest: None,
+            digest: Some(format!(r#"{{"problem": {problem}}}"#)),
             events: Vec::new(),
             loads: Vec::new(),
         };
@@ -197,17 +193,27 @@ mod tests {
 
     #[test]
     fn the_verdict_is_the_exit_code() {
-        for (status, verdict, started, exit) in [
-            ("finished", "passed", true, Exit::Ok),
-            ("finished", "none", true, Exit::Ok),
-            ("finished", "failed", true, Exit::AssertionsFailed),
-            ("finished", "inconclusive", true, Exit::Inconclusive),
-            ("lost", "none", true, Exit::Inconclusive),
-            ("aborted", "none", true, Exit::Aborted),
-            ("failed", "none", false, Exit::BadScript),
-            ("failed", "none", true, Exit::Error),
+        for (status, verdict, exit) in [
+            ("finished", "passed", Exit::Ok),
+            ("finished", "none", Exit::Ok),
+            ("finished", "failed", Exit::AssertionsFailed),
+            ("finished", "inconclusive", Exit::Inconclusive),
+            ("lost", "none", Exit::Inconclusive),
+            ("aborted", "none", Exit::Aborted),
+            ("failed", "none", Exit::Error),
         ] {
-            assert_eq!(exit_of(&job(status, verdict, started)), exit, "{status} {verdict}");
+            assert_eq!(exit_of(&job(status, verdict, "null")), exit, "{status} {verdict}");
+        }
+        for (kind, exit) in [
+            ("script", Exit::BadScript),
+            ("script_limit", Exit::BadScript),
+            ("file_invalid", Exit::BadScript),
+            ("file_missing", Exit::NoInput),
+            ("crash", Exit::Error),
+            ("internal", Exit::Internal),
+        ] {
+            let problem = format!(r#"{{"kind": "{kind}"}}"#);
+            assert_eq!(exit_of(&job("failed", "none", &problem)), exit, "{kind}");
         }
     }
 }
