@@ -13,8 +13,8 @@ use harness::chaos::{Load, acceptance};
 
 const USAGE: &str = "\
 usage: onrush-chaos [--seed N] [--minutes N | --runs N] [--fault NAME]… [--nodes 3]
-       [--rate USERS_PER_SEC] [--seconds N] [--network root|user|loopback] [--out DIR]
-       [--verbose]
+       [--rate USERS_PER_SEC] [--seconds N] [--clocks] [--network root|user|loopback]
+       [--out DIR] [--verbose]
        onrush-chaos --acceptance NAME|all [--runs N] [--seed N] [--out DIR] [--verbose]
        onrush-chaos --list";
 /// Set for the program inside of the namespaces: which kind they are.
@@ -39,6 +39,7 @@ fn options(arguments: &[String]) -> anyhow::Result<(Options, Option<Inside>)> {
         minutes: None,
         // Long enough that most losses can be made up for.
         load: Load { users_per_sec: 60, seconds: 30 },
+        clocks: false,
         network: None,
         out: default_out(),
         verbose: false,
@@ -47,9 +48,16 @@ fn options(arguments: &[String]) -> anyhow::Result<(Options, Option<Inside>)> {
     let mut inside = None;
     let mut arguments = arguments.iter();
     while let Some(flag) = arguments.next() {
-        if flag == "--verbose" {
-            options.verbose = true;
-            continue;
+        match flag.as_str() {
+            "--verbose" => {
+                options.verbose = true;
+                continue;
+            }
+            "--clocks" => {
+                options.clocks = true;
+                continue;
+            }
+            _ => {}
         }
         let value = arguments.next().with_context(|| format!("{flag} needs a value\n{USAGE}"))?;
         let number =

@@ -287,15 +287,20 @@ async fn a_shard_that_ends_before_it_is_ready_is_gone_and_one_without_a_program_
 /// cores, and the load beside them was late.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_is_in_no_hurry_loads_the_simulation_when_nobody_else_does() {
-    for (unhurried, expected) in [(true, "begin end begin end begin end "), (false, "begin begin ")]
-    {
+    // Who is in a hurry waits until another one loads beside it.
+    let two = "until [ $(grep -c begin LOG) -ge 2 ]; do sleep 0.01; done";
+    let cases =
+        [(true, "sleep 0.3", "begin end begin end begin end "), (false, two, "begin begin ")];
+    for (unhurried, loads, expected) in cases {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let log = dir.path().join("log");
+        // The one that is there from the start is over before the others come.
         let script =
-            format!("echo begin >> {0}; sleep 0.5; echo end >> {0}; exit 3", log.display());
+            format!("[ -e LOG ] || exit 3; echo begin >> LOG; {loads}; echo end >> LOG; exit 3");
+        let script = script.replace("LOG", &log.display().to_string());
         let mut setup = Setup::ordered(shell(&script), BUILD_LIMIT, 3).await;
         setup.until("gone", |report| !report.phase.is_live()).await;
-        std::fs::remove_file(&log).expect("it has written");
+        std::fs::write(&log, "").expect("a log");
         for shard in 1..4 {
             let key = ShardKey { shard, ..setup.key.clone() };
             let order = ShardOrder { key: key.clone(), unhurried, ..setup.order() };

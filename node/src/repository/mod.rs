@@ -238,7 +238,7 @@ impl Repository {
     }
 
     /// Pulling and repairing a blob is done once at a time.
-    async fn turn(&self, content: &ContentId) -> Turn {
+    async fn turn(&self, content: &ContentId) -> PullTurn {
         let turn = {
             let mut pulls = self.pulls.lock().unwrap_or_else(PoisonError::into_inner);
             pulls.retain(|_, turn| Arc::strong_count(turn) > 1);
@@ -297,12 +297,12 @@ fn answer_local(store: &Store, ask: BlobAsk) -> Result<BlobAnswer, store::Error>
 
 /// Disk work, off the runtime's threads.
 /// Whose turn it is to write a blob: until the last that works on it is done.
-type Turn = Arc<tokio::sync::OwnedMutexGuard<()>>;
+type PullTurn = Arc<tokio::sync::OwnedMutexGuard<()>>;
 
 /// [`blocking`], which goes on when nobody waits for it any more: the turn ends with it, so that
 /// nobody else writes the same file meanwhile.
 async fn in_turn<T: Send + 'static>(
-    turn: &Turn,
+    turn: &PullTurn,
     work: impl FnOnce() -> Result<T, store::Error> + Send + 'static,
 ) -> Result<T, Error> {
     let turn = Arc::clone(turn);

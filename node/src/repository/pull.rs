@@ -14,7 +14,7 @@ use rand::seq::SliceRandom as _;
 
 use super::draft::Draft;
 use super::store::CHUNK_BYTES;
-use super::{ASK_TIMEOUT, Error, Repository, Turn, in_turn};
+use super::{ASK_TIMEOUT, Error, PullTurn, Repository, in_turn};
 use crate::control_wire::{BlobAnswer, BlobAsk, Manifest};
 
 /// Chunks on their way at a time.
@@ -33,7 +33,7 @@ impl Repository {
         content: &ContentId,
         hints: &[PeerName],
         claim: Claim,
-        turn: &Turn,
+        turn: &PullTurn,
     ) -> Result<(), Error> {
         let error = loop {
             match self.pull_once(content, hints, claim, turn).await {
@@ -61,7 +61,7 @@ impl Repository {
         content: &ContentId,
         hints: &[PeerName],
         claim: Claim,
-        turn: &Turn,
+        turn: &PullTurn,
     ) -> Result<(), Error> {
         let mut why = "nobody else is known".to_owned();
         let mut last = None;
@@ -84,7 +84,7 @@ impl Repository {
         manifest: &Manifest,
         holders: &[PeerName],
         claim: Claim,
-        turn: &Turn,
+        turn: &PullTurn,
     ) -> Result<(), Error> {
         let (store, id, expected) = (self.store.clone(), content.clone(), manifest.clone());
         let there = in_turn(turn, move || Ok(store.part_size(&id))).await?;

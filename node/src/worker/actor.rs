@@ -35,7 +35,7 @@ pub(crate) struct Stamp {
 type Admission = Result<u64, (u64, String)>;
 
 /// To load its simulation, until it is ready: who is in no hurry waits for those before it.
-pub(super) type Turn = Option<OwnedSemaphorePermit>;
+pub(super) type LoadTurn = Option<OwnedSemaphorePermit>;
 
 pub(crate) enum Event {
     Hello {
@@ -54,7 +54,7 @@ pub(crate) enum Event {
     /// Files are there and the child runs, or why not.
     Launched {
         key: ShardKey,
-        child: Result<(Child, Turn), String>,
+        child: Result<(Child, LoadTurn), String>,
     },
     Child {
         key: ShardKey,
@@ -87,7 +87,7 @@ pub(super) struct Run {
     /// Sent once there is a child to tell.
     pub(super) spec: Option<Box<ShardSpec>>,
     /// Held until it is ready, or its process has ended.
-    pub(super) turn: Turn,
+    pub(super) turn: LoadTurn,
 }
 
 pub(super) struct Actor {

@@ -12,7 +12,7 @@ use onrush_scenario::shard::{
 };
 use tokio::sync::{Semaphore, mpsc};
 
-use super::actor::{Actor, Event, Run, Turn};
+use super::actor::{Actor, Event, LoadTurn, Run};
 use super::book::Happening;
 use super::child::{self, Child, ChildEvent};
 use super::limits::{CLEAR_EVERY_US, LEASE_KILL_US, STOP_LIMIT_US};
@@ -91,7 +91,7 @@ impl Actor {
         Ok((order.files, Run::new(folder, outbox, Some(logs), Some(Box::new(spec)))))
     }
 
-    pub(super) fn launched(&mut self, key: &ShardKey, child: Result<(Child, Turn), String>) {
+    pub(super) fn launched(&mut self, key: &ShardKey, child: Result<(Child, LoadTurn), String>) {
         let wanted = self.book.report(key).is_some_and(|report| report.phase.is_live());
         match (child, self.runs.get_mut(key)) {
             (Ok((child, turn)), Some(run)) if wanted && run.kill_at.is_none() => {
@@ -355,7 +355,7 @@ async fn bring_up(
     events: &mpsc::Sender<Event>,
     key: &ShardKey,
     turns: Option<Arc<Semaphore>>,
-) -> Result<(Child, Turn), String> {
+) -> Result<(Child, LoadTurn), String> {
     let turn = match turns {
         // It is never closed.
         Some(turns) => turns.acquire_owned().await.ok(),

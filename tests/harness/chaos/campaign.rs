@@ -27,6 +27,9 @@ pub struct Options {
     pub runs: Option<u64>,
     pub minutes: Option<u64>,
     pub load: Load,
+    /// Wall clocks can be changed in each cluster, not in every third one only: which faults can be
+    /// drawn depends on it.
+    pub clocks: bool,
     pub network: Option<Inside>,
     /// Where runs that failed are written.
     pub out: PathBuf,
@@ -43,9 +46,9 @@ impl Options {
             || minutes.is_some_and(|limit| begun.elapsed() >= limit)
     }
 
-    /// The command line that repeats one run.
+    /// The command line that repeats one run, in a cluster whose clocks could be changed, or not.
     #[must_use]
-    pub fn again(&self, seed: u64) -> String {
+    pub fn again(&self, seed: u64, clocks: bool) -> String {
         let mut text = format!("tests/chaos.sh --runs 1 --seed {seed} --nodes {}", self.nodes);
         for fault in &self.faults {
             text.push_str(&format!(" --fault {fault}"));
@@ -54,6 +57,9 @@ impl Options {
             " --rate {} --seconds {}",
             self.load.users_per_sec, self.load.seconds
         ));
+        if clocks && self.faults.is_empty() {
+            text.push_str(" --clocks");
+        }
         text
     }
 }
@@ -165,7 +171,7 @@ pub fn run_all(
                 say(&format!("    {:?}: {}", finding.harm, finding.text));
             }
             write_failure(options, world, &schedule, &outcome);
-            let again = options.again(seed);
+            let again = options.again(seed, world.clocks);
             say(&format!("    again: {again}"));
             say(&format!("    {}", failure_folder(&options.out, seed).display()));
             totals.again.push(again);
@@ -181,7 +187,7 @@ fn clocks(options: &Options, cluster: u64) -> bool {
     let asked = options.faults.iter().filter_map(|name| faults::named(name));
     let asked = asked.into_iter().any(|fault| fault.needs == faults::Needs::Clocks);
     let turn = options.faults.is_empty() && cluster % CLOCKS_EVERY == CLOCKS_EVERY - 1;
-    world::can_change_clocks() && (asked || turn)
+    world::can_change_clocks() && (asked || turn || options.clocks)
 }
 
 fn schedule_of(options: &Options, world: &World, seed: u64) -> anyhow::Result<Schedule> {
@@ -229,7 +235,7 @@ fn line(schedule: &Schedule, outcome: &Outcome, number: u64) -> String {
 /// What a folder cannot hold is not worth another failure.
 fn write_failure(options: &Options, world: &World, schedule: &Schedule, outcome: &Outcome) {
     let folder = failure_folder(&options.out, schedule.seed);
-    let mut findings = format!("{}\n{schedule:#?}\n", options.again(schedule.seed));
+    let mut findings = format!("{}\n{schedule:#?}\n", options.again(schedule.seed, world.clocks));
     for finding in &outcome.findings {
         findings.push_str(&format!("{:?}: {}\n", finding.harm, finding.text));
     }
@@ -267,4 +273,40 @@ pub fn list() -> String {
 #[must_use]
 pub fn default_out() -> PathBuf {
     Path::new(&std::env::temp_dir()).join("onrush-chaos")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(faults: &[&str]) -> Options {
+        Options {
+            seed: 1,
+            nodes: 3,
+            faults: faults.iter().map(|&name| name.to_owned()).collect(),
+            runs: Some(1),
+            minutes: None,
+            load: Load { users_per_sec: 60, seconds: 30 },
+            clocks: false,
+            network: None,
+            out: default_out(),
+            verbose: false,
+            acceptance: Vec::new(),
+        }
+    }
+
+    /// Which faults could be drawn depends on it: without it the seed was another schedule.
+    #[test]
+    fn a_run_is_repeated_with_the_clocks_that_it_had() {
+        let load = "--rate 60 --seconds 30";
+        let again = |clocks| options(&[]).again(7, clocks);
+        assert_eq!(again(false), format!("tests/chaos.sh --runs 1 --seed 7 --nodes 3 {load}"));
+        assert_eq!(again(true), again(false) + " --clocks");
+        // A fault that is named brings what it needs.
+        let named = options(&["clock-step"]).again(7, true);
+        assert_eq!(
+            named,
+            format!("tests/chaos.sh --runs 1 --seed 7 --nodes 3 --fault clock-step {load}")
+        );
+    }
 }

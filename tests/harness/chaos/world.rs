@@ -138,6 +138,31 @@ impl World {
         choose(&workers, pick).context("no worker is free of faults")
     }
 
+    /// Index of one that votes and does not lead.
+    ///
+    /// # Errors
+    /// There is none, or nobody says who votes.
+    pub fn follower(&self, pick: u64) -> anyhow::Result<usize> {
+        let (master, voters) = (self.master()?, self.voters()?);
+        let followers: Vec<usize> = self
+            .free()
+            .into_iter()
+            .filter(|at| *at != master && voters.contains(self.name(*at)))
+            .collect();
+        choose(&followers, pick).context("no follower that votes is free of faults")
+    }
+
+    /// Names of the nodes that vote, as one says that no fault has its hands on.
+    ///
+    /// # Errors
+    /// None of them says so.
+    pub fn voters(&self) -> anyhow::Result<BTreeSet<String>> {
+        let status = self.any()?.rest().get("/api/v1/raft/status")?;
+        let peers = status["peers"].as_array().context("peers")?;
+        let votes = peers.iter().filter(|peer| peer["voter"] == true);
+        Ok(votes.filter_map(|peer| peer["name"].as_str()).map(str::to_owned).collect())
+    }
+
     /// `kill -9`; it counts as struck until it is started again.
     pub fn kill(&mut self, index: usize) {
         let name = self.name(index).to_owned();

@@ -158,7 +158,9 @@ impl Ledger {
     }
 
     fn finalize(&mut self, at: At<'_>, id: &JobId) -> Result<Outcome, Rejection> {
-        let number = self.require_status(id, &[JobStatus::Running])?.number;
+        let job = self.require_status(id, &[JobStatus::Running])?;
+        job.refuse_if_open()?;
+        let number = job.number;
         self.jobs.change(number, |job| {
             job.status = JobStatus::Finalizing;
             job.record(at, "finalizing".to_owned());
@@ -184,14 +186,8 @@ impl Ledger {
             let status = status.as_str();
             return Err(Rejection::Invalid(format!("{status} is not an end of a job")));
         }
-        // Whoever thought that all was known may not have seen the last reassignment.
-        if matches!(job.status, Running | Finalizing)
-            && let Some(open) = job.assignments.iter().find(|a| !a.is_over())
-        {
-            return Err(Rejection::Conflict(format!(
-                "shard {} of {id} is neither done nor lost",
-                open.shard
-            )));
+        if job.status == Running {
+            job.refuse_if_open()?;
         }
         limits::text("the verdict's reason", &verdict.reason, limits::REASON_BYTES_MAX)?;
         limits::text("the digest", digest.unwrap_or(""), limits::OPAQUE_BYTES_MAX)?;
@@ -351,6 +347,17 @@ impl Job {
             return Ok(());
         }
         Err(Rejection::Conflict(format!("{} is being aborted", self.id)))
+    }
+
+    /// Whoever thinks that all is known may not have seen the last reassignment.
+    fn refuse_if_open(&self) -> Result<(), Rejection> {
+        match self.assignments.iter().find(|a| !a.is_over()) {
+            None => Ok(()),
+            Some(open) => Err(Rejection::Conflict(format!(
+                "shard {} of {} is neither done nor lost",
+                open.shard, self.id
+            ))),
+        }
     }
 
     /// Appends to the audit trail. Beyond its bound the first and the newest events are kept,

@@ -296,12 +296,12 @@ pub enum JobCommand {
         epoch: u64,
         reason: String,
     },
-    /// `Running` → `Finalizing`.
+    /// `Running` → `Finalizing`, once each assignment is done or lost.
     Finalize {
         id: JobId,
     },
-    /// → a terminal status, in one command; once each assignment is done or lost, where the job has
-    /// started. `Finished` only from `Finalizing`.
+    /// → a terminal status, in one command; from `Running` once each assignment is done or lost.
+    /// `Finished` only from `Finalizing`.
     Finish {
         id: JobId,
         status: JobStatus,

@@ -174,16 +174,18 @@ fn a_job_goes_through_its_life() {
     let mut log = Log::running("j");
     assert_eq!(log.get("j").epoch, 1);
     assert_eq!(log.tick("j", &[(0, 1, 0, 2), (1, 1, 0, 1)]), TickOutcome::Accepted { number: 1 });
-    log.job(JobCommand::Finalize { id: "j".into() }).unwrap();
-    assert_eq!(log.tick("j", &[(1, 1, 1, 4)]), TickOutcome::Accepted { number: 2 });
-    assert_eq!(
-        conflict(log.job(finish("j", JobStatus::Finished))),
-        "shard 0 of j is neither done nor lost"
-    );
+    let finalize = || JobCommand::Finalize { id: "j".into() };
+    let open = |shard: u32| format!("shard {shard} of j is neither done nor lost");
+    assert_eq!(conflict(log.job(finalize())), open(0));
+    assert_eq!(conflict(log.job(finish("j", JobStatus::Failed))), open(0));
     assert_eq!(conflict(log.job(done("j", 0, 3))), "shard 0 of j said 3 frames, 2 are committed");
     log.job(done("j", 0, 2)).unwrap();
     log.job(done("j", 0, 2)).unwrap();
+    assert_eq!(conflict(log.job(finalize())), open(1));
     log.job(lost("j", 1)).unwrap();
+    log.job(finalize()).unwrap();
+    // What its node brings later counts.
+    assert_eq!(log.tick("j", &[(1, 1, 1, 4)]), TickOutcome::Accepted { number: 2 });
     log.job(finish("j", JobStatus::Finished)).unwrap();
     let job = log.get("j");
     assert_eq!((job.status, job.verdict.value), (JobStatus::Finished, VerdictValue::Passed));
@@ -195,9 +197,9 @@ fn a_job_goes_through_its_life() {
             "submitted",
             "preparing as epoch 1 on peer-0, node-1",
             "running from 5000",
-            "finalizing",
             "shard 0 done after frame 2",
-            "shard 1 lost after frame 4: gone",
+            "shard 1 lost after frame 1: gone",
+            "finalizing",
             "finished",
         ]
     );

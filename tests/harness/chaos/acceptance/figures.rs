@@ -13,6 +13,8 @@ const SECOND: usize = 10;
 const _: () = assert!(BUCKET_MS == 100, "ten buckets are a second");
 /// Of the planned rate: the rate is as planned as long as it differs by no more.
 const TOLERANCE: f64 = 0.01;
+/// Of the planned arrivals of a second: so many may be late together far from any event.
+const LATE_MAX: f64 = 0.1;
 /// The rate is back when it stays as planned for so many seconds.
 const STEADY_SECONDS: usize = 3;
 
@@ -114,6 +116,16 @@ pub(super) fn most(buckets: &[u64], moved: impl Fn(usize) -> f64) -> (usize, f64
         .fold((0, 0.0), |most, next| if next.1 > most.1 { next } else { most })
 }
 
+/// What the second before a bucket has too few of: arrivals that a busy machine held up come behind
+/// it. A tenth of a second at most, which is longer than any pause that nobody sees.
+#[must_use]
+pub(super) fn lacked(buckets: &[u64], at: usize, rate: f64) -> f64 {
+    let Some(before) = at.checked_sub(SECOND).and_then(|from| buckets.get(from..at)) else {
+        return 0.0;
+    };
+    (rate - before.iter().sum::<u64>() as f64).clamp(0.0, rate * LATE_MAX)
+}
+
 /// Whether counts of so many seconds in a row, from a bucket on, are the planned ones, but for what
 /// pauses of the machine may have moved over their beginnings and ends. Those that are not.
 #[must_use]
@@ -192,6 +204,23 @@ mod tests {
         // A quarter twice for two seconds.
         all[20..40].fill(125);
         assert_eq!(most(&all, pause), (20, 1_250.0));
+    }
+
+    #[test]
+    fn what_is_late_comes_behind_a_second_that_lacks_it() {
+        let mut all = vec![100; 60];
+        (all[29], all[30]) = (55, 145);
+        let less = |all: &[u64]| most(all, |at| lacked(all, at, 1_000.0));
+        assert_eq!(most(&all, |_| 0.0), (30, 1_045.0));
+        assert_eq!((lacked(&all, 30, 1_000.0), less(&all).1), (45.0, 1_000.0));
+        // More than was late, and load that is there twice behind a gap.
+        all[32] = 120;
+        assert_eq!(less(&all), (23, 1_020.0));
+        all[20..30].fill(75);
+        all[30..50].fill(125);
+        assert_eq!(lacked(&all, 30, 1_000.0), 100.0);
+        assert_eq!(less(&all), (35, 1_250.0));
+        assert_eq!((lacked(&all, 9, 1_000.0), lacked(&all, 10, 1_000.0)), (0.0, 0.0));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A node is cut off from all others, and not from the target.
 
-use super::figures::{back, bucket_of, buckets, last_before, most};
+use super::figures::{back, bucket_of, buckets, lacked, last_before, most};
 use super::{Case, Evidence, Job, Load, Run, loss, unix_ms};
 use crate::chaos::Harm;
 use crate::chaos::account::Holds;
@@ -89,15 +89,27 @@ fn short(world: &mut World, random: &mut Random, ms: u64, promised: bool) -> any
     run.by_the_clock(late, !promised || silent == 0, || {
         format!("{silent} empty tenths of a second")
     });
-    never_over(&evidence, &mut run);
+    never_over(&evidence, cut_ms, ms, &mut run);
     Ok(run)
 }
 
-/// No second has more than was planned, but for what a pause of the machine moved into it.
-fn never_over(evidence: &Evidence, run: &mut Run) {
+/// No second has more than was planned, but for what a pause of the machine moved into it. Far from
+/// both ends of a cut nothing comes of it: what is late there was seen to be missing right before,
+/// whether a pause of a processor was seen or not.
+fn never_over(evidence: &Evidence, cut_ms: u64, ms: u64, run: &mut Run) {
     let (all, rate) = (buckets(&evidence.sources, "first", None), evidence.rate());
     run.figure("most in a second", most(&all, |_| 0.0).1);
-    let (at, most) = most(&all, |at| evidence.moved(at, rate));
+    let is_near = |at: usize| {
+        let second = |at| [cut_ms, cut_ms + ms].iter().any(|end| evidence.is_near(at, *end));
+        second(at / 10) || second(at / 10 + 1)
+    };
+    let excused = |at| {
+        let moved = evidence.moved(at, rate);
+        if is_near(at) { moved } else { moved.max(lacked(&all, at, rate)) }
+    };
+    let near = most(&all, |at| if is_near(at) { 0.0 } else { f64::INFINITY }).1;
+    run.figure("near the cut's ends", near);
+    let (at, most) = most(&all, excused);
     run.figure("less what pauses moved", most);
     run.must(most <= rate * OVER, Harm::Doubled, || {
         format!("{most} arrivals came within a second from bucket {at} on, {rate} are planned")
@@ -156,7 +168,7 @@ fn long(world: &mut World, random: &mut Random) -> anyhow::Result<Run> {
     let windows = evidence.disturbed();
     let length = windows.iter().map(|(from, to)| to - from).max();
     run.figure("disturbed s", length.map_or(f64::INFINITY, |it| it as f64));
-    never_over(&evidence, &mut run);
+    never_over(&evidence, cut_ms, LONG_MS, &mut run);
     Ok(run)
 }
 

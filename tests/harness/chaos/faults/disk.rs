@@ -40,7 +40,7 @@ pub(super) static FAULTS: [Fault; 3] = [
     },
     Fault {
         name: "old-copy",
-        what: "a node is started on an older copy of its data directory, and refuses; later it gets the \
+        what: "a voter is started on an older copy of its data directory, and refuses; later it gets the \
                true one back, or is replaced",
         needs: Needs::Nothing,
         takes: Takes::Alone,
@@ -166,7 +166,8 @@ const STARTED_LIMIT: Duration = Duration::from_secs(20);
 const WENT_BACK: [i32; 2] = [70, 78];
 
 fn old_copy(world: &mut World, strike: &Strike) -> anyhow::Result<Heal> {
-    let node = world.worker(strike.pick)?;
+    // One that does not vote has promised nothing: it catches up, and nobody counts on it before.
+    let node = world.follower(strike.pick)?;
     let name = world.name(node).to_owned();
     let data_dir = world.cluster.nodes[node].data_dir.clone();
     let (old, new) = (world.cluster.dir.join("copy-old"), world.cluster.dir.join("copy-new"));
