@@ -3,6 +3,8 @@
 # minute, and a job over all of them, the second time with the master killed.
 #   scale.sh                     3, 9, 15 and 50 nodes
 #   scale.sh --idle 20 9         nine nodes, idle for 20 s
+#   scale.sh --form all --idle 0 50   however they come together: at once, one by one, restarted while
+#                                forming, joining three, all killed and started again
 set -euo pipefail
 . "$(dirname "$0")/../scripts/lib.sh"
 cd "$root"

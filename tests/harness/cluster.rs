@@ -132,6 +132,8 @@ pub struct Cluster {
     pub nodes: Vec<Node>,
     pub dir: PathBuf,
     pub secret: PathBuf,
+    /// So many nodes, the first of them, are told to expect each other; the others only join.
+    pub founders: usize,
     _cleanup: Option<tempfile::TempDir>,
 }
 
@@ -173,7 +175,7 @@ impl Cluster {
         let nodes = (1..=size)
             .map(|number| Node::new(&format!("n{number}"), dir.join(format!("n{number}"))))
             .collect();
-        Self { nodes, dir, secret, _cleanup: Some(cleanup) }
+        Self { nodes, dir, secret, founders: size, _cleanup: Some(cleanup) }
     }
 
     /// Starts the nodes in a folder that stays, and does not wait.
@@ -185,7 +187,8 @@ impl Cluster {
         let secret = dir.join("secret");
         write_secret(&secret);
         let size = nodes.len();
-        let mut cluster = Self { nodes, dir: dir.to_owned(), secret, _cleanup: None };
+        let mut cluster =
+            Self { nodes, dir: dir.to_owned(), secret, founders: size, _cleanup: None };
         for index in 0..size {
             cluster.start_node(index);
         }
@@ -223,12 +226,14 @@ impl Cluster {
         if let Some(announce) = &node.place.announce {
             command.args(["--announce", announce]);
         }
+        if !self.nodes[self.founders..].iter().any(|other| other.name == node.name) {
+            command.args(["--expect", &self.founders.to_string()]);
+        }
         command
             .envs(node.place.environment.iter().map(|(name, value)| (name, value)))
             .env("ONRUSH_BIN", binary("onrush"))
             .args(["--name", &node.name])
             .args(["--contact-points", &contacts.join(",")])
-            .args(["--expect", &self.nodes.len().to_string()])
             .arg("--data-dir")
             .arg(&node.data_dir)
             .args(["--listen", &format!("{}:{}", node.place.host, node.p2p_port)])

@@ -1,14 +1,16 @@
-//! Clusters of many nodes on one machine, measured: how long until every node answers alike, what an
-//! idle one costs, and a job over all of them.
+//! Clusters of many nodes on one machine, measured: how long until every node answers alike, however
+//! they came together, what an idle one costs, and a job over all of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
+use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use serde_json::Value;
 
 use crate::acceptance::{Load, Target, submit, verify};
+use crate::chaos::account::{self, Holds, Planned, Seen};
 use crate::cluster::{Cluster, await_status};
 use crate::wait::until;
 
@@ -16,6 +18,120 @@ use crate::wait::until;
 const LIMIT: Duration = Duration::from_secs(300);
 /// What the kernel counts processor time in, on every Linux we run on.
 const TICKS_PER_SEC: f64 = 100.0;
+
+/// The requests of `exact.gatling.js`, in the order in which each user sends them.
+const REQUESTS: [&str; 4] = ["home", "search", "product", "basket"];
+/// The first of those that join a cluster later.
+const FOUNDERS: usize = 3;
+
+/// How the nodes of a cluster come together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forming {
+    /// All are started at once.
+    Together,
+    /// The first is a cluster by itself; each is started when the one before it is a member.
+    OneByOne,
+    /// All are started at once; when half of them answer, every second one is killed, and started
+    /// again.
+    Restarted,
+    /// All but three are started at once when those are a cluster.
+    Joining,
+    /// All are killed at once when they are a cluster, and started again at once.
+    KilledAll,
+}
+
+impl Forming {
+    pub const ALL: [Self; 5] =
+        [Self::Together, Self::OneByOne, Self::Restarted, Self::Joining, Self::KilledAll];
+
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Together => "together",
+            Self::OneByOne => "one-by-one",
+            Self::Restarted => "restarted",
+            Self::Joining => "joining",
+            Self::KilledAll => "killed-all",
+        }
+    }
+}
+
+impl FromStr for Forming {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let names = || Self::ALL.map(Self::name).join(", ");
+        let found = Self::ALL.into_iter().find(|it| it.name() == text);
+        found.ok_or_else(|| format!("{text} is no way to form a cluster: {}", names()))
+    }
+}
+
+/// A cluster that has come to be in this way, and how long the last part of it took: until every node
+/// answered as every other one.
+///
+/// # Panics
+/// When it does not come to be.
+#[must_use]
+pub fn formed(size: usize, forming: Forming) -> (Cluster, Duration) {
+    let mut cluster = Cluster::planned(size);
+    cluster.founders = match forming {
+        Forming::OneByOne => 1,
+        Forming::Joining => FOUNDERS.min(size),
+        Forming::Together | Forming::Restarted | Forming::KilledAll => size,
+    };
+    let founders = cluster.founders;
+    (0..founders).for_each(|index| cluster.start_node(index));
+    let mut began = Instant::now();
+    match forming {
+        Forming::Together => {}
+        Forming::OneByOne => {
+            await_member(&cluster, 0);
+            for index in 1..size {
+                cluster.start_node(index);
+                await_member(&cluster, index);
+            }
+        }
+        Forming::Restarted => {
+            until("half of the nodes to answer", LIMIT, || {
+                let answering = cluster.running().filter(|it| it.rest().get("/healthz").is_ok());
+                let count = answering.count();
+                ensure!(2 * count >= size, "{count} of {size}");
+                Ok(())
+            });
+            let every_second = || (0..size).step_by(2);
+            for index in every_second() {
+                cluster.nodes[index].kill();
+            }
+            every_second().for_each(|index| cluster.start_node(index));
+        }
+        Forming::Joining => {
+            await_alike(&cluster);
+            began = Instant::now();
+            (founders..size).for_each(|index| cluster.start_node(index));
+        }
+        Forming::KilledAll => {
+            await_alike(&cluster);
+            for node in &mut cluster.nodes {
+                node.kill();
+            }
+            began = Instant::now();
+            (0..size).for_each(|index| cluster.start_node(index));
+        }
+    }
+    await_alike(&cluster);
+    (cluster, began.elapsed())
+}
+
+/// Waits until a node says that it has a part in the cluster.
+fn await_member(cluster: &Cluster, index: usize) {
+    let node = &cluster.nodes[index];
+    until(&format!("{} to be a member", node.name), LIMIT, || {
+        let role = node.rest().get("/api/v1/raft/status?stale=true")?["role"].clone();
+        let known = ["leader", "voter", "standby", "worker"];
+        ensure!(known.iter().any(|it| role == *it), "{role}{}", cluster.logs());
+        Ok(())
+    });
+}
 
 /// That every running node answers as every other one: one master, an open cluster, all nodes alive
 /// with a part in it, and the same list of jobs.
@@ -197,30 +313,57 @@ pub fn await_alike(cluster: &Cluster) {
     });
 }
 
-/// A job over all nodes, submitted through the last one; with `kill`, the master is killed so long
-/// after it began to run. Gives the requests, which are those that the target counted.
+/// A job over all nodes, submitted through the last one. Gives the requests, which are those that the
+/// target counted.
 ///
 /// # Errors
 /// Which figure differs.
-pub fn job(cluster: &mut Cluster, load: Load, kill: Option<Duration>) -> anyhow::Result<u64> {
+pub fn job(cluster: &Cluster, load: Load) -> anyhow::Result<u64> {
     let target = Target::start(&cluster.dir);
-    let master = cluster.leader();
-    let last = cluster.nodes.len() - 1;
-    let through = if last == master { 0 } else { last };
-    let (rest, address) = (cluster.nodes[through].rest(), cluster.nodes[through].address());
-    let avoid: &[&str] = if kill.is_some() { &["--avoid-master"] } else { &[] };
-    let id = submit(&address, &target, load, avoid)?;
-    if let Some(after) = kill {
-        let _ = await_status(&|| rest.clone(), &id, &["running"], LIMIT);
-        // The moment of the kill is the experiment itself.
-        std::thread::sleep(after);
-        cluster.nodes[master].kill();
-    }
+    let node = cluster.nodes.last().context("a node")?;
+    let id = submit(&node.address(), &target, load, &[])?;
     let ended = ["finished", "failed", "aborted", "lost"];
-    let _ = await_status(&|| rest.clone(), &id, &ended, LIMIT);
-    let outcome = verify(&rest, &target, load, &id).with_context(|| cluster.logs())?;
-    if kill.is_some() {
-        cluster.start_node(master);
-    }
+    let _ = await_status(&|| node.rest(), &id, &ended, LIMIT);
+    let outcome = verify(&node.rest(), &target, load, &id).with_context(|| cluster.logs())?;
     Ok(outcome.requests)
+}
+
+/// A job over all nodes but the master, who is killed so long after it began to run. Who led when it
+/// was submitted may not lead any more by then: the one who is killed may have a shard, whose loss
+/// must then be made up for and declared. Gives in words what became of it.
+///
+/// # Errors
+/// Which figure differs.
+pub fn job_without_its_master(
+    cluster: &mut Cluster,
+    load: Load,
+    after: Duration,
+) -> anyhow::Result<String> {
+    let target = Target::start(&cluster.dir);
+    let address = cluster.nodes[cluster.follower()].address();
+    let id = submit(&address, &target, load, &["--avoid-master"])?;
+    let any = |cluster: &Cluster| cluster.nodes[cluster.follower()].rest();
+    let _ = await_status(&|| any(cluster), &id, &["running"], LIMIT);
+    // The moment of the kill is the experiment itself.
+    std::thread::sleep(after);
+    let master = cluster.leader();
+    let shards = any(cluster).text(&format!("/api/v1/jobs/{id}/shards"))?;
+    let had_a_shard = shards.contains(&format!("\"{}\"", cluster.nodes[master].name));
+    cluster.nodes[master].kill();
+    let rest = any(cluster);
+    let ended = ["finished", "failed", "aborted", "lost"];
+    let job = await_status(&|| rest.clone(), &id, &ended, LIMIT);
+    let summary = rest.get(&format!("/api/v1/jobs/{id}/summary"))?;
+    let seen = Seen { by_name: target.counts()?, ids: target.ids()? };
+    let planned = Planned { users: load.users(), names: &REQUESTS };
+    let holds = if had_a_shard { Holds::MadeUp } else { Holds::Untouched };
+    let findings = account::check(planned, &job, &summary, &seen, holds);
+    ensure!(findings.is_empty(), "{findings:#?}{}", cluster.logs());
+    cluster.start_node(master);
+    let requests: u64 = seen.by_name.values().sum();
+    Ok(if had_a_shard {
+        format!("{requests} requests; it had a shard: {}", summary["lost"])
+    } else {
+        format!("{requests} requests, all counted")
+    })
 }
