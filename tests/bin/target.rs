@@ -10,7 +10,7 @@ use harness::target::{Options, Target};
 
 const USAGE: &str = "\
 usage: onrush-target [--listen 127.0.0.1:8080] [--name-header x-request-name] [--latency-ms 0]
-GET /__counts, GET /__arrivals, GET /__ids, GET /__sources, POST /__reset";
+GET /__counts, GET /__arrivals, GET /__ids, GET /__times, GET /__sources, POST /__reset";
 
 fn main() -> ExitCode {
     match run() {

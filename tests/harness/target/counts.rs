@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
@@ -114,6 +114,8 @@ struct Table {
     connections: u64,
     /// By name: how often each arrival's request was seen.
     ids: BTreeMap<String, Vec<u8>>,
+    /// By name: when each arrival's request was first seen.
+    times: BTreeMap<String, Vec<Option<u32>>>,
     /// Of the first request: by the monotonic clock, and by the wall's.
     start: Option<(Instant, u64)>,
     last_ms: u64,
@@ -194,6 +196,7 @@ impl Counts {
     /// The request of one arrival: `name` is what it is, `id` is whose.
     pub fn arrival(&self, name: &str, id: usize) {
         let mut table = self.lock();
+        let now_ms = table.start.map_or(Duration::ZERO, |(start, _)| start.elapsed()).as_millis();
         if id >= IDS_MAX || (table.ids.len() >= ID_NAMES_MAX && !table.ids.contains_key(name)) {
             return;
         }
@@ -202,6 +205,11 @@ impl Counts {
             times.resize(id + 1, 0);
         }
         times[id] = times[id].saturating_add(1);
+        let first = table.times.entry(name.to_owned()).or_default();
+        if first.len() <= id {
+            first.resize(id + 1, None);
+        }
+        first[id].get_or_insert_with(|| u32::try_from(now_ms).unwrap_or(u32::MAX));
     }
 
     pub(super) fn violation(&self, what: &str) {
@@ -235,6 +243,12 @@ impl Counts {
     pub fn ids(&self) -> BTreeMap<String, Ids> {
         let table = self.lock();
         table.ids.iter().map(|(name, times)| (name.clone(), Ids::of(times))).collect()
+    }
+
+    /// By name: when the first request of each arrival came, in milliseconds from the very first one.
+    #[must_use]
+    pub fn times(&self) -> BTreeMap<String, Vec<Option<u32>>> {
+        self.lock().times.clone()
     }
 
     #[must_use]
@@ -338,6 +352,8 @@ mod tests {
         let ids = &counts.ids()["home"];
         assert_eq!((ids.distinct, &ids.seen[..]), (4, &[(0, 2), (5, 5)][..]));
         assert_eq!(ids.doubled, BTreeMap::from([(1, 2)]));
+        let times: Vec<bool> = counts.times()["home"].iter().map(Option::is_some).collect();
+        assert_eq!(times, [true, true, true, false, false, true]);
         counts.reset();
         assert_eq!(counts.ids(), BTreeMap::new());
     }

@@ -250,6 +250,7 @@ fn control_answer(
         ("GET", "counts") => shop::json(200, &counts.snapshot()),
         ("GET", "arrivals") => shop::json(200, &counts.arrivals()),
         ("GET", "ids") => shop::json(200, &counts.ids()),
+        ("GET", "times") => shop::json(200, &counts.times()),
         ("GET", "sources") => shop::json(200, &counts.sources()),
         ("POST", "reset") => {
             counts.reset();
@@ -257,7 +258,7 @@ fn control_answer(
         }
         _ => shop::json(
             404,
-            &serde_json::json!({"error": "counts, arrivals, ids, sources or reset"}),
+            &serde_json::json!({"error": "counts, arrivals, ids, times, sources or reset"}),
         ),
     }
 }

@@ -13,8 +13,8 @@ const SECOND: usize = 10;
 const _: () = assert!(BUCKET_MS == 100, "ten buckets are a second");
 /// Of the planned rate: the rate is as planned as long as it differs by no more.
 const TOLERANCE: f64 = 0.01;
-/// Of the planned arrivals of a second: so many may be late together far from any event.
-const LATE_MAX: f64 = 0.1;
+/// A machine that is not overloaded holds nothing up for longer.
+const HELD_UP_MS: f64 = 100.0;
 /// The rate is back when it stays as planned for so many seconds.
 const STEADY_SECONDS: usize = 3;
 
@@ -86,6 +86,33 @@ pub(super) fn buckets(sources: &Sources, name: &str, from: Option<IpAddr>) -> Ve
     sum
 }
 
+/// Arrivals that came, by when they were planned and when they came, both in milliseconds from the
+/// first request: as the most punctual one says.
+#[must_use]
+pub(super) fn planned_and_came(load: Load, times: &[Option<u32>]) -> Vec<(f64, f64)> {
+    let came = |(k, at_us): (u64, u64)| {
+        let came_ms = times.get(usize::try_from(k).ok()?)?.as_ref()?;
+        Some((at_us as f64 / 1_000.0, f64::from(*came_ms)))
+    };
+    let mut all: Vec<(f64, f64)> = load.plan().filter_map(came).collect();
+    let start = all.iter().map(|(planned, came)| came - planned).fold(f64::INFINITY, f64::min);
+    all.iter_mut().for_each(|(planned, _)| *planned += start);
+    all
+}
+
+/// How many of them came within the second from a bucket on, and were planned before it: a busy
+/// machine held them up, for so many milliseconds at most. The rest of that second is its own, and
+/// what is there twice is not among them.
+#[must_use]
+pub(super) fn held_up(arrivals: &[(f64, f64)], bucket: usize) -> f64 {
+    let (from, to) =
+        ((bucket as u64 * BUCKET_MS) as f64, ((bucket + SECOND) as u64 * BUCKET_MS) as f64);
+    let late = |(planned, came): &&(f64, f64)| {
+        (from..to).contains(came) && *planned < from && came - planned <= HELD_UP_MS
+    };
+    arrivals.iter().filter(late).count() as f64
+}
+
 /// Counts of whole seconds, from a bucket on.
 #[must_use]
 pub(super) fn seconds(buckets: &[u64], from: usize) -> Vec<u64> {
@@ -114,16 +141,6 @@ pub(super) fn most(buckets: &[u64], moved: impl Fn(usize) -> f64) -> (usize, f64
         .enumerate()
         .map(second)
         .fold((0, 0.0), |most, next| if next.1 > most.1 { next } else { most })
-}
-
-/// What the second before a bucket has too few of: arrivals that a busy machine held up come behind
-/// it. A tenth of a second at most, which is longer than any pause that nobody sees.
-#[must_use]
-pub(super) fn lacked(buckets: &[u64], at: usize, rate: f64) -> f64 {
-    let Some(before) = at.checked_sub(SECOND).and_then(|from| buckets.get(from..at)) else {
-        return 0.0;
-    };
-    (rate - before.iter().sum::<u64>() as f64).clamp(0.0, rate * LATE_MAX)
 }
 
 /// Whether counts of so many seconds in a row, from a bucket on, are the planned ones, but for what
@@ -207,20 +224,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_late_comes_behind_a_second_that_lacks_it() {
-        let mut all = vec![100; 60];
-        (all[29], all[30]) = (55, 145);
-        let less = |all: &[u64]| most(all, |at| lacked(all, at, 1_000.0));
-        assert_eq!(most(&all, |_| 0.0), (30, 1_045.0));
-        assert_eq!((lacked(&all, 30, 1_000.0), less(&all).1), (45.0, 1_000.0));
-        // More than was late, and load that is there twice behind a gap.
-        all[32] = 120;
-        assert_eq!(less(&all), (23, 1_020.0));
-        all[20..30].fill(75);
-        all[30..50].fill(125);
-        assert_eq!(lacked(&all, 30, 1_000.0), 100.0);
-        assert_eq!(less(&all), (35, 1_250.0));
-        assert_eq!((lacked(&all, 9, 1_000.0), lacked(&all, 10, 1_000.0)), (0.0, 0.0));
+    fn what_was_held_up_is_told_from_what_is_there_twice() {
+        let load = Load { rate: 100, seconds: 6 };
+        // 7 ms from the first request to the first arrival; the processor away from 2,960 to 3,010.
+        let mut times: Vec<Option<u32>> = (0..600).map(|k| Some(7 + k * 10)).collect();
+        times[296..301].fill(Some(3_010));
+        times[10] = None;
+        let all = planned_and_came(load, &times);
+        assert_eq!((all.len(), all[0], all[295]), (599, (7.0, 7.0), (2_967.0, 3_010.0)));
+        assert_eq!(held_up(&all, 30), 4.0);
+        assert_eq!([29, 20, 31].map(|at| held_up(&all, at)), [0.0; 3]);
+        // What comes later than any pause lasts is no excuse.
+        times[280] = Some(3_020);
+        assert_eq!(held_up(&planned_and_came(load, &times), 30), 4.0);
     }
 
     #[test]

@@ -188,6 +188,8 @@ impl Job {
         let seen = Seen { by_name: world.target.counts()?, ids: world.target.ids()? };
         run.documents.push(("target.txt", format!("{seen:#?}")));
         run.documents.push(("sources.json", serde_json::to_string(&sources)?));
+        let times = world.target.times()?;
+        run.documents.push(("times.json", serde_json::to_string(&times)?));
         let pauses = self.pauses.seen();
         run.documents.push(("pauses.json", serde_json::to_string(&pauses)?));
         let rest = world.any()?.rest();
@@ -197,7 +199,7 @@ impl Job {
         run.documents.push(("summary.json", format!("{summary:#}")));
         let events = rest.get(&format!("{path}/events?limit=200")).unwrap_or_default();
         run.documents.push(("events.json", format!("{events:#}")));
-        Ok(Evidence { load: self.load, job, summary, seen, sources, pauses })
+        Ok(Evidence { load: self.load, job, summary, seen, sources, times, pauses })
     }
 }
 
@@ -208,6 +210,8 @@ struct Evidence {
     summary: Value,
     seen: Seen,
     sources: Sources,
+    /// By name: when each arrival came, in milliseconds from the first request.
+    times: BTreeMap<String, Vec<Option<u32>>>,
     /// Of the machine that all of them ran on.
     pauses: Vec<Pause>,
 }
