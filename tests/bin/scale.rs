@@ -62,7 +62,7 @@ fn wanted(mut arguments: impl Iterator<Item = String>) -> anyhow::Result<Wanted>
                 }
             },
             "--idle" => {
-                wanted.idle = Duration::from_secs(number(&arguments.next().context(USAGE)?)?)
+                wanted.idle = Duration::from_secs(number(&arguments.next().context(USAGE)?)?);
             }
             "--job" => wanted.with_job = true,
             size => wanted.sizes.push(usize::try_from(number(size)?)?),

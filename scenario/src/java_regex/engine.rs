@@ -30,8 +30,8 @@ const MARK_BYTE: u8 = 0xCC;
 #[derive(Debug)]
 pub(super) enum Engine {
     Linear(regex::Regex),
-    Ended(Ended),
-    Backtracking(Backtracking),
+    Ended(Box<Ended>),
+    Backtracking(Box<Backtracking>),
 }
 
 /// The linear engine, where it has to take the text's last terminator into a match.
@@ -197,7 +197,7 @@ fn engine(pattern: &str, node: &Node, groups: u32, ending: Ending) -> Result<Eng
     Ok(if ends.is_empty() {
         Engine::Linear(regex)
     } else {
-        Engine::Ended(Ended { regex, groups, ends })
+        Engine::Ended(Box::new(Ended { regex, groups, ends }))
     })
 }
 
@@ -211,7 +211,7 @@ fn backtracking(pattern: &str, node: &Node, groups: u32, marks: bool) -> Result<
     };
     // What is wrong with it is wrong at once.
     made.engine(0)?;
-    Ok(Engine::Backtracking(made))
+    Ok(Engine::Backtracking(Box::new(made)))
 }
 
 /// It says what is wrong; those before draw a pattern that nobody wrote.

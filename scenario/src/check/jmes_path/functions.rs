@@ -112,7 +112,7 @@ impl Function {
 /// `number, string or object`
 fn listed(words: &[&str], last: &str) -> String {
     match words {
-        [before @ .., one, end] if before.is_empty() => format!("{one} {last} {end}"),
+        [one, end] => format!("{one} {last} {end}"),
         [before @ .., end] if !before.is_empty() => format!("{} {last} {end}", before.join(", ")),
         _ => words.concat(),
     }
@@ -324,7 +324,7 @@ fn to_number(value: &Value) -> Value {
             let whole = number.filter(|number| number.fract() == 0.0 || number.is_infinite());
             #[expect(clippy::cast_possible_truncation, reason = "as Gatling casts")]
             let whole = whole.map(|number| Value::Int(number as i64));
-            whole.or(number.map(Value::Double)).unwrap_or_default()
+            whole.or_else(|| number.map(Value::Double)).unwrap_or_default()
         }
         _ => Value::Null,
     }

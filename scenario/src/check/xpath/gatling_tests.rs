@@ -17,8 +17,11 @@ const SHOP: &str = concat!(
 
 const FEED: &str = r##"<feed xmlns="urn:f" xmlns:x="urn:x"><entry><title>A</title></entry><entry x:a="1"><title>B</title></entry></feed>"##;
 
+/// Prefixes, and what they stand for.
+type Namespaces = &'static [(&'static str, &'static str)];
+
 /// Document, namespaces, and what was found.
-const FOUND: [(&str, &[(&str, &str)], &str); 7] = [
+const FOUND: [(&str, Namespaces, &str); 7] = [
     (
         SHOP,
         &[],

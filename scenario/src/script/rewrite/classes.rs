@@ -82,7 +82,7 @@ impl<'e, 's> Classes<'e, 's> {
         };
         let is_statement = class.r#type == ClassType::ClassDeclaration;
         let first = class.decorators.first().map(|it| at(it.span.start));
-        let start = first.unwrap_or(at(class.span.start));
+        let start = first.unwrap_or_else(|| at(class.span.start));
         // `export` stands before the decorators or behind them.
         let before = match setting {
             Setting::Exported(export) if first.is_some_and(|first| first < *export) => "export ",
@@ -142,7 +142,7 @@ impl<'e, 's> Classes<'e, 's> {
             Setting::Default(export) if class.id.is_some() => (*export).min(start),
             _ => start,
         };
-        let until = class.id.as_ref().map_or(at(class.body.span.start), |id| at(id.span.start));
+        let until = at(class.id.as_ref().map_or(class.body.span.start, |id| id.span.start));
         let mut around = words(self.edits.source, from, start);
         around.extend(words(self.edits.source, end, until));
         for (start, end) in around {
@@ -257,7 +257,7 @@ impl<'e, 's> Classes<'e, 's> {
     fn private_method(&mut self, it: &MethodDefinition<'_>, name: &str, own: &Own) -> String {
         let raw = own.storage();
         let key = it.key.span();
-        let from = it.decorators.last().map_or(at(it.span.start), |last| at(last.span.end));
+        let from = at(it.decorators.last().map_or(it.span.start, |last| last.span.end));
         let is_accessor = matches!(it.kind, MethodDefinitionKind::Get | MethodDefinitionKind::Set);
         for (start, end) in words(self.edits.source, from, at(key.start)) {
             if is_accessor && matches!(self.edits.text(start, end), "get" | "set") {
@@ -375,7 +375,7 @@ impl<'e, 's> Classes<'e, 's> {
             "{modifier}get {first}() {{ return {get}; }} \
              {modifier}set {second}(value) {{ {set}; }} {modifier}{storage}"
         );
-        let from = it.decorators.last().map_or(at(it.span.start), |last| at(last.span.end));
+        let from = at(it.decorators.last().map_or(it.span.start, |last| last.span.end));
         self.edits.replace(from, key_end, format!(" {text}"));
         if !decorated {
             self.edits.insert(at(it.span.end), Side::Closes(self.depth), ";");

@@ -25,15 +25,15 @@ pub(super) fn rewrite(program: &Program<'_>, lookup: &dyn Lookup, edits: &mut Ed
                 }
             }
             Statement::TSExportAssignment(it) => assigned(it, program, edits),
-            Statement::ImportDeclaration(it) if it.import_kind.is_value() => {
-                if lookup.is_assigned(&it.source.value) {
-                    imported(it, index, edits);
-                }
+            Statement::ImportDeclaration(it)
+                if it.import_kind.is_value() && lookup.is_assigned(&it.source.value) =>
+            {
+                imported(it, index, edits);
             }
-            Statement::ExportFromDeclaration(it) if it.export_kind.is_value() => {
-                if lookup.is_assigned(&it.source.value) {
-                    passed_on(it, index, edits);
-                }
+            Statement::ExportFromDeclaration(it)
+                if it.export_kind.is_value() && lookup.is_assigned(&it.source.value) =>
+            {
+                passed_on(it, index, edits);
             }
             _ => {}
         }
@@ -62,7 +62,7 @@ fn required(
     if exported.is_some() {
         text.push_str(&format!(" export {{ {local} }};"));
     }
-    edits.replace(exported.unwrap_or(at(it.span.start)), at(it.span.end), text);
+    edits.replace(exported.unwrap_or_else(|| at(it.span.start)), at(it.span.end), text);
 }
 
 /// `export = value`.

@@ -1,0 +1,9 @@
+// A file without records: the run goes on until a user asks for a record.
+import { feed, jsonFile } from "@gatling.io/core";
+import { one, run, say } from "./lib.js";
+
+const none = jsonFile("none.json").shuffle();
+
+export default run(
+  one("asks", say("before"), feed(none), say("after")),
+);
