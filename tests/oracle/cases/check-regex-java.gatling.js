@@ -21,7 +21,7 @@ export default run(
     ...take("quote", "a.b a+b", regex("\\Qa+b\\E")),
     ...take("possessive", "\"a\" \"b\"", all("\"[^\"]*+\"")),
     ...take("class", "abcdef", regex("[a-f&&[^a-c]]+")),
-    ...take("empty", "axb", regex("x*").count()),
+    ...take("empty", "axb", all("x*")),
     ...take("missing", "a=1", regex("(\\w)=(\\d)").captureGroups(3)),
   ),
 );

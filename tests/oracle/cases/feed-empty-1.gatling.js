@@ -2,7 +2,7 @@
 import { csv, feed } from "@gatling.io/core";
 import { one, run, say } from "./lib.js";
 
-const none = csv("none.csv");
+const none = csv("header.csv");
 
 export default run(
   one("asks", say("before"), feed(none), say("after")),

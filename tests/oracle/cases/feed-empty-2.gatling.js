@@ -2,7 +2,7 @@
 import { csv, feed } from "@gatling.io/core";
 import { one, run, say } from "./lib.js";
 
-const none = csv("none.csv").circular();
+const none = csv("header.csv").circular();
 
 export default run(
   one("asks", say("before"), feed(none), say("after")),

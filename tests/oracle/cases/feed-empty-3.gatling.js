@@ -2,7 +2,7 @@
 import { feed, jsonFile } from "@gatling.io/core";
 import { one, run, say } from "./lib.js";
 
-const none = jsonFile("none.json").shuffle();
+const none = jsonFile("no-record.json").shuffle();
 
 export default run(
   one("asks", say("before"), feed(none), say("after")),

@@ -2,6 +2,6 @@
 import { csv, doIf, feed } from "@gatling.io/core";
 import { one, run, say } from "./lib.js";
 
-const none = csv("none.csv");
+const none = csv("header.csv");
 
 export default run(one("asks not", doIf(() => false).then(feed(none)), say(`${none.recordsCount()} records`)));

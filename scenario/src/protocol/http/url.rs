@@ -40,8 +40,7 @@ impl Url {
     /// What is wrong with it, with the URL.
     pub fn parse(text: &str, encode: bool) -> Result<Self, String> {
         let invalid = |why: &str| format!("Invalid URL {text}: {why}");
-        let text = trimmed(text);
-        let Some((scheme, rest)) = text.split_once("://") else {
+        let Some((scheme, rest)) = trimmed(text).split_once("://") else {
             return Err(format!("'{text}' could not be parsed into a proper Uri, missing scheme"));
         };
         let is = |other: &str| scheme.eq_ignore_ascii_case(other);
