@@ -130,7 +130,9 @@ fn a_job_ends_with_the_code_of_a_run() {
             .current_dir(folder.path())
             .output()
             .expect("onrush starts");
-        let message = String::from_utf8_lossy(&output.stderr);
+        // Progress is on stderr, how the job was on stdout.
+        let both = [output.stderr, output.stdout].concat();
+        let message = String::from_utf8_lossy(&both);
         println!("{} | exit {:?} |\n{message}", row.input, output.status.code());
         assert_eq!(output.status.code(), Some(row.code), "{}: {message}", row.input);
         for name in row.names {

@@ -320,7 +320,7 @@ async fn handshake<S: Io>(
             let millis = limit.as_millis();
             Failure::Text(format!("handshake timed out after {millis}ms"))
         })?
-        .map_err(|error| Failure::Text(format!("TLS handshake failed: {error}")))
+        .map_err(|error| Failure::Text(tls::why(&error)))
 }
 
 /// Without the brackets of IPv6.

@@ -1,12 +1,13 @@
 //! TLS as Gatling does it by default: every certificate is accepted, the name is sent (SNI), and
 //! each connection makes a full handshake, as each new user does.
 
+use std::io;
 use std::sync::Arc;
 
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::ring;
-use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
+use rustls::{AlertDescription, ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 /// # Errors
@@ -23,6 +24,28 @@ pub(super) fn trusting_config() -> Result<ClientConfig, String> {
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     config.resumption = Resumption::disabled();
     Ok(config)
+}
+
+/// Why a handshake failed; where both sides have no version or suite in common, also what ours has:
+/// what is missing of Gatling's are older ones, which the library leaves out (`docs/gatling.md`).
+pub(super) fn why(error: &io::Error) -> String {
+    let of_tls = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
+    let nothing_in_common = matches!(
+        of_tls,
+        Some(
+            Error::PeerIncompatible(_)
+                | Error::AlertReceived(
+                    AlertDescription::HandshakeFailure
+                        | AlertDescription::ProtocolVersion
+                        | AlertDescription::InsufficientSecurity
+                )
+        )
+    );
+    let offer = match nothing_in_common {
+        true => "; TLS 1.2 and 1.3 are offered, with ECDHE and AES-GCM or ChaCha20-Poly1305",
+        false => "",
+    };
+    format!("TLS handshake failed: {error}{offer}")
 }
 
 /// A load generator measures its target; it does not authenticate it. Where anybody's certificate will
@@ -156,6 +179,21 @@ mod tests {
             }
         }
         Ok(())
+    }
+
+    #[test]
+    fn a_server_of_old_suites_or_versions_is_told_what_is_offered() {
+        let said = |error: Error| why(&io::Error::new(io::ErrorKind::InvalidData, error));
+        for alert in [AlertDescription::HandshakeFailure, AlertDescription::ProtocolVersion] {
+            let text = said(Error::AlertReceived(alert));
+            assert!(text.starts_with("TLS handshake failed: received fatal alert: "), "{text}");
+            assert!(text.ends_with(
+                "; TLS 1.2 and 1.3 are offered, with ECDHE and AES-GCM or ChaCha20-Poly1305"
+            ));
+        }
+        let other = said(Error::AlertReceived(AlertDescription::UnrecognisedName));
+        assert_eq!(other, "TLS handshake failed: received fatal alert: UnrecognisedName");
+        assert_eq!(why(&io::Error::other("gone")), "TLS handshake failed: gone");
     }
 
     #[test]

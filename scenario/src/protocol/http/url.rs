@@ -71,7 +71,7 @@ impl Url {
         let given = Given { host: shouts.then(|| host.into()), user_info, fragment, bare };
         Ok(Self {
             secure,
-            host: host.to_ascii_lowercase().into(),
+            host: if shouts { host.to_ascii_lowercase().into() } else { host.into() },
             port: port.unwrap_or(if secure { 443 } else { 80 }),
             path_and_query: normalise(target, encode),
             given: given.boxed(),
