@@ -25,7 +25,7 @@ use super::strangers::Strangers;
 use super::streams::StreamOpener;
 use super::swarm::{Behaviour, BehaviourEvent, Trouble, trouble};
 use super::table::{Connection, Heard, Table};
-use super::{contact, greet, record, repeat_period_ms};
+use super::{contact, greet, record, record_period_ms};
 use crate::clock::Clock;
 
 /// What others ask of the swarm's task.
@@ -61,8 +61,6 @@ pub(super) struct State {
     strangers: Strangers,
     refused: BTreeMap<PeerId, String>,
     published_ms: u64,
-    /// How often this node's record was said since it changed.
-    said: u32,
     viewed_ms: u64,
     record_due: bool,
     /// A new node is told by then what this one is.
@@ -83,10 +81,7 @@ impl Actor {
                 () = viewing => {}
                 event = self.swarm.select_next_some() => self.event(event),
                 Some(command) = self.commands.recv() => self.command(command),
-                () = shared.changed.notified() => {
-                    self.state.record_due = true;
-                    self.state.said = 0;
-                }
+                () = shared.changed.notified() => self.state.record_due = true,
                 _ = tick.tick() => self.tick(),
             }
             self.settle();
@@ -123,8 +118,7 @@ impl Actor {
 
     fn tick(&mut self) {
         let now = self.clock.now_ms();
-        let (nodes, all_linked) = (self.table.len(), self.table.is_all_linked());
-        let period = repeat_period_ms(nodes, self.state.said, all_linked);
+        let period = record_period_ms(self.table.len());
         let welcomes = self.state.welcome_ms.is_some_and(|at| now >= at);
         if welcomes || now.saturating_sub(self.state.published_ms) >= period {
             self.state.record_due = true;
@@ -143,7 +137,6 @@ impl Actor {
         self.state.record_due = false;
         self.state.welcome_ms = None;
         self.state.published_ms = now;
-        self.state.said = self.state.said.saturating_add(1);
         let (own, sealed) = match self.shared.edition() {
             Ok(edition) => edition,
             Err(error) => {
@@ -155,7 +148,7 @@ impl Actor {
         self.state.view_due = true;
         let published = self.swarm.behaviour_mut().gossip.publish(self.topic.clone(), sealed);
         match published {
-            // Alone, or slow peers: the next edition comes in some seconds.
+            // Alone, or slow peers: the next edition comes in two seconds.
             Ok(_)
             | Err(
                 PublishError::NoPeersSubscribedToTopic

@@ -33,9 +33,7 @@ pub(super) const KNOCK_MAX: Duration = Duration::from_secs(2);
 pub(super) const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(3);
 /// Transport, noise and yamux together.
 pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Between two pings of one peer. That a node is gone is mostly known at once, by its connections; this
-/// is for one that hangs, and each node pays for all its peers.
-pub(super) const PING_INTERVAL: Duration = Duration::from_secs(10);
+pub(super) const PING_INTERVAL: Duration = Duration::from_secs(4);
 pub(super) const PING_TIMEOUT: Duration = Duration::from_secs(4);
 /// Connections live on our long-lived streams; an idle one is no reason to part.
 pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(3_600);
@@ -43,10 +41,6 @@ pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(3_600);
 /// pause grows, so that what each has to read does not.
 pub(super) const RECORD_PERIOD_MS: u64 = 2_000;
 pub(super) const RECORD_PERIOD_PER_NODE_MS: u64 = 250;
-/// So often the same record is said in that rhythm, for those who missed it; after that it is said so
-/// many times rarer, as long as all nodes that it knows are connected to it.
-pub(super) const RECORD_REPEATS: u32 = 3;
-pub(super) const RECORD_QUIET: u64 = 5;
 /// Records published at most this often; a cluster that forms changes with each node that is seen.
 pub(super) const RECORD_GAP_MS: u64 = 50;
 pub(super) const RECORD_GAP_PER_NODE_MS: u64 = 10;

@@ -35,16 +35,9 @@ pub use libp2p::identity::Keypair;
 pub use libp2p_mesh::{Libp2pMesh, NetConfig, NetError, start};
 pub use phi::SUSPECT as PHI_SUSPECT;
 
-/// How often each of so many nodes says what it is, until all have heard it, milliseconds.
+/// How often each of so many nodes says what it is, where nothing changes, milliseconds.
 pub fn record_period_ms(nodes: usize) -> u64 {
     limits::RECORD_PERIOD_MS + limits::RECORD_PERIOD_PER_NODE_MS * nodes as u64
-}
-
-/// When the same record is said again, after it was said `said` times: soon as long as somebody may
-/// have missed it, rarely once everyone is connected and nothing changes.
-fn repeat_period_ms(nodes: usize, said: u32, all_linked: bool) -> u64 {
-    let settled = all_linked && said > limits::RECORD_REPEATS;
-    record_period_ms(nodes) * if settled { limits::RECORD_QUIET } else { 1 }
 }
 
 /// What a call or a stream is for. Each has its own long-lived substream, so that a heartbeat never

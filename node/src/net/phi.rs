@@ -5,8 +5,6 @@
 
 use std::collections::VecDeque;
 
-use super::limits::PING_INTERVAL;
-
 /// Intervals remembered.
 const WINDOW: usize = 200;
 /// No network is steadier than this, whatever the window says.
@@ -14,7 +12,7 @@ const SIGMA_MIN_MS: f64 = 300.0;
 /// A pause (garbage, scheduling) that is not yet suspicious.
 const ACCEPTABLE_PAUSE_MS: f64 = 3_000.0;
 /// Assumed interval before two arrivals were seen: that of the pings.
-const FIRST_INTERVAL_MS: f64 = PING_INTERVAL.as_secs_f64() * 1_000.0;
+const FIRST_INTERVAL_MS: f64 = 4_000.0;
 /// Reported at most; beyond it the figure says nothing more.
 pub(super) const PHI_MAX: f64 = 99.0;
 /// At or above it a node is shown as suspect.

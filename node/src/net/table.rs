@@ -187,11 +187,6 @@ impl Table {
         linked.map(|(peer, _)| *peer).collect()
     }
 
-    /// Whether all that are known have a connection: nobody depends on others to hear of this node.
-    pub(super) fn is_all_linked(&self) -> bool {
-        self.entries.values().all(|entry| !entry.connections.is_empty())
-    }
-
     /// Peers whose streams are served: connected, introduced, not refused.
     pub(super) fn admitted(&self) -> BTreeSet<PeerId> {
         self.entries.iter().filter(|(_, entry)| entry.admitted()).map(|(peer, _)| *peer).collect()
