@@ -193,6 +193,8 @@ fn install_deb(joining: &Joining<'_>, deb: &Path, folder: &Path) -> (Root, Start
     }
     assert!(dpkg(&path, &[&"--status", &"onrush"]).contains("install ok installed"));
     assert!(dpkg(&path, &[&"--verify", &"onrush"]).is_empty(), "other files than it says");
+    let enabled = path.join("etc/systemd/system/multi-user.target.wants/onrush.service");
+    assert!(fs::symlink_metadata(enabled).is_err(), "it would found a cluster at the next boot");
 
     let users = fs::read_to_string(path.join("etc/passwd")).expect("its user was made");
     let user = users.lines().find(|line| line.starts_with("onrush:")).expect("a user onrush");

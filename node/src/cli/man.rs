@@ -79,8 +79,10 @@ fn exit_status() -> Roff {
 
 fn see_also(parent: &str) -> Roff {
     let mut roff = Roff::new();
+    roff.control("SH", ["EXIT STATUS"]);
+    roff.text([roman("That of all commands: see "), bold("onrush"), roman("(1).")]);
     roff.control("SH", ["SEE ALSO"]);
-    roff.text([bold(parent), roman("(1), which has the exit codes where it is "), bold("onrush")]);
+    roff.text([bold(parent), roman("(1)")]);
     roff
 }
 
