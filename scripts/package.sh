@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Makes packages of Onrush, by tools that need no daemon:
 #   deb   a Debian package: program, unit, default settings, completions, manual pages
-#   tar   the same as a tarball, with the Helm chart and the Compose file
+#   tar   the same as a tarball for /usr/local, with the Helm chart and the Compose file
 #   oci   an OCI image layout in a tar archive: the program and the libraries that it needs
 #   package.sh [--out DIR] [--binary FILE] [--level N] [deb|tar|oci]…   (all three where none is named)
 # Options: --out DIR (where they go: .onrush/packages), --binary FILE (a program that is built already;
-# else the `dist` profile is built), --level N (of gzip, 1 to 9: 9; the image has its
-# tool's own). Beside them it writes SHA256SUMS.
+# else the `dist` profile is built), --level N (of gzip, 1 to 9: 9; the image's tool has its own).
+# Beside them it writes SHA256SUMS.
 # The same commit and program give the same bytes: times are the commit's (or SOURCE_DATE_EPOCH).
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
@@ -141,6 +141,8 @@ make_deb() {
   put 644 "$files/onrush.lintian-overrides" "$tree/usr/share/lintian/overrides/onrush"
   put 644 docs/operations.md "$doc/operations.md"
   gzip -n -9 "$doc/operations.md"
+  # For the secret and the token, which are the operator's.
+  mkdir -p "$tree/etc/onrush"
   gzip -n -9 <CHANGELOG.md >"$doc/changelog.gz"
   gzip -n -9 >"$doc/changelog.Debian.gz" <<X
 onrush ($version-1) unstable; urgency=medium

@@ -199,6 +199,7 @@ fn install_deb(joining: &Joining<'_>, deb: &Path, folder: &Path) -> (Root, Start
     let users = fs::read_to_string(path.join("etc/passwd")).expect("its user was made");
     let user = users.lines().find(|line| line.starts_with("onrush:")).expect("a user onrush");
     let user: Vec<&str> = user.split(':').collect();
+    assert!(path.join("etc/onrush").is_dir(), "a place for the secrets");
     let root = Root::at(path, &format!("{}:{}", user[2], user[3]));
     let depends = text_of(Command::new("dpkg-deb").arg("--field").arg(deb).arg("Depends"));
     let names = depends.split(',').filter_map(|it| it.split_whitespace().next());
