@@ -25,7 +25,7 @@ type Environment = BTreeMap<String, String>;
 const ENTER: &str = r#"
     root=$1 user=$2; shift 2
     for folder in proc dev; do mount --rbind "/$folder" "$root/$folder" || exit 71; done
-    exec chroot --userspec="$user" "$root" "$@"
+    exec /usr/sbin/chroot --userspec="$user" "$root" "$@"
 "#;
 const TOKEN: &str = "a-token-of-the-tests";
 /// An orderly stop of a node without shards.
@@ -103,10 +103,12 @@ impl Root {
     fn add_libraries(&self, packages: &[String]) {
         for package in packages {
             let files = text_of(Command::new("dpkg").args(["--listfiles", package]));
-            for path in
-                files.lines().filter(|path| path.contains(".so") && Path::new(path).is_file())
-            {
-                run(Command::new("cp").args(["--archive", "--parents", path]).arg(&self.path));
+            let shared = |path: &&str| path.contains("lib/") || path.contains("lib64/");
+            for path in files.lines().filter(|path| path.contains(".so")).filter(shared) {
+                // From the root, as `cp` looks for the parents of what it copies where it is run.
+                let mut copy = Command::new("cp");
+                copy.args(["--archive", "--parents", path.trim_start_matches('/')]);
+                run(copy.arg(&self.path).current_dir("/"));
             }
         }
     }
