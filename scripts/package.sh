@@ -69,7 +69,7 @@ if [ -z "$binary" ]; then
   cargo build --profile dist -p onrush-node --bin onrush --locked
   binary=$CARGO_TARGET_DIR/dist/onrush
 fi
-found=$("$binary" --version) || die "--binary $binary does not run"
+found=$("$binary" --version | sed 1q) || die "--binary $binary does not run"
 [ "$found" = "onrush $version" ] || die "--binary $binary is '$found', not onrush $version"
 
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
