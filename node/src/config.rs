@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use onrush_raft::consensus::Timing;
@@ -97,10 +97,11 @@ fn private_file(path: &Path, max: usize) -> Result<String, Error> {
     if !meta.is_file() {
         return Err(fail("is not a file".to_owned()));
     }
-    let mode = meta.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
-        let fix = format!("is readable by others (mode {mode:04o}); chmod 600 {}", path.display());
-        return Err(fail(fix));
+    let mode = meta.mode() & 0o777;
+    let may = widest_mode(meta.uid(), rustix::process::geteuid().as_raw());
+    if mode & 0o077 & !may != 0 {
+        let path = path.display();
+        return Err(fail(format!("is readable by others (mode {mode:04o}); chmod {may:o} {path}")));
     }
     if meta.len() > max as u64 + 64 {
         return Err(fail(format!("is {} bytes long; at most {max} are allowed", meta.len())));
@@ -109,6 +110,13 @@ fn private_file(path: &Path, max: usize) -> Result<String, Error> {
     let text = String::from_utf8(bytes)
         .map_err(|_| fail("is not UTF-8 text ('onrush secret new' makes text)".to_owned()))?;
     Ok(text.trim().to_owned())
+}
+
+/// What a secret file may be open for. One that root keeps for a service may be read by the service's
+/// group: so do packages, and Kubernetes knows no other way to give a file to a process that is not
+/// root.
+fn widest_mode(owner: u32, process: u32) -> u32 {
+    if owner == 0 && process != 0 { 0o640 } else { 0o600 }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -214,6 +222,8 @@ pub fn parse_name(text: &str) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     fn file(mode: u32, content: &[u8]) -> (tempfile::TempDir, PathBuf) {
@@ -258,6 +268,18 @@ mod tests {
         assert!(secret_error(0o600, &[0xff; 20]).contains("is not UTF-8"));
         let missing = Secret::from_file(Path::new("/nonexistent/x")).unwrap_err();
         assert!(missing.to_string().contains("cannot be read"));
+    }
+
+    #[test]
+    fn what_root_keeps_for_a_service_its_group_may_read() {
+        let (root, service) = (0, 7_440);
+        assert_eq!(widest_mode(root, service), 0o640);
+        assert_eq!(widest_mode(service, service), 0o600);
+        assert_eq!(widest_mode(root, root), 0o600);
+        assert_eq!(
+            secret_error(0o640, b"0123456789abcdef"),
+            "F: is readable by others (mode 0640); chmod 600 F"
+        );
     }
 
     #[test]

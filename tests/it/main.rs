@@ -14,6 +14,7 @@ mod large;
 mod load;
 mod nine;
 mod oracle;
+mod packages;
 mod processes;
 mod promises;
 mod quickstart;

@@ -5,12 +5,14 @@
 
 pub mod check;
 pub mod cluster;
+pub mod completions;
 pub mod convert;
 pub mod debug;
 pub mod exit;
 pub mod file;
 pub mod job;
 pub mod local;
+pub mod man;
 pub mod new;
 pub mod node;
 pub mod output;
@@ -113,6 +115,12 @@ enum Command {
     /// One shard of a job; started by a node, speaks frames on stdin and stdout
     #[command(hide = true)]
     Shard(shard::Args),
+    /// Print the completions of a shell
+    #[command(hide = true)]
+    Completions(completions::Args),
+    /// Write the manual pages
+    #[command(hide = true)]
+    Man(man::Args),
 }
 
 fn dispatch(global: &Global, command: Command) -> anyhow::Result<ExitCode> {
@@ -130,7 +138,15 @@ fn dispatch(global: &Global, command: Command) -> anyhow::Result<ExitCode> {
         Command::Project(args) => project::run(global, args),
         Command::Secret(args) => secret::run(global, args),
         Command::Shard(args) => shard::run(global, args),
+        Command::Completions(args) => completions::run(global, args),
+        Command::Man(args) => man::run(global, args),
     }
+}
+
+/// All of the command line, for what is generated from it.
+fn command() -> clap::Command {
+    use clap::CommandFactory as _;
+    Cli::command()
 }
 
 /// Parses the command line, runs the subcommand, and turns errors into one message and a code.
@@ -197,8 +213,7 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        use clap::CommandFactory as _;
-        Cli::command().debug_assert();
+        command().debug_assert();
     }
 
     fn global(token: Option<&str>) -> Global {

@@ -97,8 +97,14 @@ struct Start {
     /// The token that the API asks for
     #[arg(long, env = "ONRUSH_API_TOKEN_FILE", value_name = "FILE")]
     api_token_file: Option<PathBuf>,
-    /// A label that jobs can ask for, repeatable
-    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = parse_label)]
+    /// A label that jobs can ask for, repeatable or separated by commas
+    #[arg(
+        long = "label",
+        env = "ONRUSH_LABELS",
+        value_name = "KEY=VALUE",
+        value_delimiter = ',',
+        value_parser = parse_label
+    )]
     labels: Vec<(String, String)>,
     /// How fast a silent master is replaced; the same on all nodes
     #[arg(long, env = "ONRUSH_RAFT_PROFILE", value_enum, default_value_t)]
