@@ -32,7 +32,8 @@ const TOKEN: &str = "a-token-of-the-tests";
 const STOP_LIMIT: Duration = Duration::from_secs(15);
 
 fn run(command: &mut Command) -> Output {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let output = command.output().map_err(|error| format!("{command:?}: {error}"));
+    let output = output.expect("it starts");
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command:?}: {}\n{told}", output.status);
     output
@@ -43,13 +44,15 @@ fn text_of(command: &mut Command) -> String {
 }
 
 fn json(path: &Path) -> Value {
-    let text = fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let text = fs::read(path).map_err(|error| format!("{}: {error}", path.display()));
+    let text = text.expect("it can be read");
     serde_json::from_slice(&text).expect("JSON")
 }
 
 fn read(path: &str) -> String {
     let path = repository().join(path);
-    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()));
+    text.expect("it can be read")
 }
 
 /// Version of the workspace.
@@ -365,7 +368,7 @@ fn packages_are_made_installed_and_started_in_clean_roots_and_join_a_cluster() {
     let of = |ending: &str| {
         let files = fs::read_dir(&out).expect("packages").flatten().map(|file| file.path());
         let mut found = files.filter(|path| path.to_string_lossy().ends_with(ending));
-        found.next().unwrap_or_else(|| panic!("no package *{ending}"))
+        found.next().ok_or_else(|| format!("no package *{ending}")).expect("a package")
     };
 
     let again = folder.path().join("again");
