@@ -93,7 +93,8 @@ mod tests {
     fn check(command: &Command, name: &str, pages: &mut Vec<(String, Vec<u8>)>) {
         let file = format!("{name}.1");
         let at = pages.iter().position(|(page, _)| *page == file);
-        let (_, text) = pages.remove(at.unwrap_or_else(|| panic!("{file} is missing")));
+        let at = at.ok_or_else(|| format!("{file} is missing")).expect("every command has a page");
+        let (_, text) = pages.remove(at);
         let text = String::from_utf8(text).expect("UTF-8").replace("\\-", "-");
         assert!(text.contains(&format!("{name} - ")), "{file} does not say what it is");
         for option in command.get_arguments().filter(|it| !it.is_hide_set()) {
