@@ -130,8 +130,8 @@ pub(super) fn back(buckets: &[u64], rate: f64, from: usize) -> Option<usize> {
     (from..buckets.len()).find(steady)
 }
 
-/// Where the most came within any second, by its first bucket, and how much; `moved` is what a
-/// pause of the machine may have moved over the beginning of a bucket, and does not count.
+/// Where the most came within any second, by its first bucket, and how much; `moved` is what came over
+/// the beginning of a bucket because it was late, and does not count.
 #[must_use]
 pub(super) fn most(buckets: &[u64], moved: impl Fn(usize) -> f64) -> (usize, f64) {
     let second =
